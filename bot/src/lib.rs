@@ -1,0 +1,1 @@
+//! A group-chat bot whose chats live in as many databases as its operator likes.
