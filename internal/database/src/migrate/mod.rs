@@ -1,0 +1,136 @@
+//! Bringing a file of an earlier release to the version that this release works on.
+//!
+//! `settings['db-migration-version']` is what earlier releases know: 0 to 6, and it stays at 6, so that they can open
+//! the file again. What is ours beyond it has a version of its own in `switchyard_meta`.
+
+mod backup;
+mod legacy;
+mod switchyard;
+
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::{Connection, OptionalExtension};
+
+use crate::source::OpenError;
+use crate::time::Clock;
+
+/// What stops a migration: our own refusal, or SQLite's.
+pub(crate) enum Failure {
+    Refused(OpenError),
+    Sqlite(rusqlite::Error),
+}
+
+impl From<rusqlite::Error> for Failure {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Sqlite(error)
+    }
+}
+
+impl Failure {
+    pub(crate) fn at(self, path: &Path, timeout: Duration) -> OpenError {
+        match self {
+            Self::Refused(error) => error,
+            Self::Sqlite(error) => OpenError::from_sqlite(path, &error, timeout),
+        }
+    }
+}
+
+/// The versions of a file.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Versions {
+    legacy: i64,
+    switchyard: i64,
+}
+
+const CURRENT: Versions = Versions { legacy: legacy::LATEST, switchyard: switchyard::LATEST };
+
+/// Refuses a file that this release cannot work on, by reading only.
+pub(crate) fn check(path: &Path, connection: &Connection) -> Result<(), Failure> {
+    let found = versions(path, connection)?;
+    let newer = |what, found, known| {
+        Err(Failure::Refused(OpenError::NewerVersion { path: path.to_owned(), what, found, known }))
+    };
+    if found.legacy > CURRENT.legacy {
+        return newer("db-migration-version", found.legacy, CURRENT.legacy);
+    }
+    if found.switchyard > CURRENT.switchyard {
+        return newer("Switchyard schema", found.switchyard, CURRENT.switchyard);
+    }
+    if found.legacy == 0 && !legacy::has_table_of_ours(connection)? {
+        if let Some(table) = any_table(connection)? {
+            return Err(Failure::Refused(OpenError::Foreign { path: path.to_owned(), table }));
+        }
+    }
+    if found != CURRENT {
+        // It is about to be changed: damage that is there already must not be built upon.
+        let verdict: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
+        if verdict != "ok" {
+            return Err(Failure::Refused(OpenError::Damaged { path: path.to_owned(), detail: verdict }));
+        }
+    }
+    Ok(())
+}
+
+/// Brings the file to the current versions in one transaction; a copy of what was there is written first where an
+/// earlier release left it. A file that is current already is not written at all.
+pub(crate) fn run(path: &Path, connection: &Connection, clock: &dyn Clock) -> Result<(), Failure> {
+    if versions(path, connection)? == CURRENT {
+        return Ok(());
+    }
+    // IMMEDIATE: of several processes that start at once one migrates, and the others find it done.
+    connection.execute_batch("BEGIN IMMEDIATE")?;
+    let done = migrate(path, connection, clock).and_then(|()| Ok(connection.execute_batch("COMMIT")?));
+    if done.is_err() && !connection.is_autocommit() {
+        connection.execute_batch("ROLLBACK")?;
+    }
+    done
+}
+
+fn migrate(path: &Path, connection: &Connection, clock: &dyn Clock) -> Result<(), Failure> {
+    // Again, now that nobody else can change it.
+    check(path, connection)?;
+    let found = versions(path, connection)?;
+    let started = any_table(connection)?.is_some();
+    if found.legacy < CURRENT.legacy {
+        if started {
+            let copy = backup::write(path, found.legacy)?;
+            tracing::info!(copy = %copy.display(), version = found.legacy, "copied the file before migrating it");
+        }
+        legacy::raise(connection, found.legacy, clock)?;
+    }
+    if found.switchyard < CURRENT.switchyard {
+        switchyard::raise(connection, found.switchyard)?;
+    }
+    if started {
+        tracing::info!(file = %path.display(), from = found.legacy, to = CURRENT.legacy, "migrated the database");
+    }
+    Ok(())
+}
+
+fn versions(path: &Path, connection: &Connection) -> Result<Versions, Failure> {
+    let legacy = if has_table(connection, "settings")? { legacy::version(path, connection)? } else { 0 };
+    let switchyard = if has_table(connection, switchyard::META)? { switchyard::version(path, connection)? } else { 0 };
+    Ok(Versions { legacy, switchyard })
+}
+
+fn has_table(connection: &Connection, name: &str) -> rusqlite::Result<bool> {
+    connection
+        .query_row("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?1", [name], |_| Ok(()))
+        .optional()
+        .map(|found| found.is_some())
+}
+
+fn any_table(connection: &Connection) -> rusqlite::Result<Option<String>> {
+    let sql =
+        "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite~_%' ESCAPE '~' ORDER BY name";
+    connection.query_row(sql, [], |row| row.get(0)).optional()
+}
+
+fn version_number(path: &Path, text: Option<&str>) -> Result<i64, Failure> {
+    match text.map(|text| text.trim().parse::<i64>()) {
+        None => Ok(0),
+        Some(Ok(version)) if version >= 0 => Ok(version),
+        Some(_) => Err(Failure::Refused(OpenError::BadVersion { path: path.to_owned() })),
+    }
+}

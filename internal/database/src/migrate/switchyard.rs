@@ -1,0 +1,63 @@
+//! What this project adds to a file: tables and indexes whose names begin with `switchyard_`, unknown to earlier
+//! releases and harmless to them.
+
+use std::path::Path;
+
+use rusqlite::{Connection, OptionalExtension};
+
+use super::{Failure, version_number};
+
+/// The table of facts about the file itself.
+pub(super) const META: &str = "switchyard_meta";
+/// The last step of [`STEPS`].
+pub(super) const LATEST: i64 = STEPS.len() as i64;
+
+/// Each step in order; never changed once released.
+const STEPS: [&str; 1] = [
+    // The indexes are what the lists by date, by thread and by person read along: without them each of these reads
+    // the whole chat.
+    "
+    CREATE TABLE switchyard_meta (
+        key TEXT NOT NULL PRIMARY KEY,
+        value TEXT NOT NULL
+    );
+    CREATE TABLE switchyard_imports (
+        chat_id INTEGER NOT NULL,
+        file TEXT NOT NULL,
+        records INTEGER NOT NULL,
+        is_complete BOOLEAN NOT NULL,
+        updated_at TIMESTAMP NOT NULL,
+        PRIMARY KEY (chat_id, file)
+    );
+    CREATE INDEX switchyard_chat_messages_date ON chat_messages (chat_id, date);
+    CREATE INDEX switchyard_chat_messages_user ON chat_messages (chat_id, user_id, date);
+    CREATE INDEX switchyard_chat_messages_root ON chat_messages (chat_id, root_message_id, date)
+        WHERE root_message_id IS NOT NULL;
+    CREATE INDEX switchyard_chat_users_user ON chat_users (user_id);
+    ",
+];
+
+pub(super) fn version(path: &Path, connection: &Connection) -> Result<i64, Failure> {
+    let text: Option<String> = connection
+        .query_row("SELECT value FROM switchyard_meta WHERE key = 'schema'", [], |row| row.get(0))
+        .optional()?;
+    version_number(path, text.as_deref())
+}
+
+pub(super) fn raise(connection: &Connection, from: i64) -> rusqlite::Result<()> {
+    let done = usize::try_from(from).unwrap_or_default();
+    for step in STEPS.iter().skip(done) {
+        connection.execute_batch(step)?;
+    }
+    // The identity stays with the file for good.
+    connection.execute(
+        "INSERT INTO switchyard_meta (key, value) VALUES ('uuid', ?1) ON CONFLICT (key) DO NOTHING",
+        [uuid::Uuid::new_v4().to_string()],
+    )?;
+    connection.execute(
+        "INSERT INTO switchyard_meta (key, value) VALUES ('schema', ?1)
+         ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+        [LATEST.to_string()],
+    )?;
+    Ok(())
+}

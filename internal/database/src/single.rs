@@ -1,0 +1,31 @@
+//! The set of sources that is one source: every route leads to it.
+
+use crate::route::Route;
+use crate::source::Source;
+use crate::sources::{SourceSet, Topology};
+
+pub(crate) struct SingleSource(pub(crate) Source);
+
+impl SourceSet for SingleSource {
+    fn with_topology(&self, f: &mut dyn FnMut(&dyn Topology)) {
+        f(self);
+    }
+
+    fn close(&self) {
+        self.0.close();
+    }
+}
+
+impl Topology for SingleSource {
+    fn resolve(&self, _: Route) -> &Source {
+        &self.0
+    }
+
+    fn named(&self, name: &str) -> Option<&Source> {
+        (self.0.name().as_str() == name).then_some(&self.0)
+    }
+
+    fn every(&self) -> Vec<&Source> {
+        vec![&self.0]
+    }
+}

@@ -1,0 +1,110 @@
+//! The file of a database, seen from outside: `stat` and nothing else.
+//!
+//! Opening and closing a database file by other means than SQLite would drop the locks that SQLite holds in this
+//! process (they belong to the process and go with *any* close), and acknowledged commits would be lost.
+
+use std::fs::{self, OpenOptions};
+use std::io::ErrorKind;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{Access, AtFlags, CWD, accessat};
+
+use super::open_error::OpenError;
+
+/// Which file a path leads to: stays the same while the file does, whatever it is called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct FileId {
+    device: u64,
+    inode: u64,
+}
+
+impl FileId {
+    /// The file that the path leads to now, or `None` where there is none (or it cannot be looked at).
+    pub(crate) fn of(path: &Path) -> Option<Self> {
+        fs::metadata(path).ok().map(|found| Self { device: found.dev(), inode: found.ino() })
+    }
+}
+
+/// Whether there is anything at a path yet.
+pub(super) enum Found {
+    /// A file that is missing or has no bytes.
+    Nothing,
+    /// A file with so many bytes.
+    File(u64),
+}
+
+/// Looks at a path before SQLite does, for clear answers to what is wrong with it; makes an empty file where there is
+/// none, readable by its owner only.
+pub(super) fn prepare(path: &Path) -> Result<Found, OpenError> {
+    check_name(path)?;
+    let folder = folder_of(path);
+    let found = match fs::metadata(path) {
+        Ok(found) if found.is_dir() => return Err(OpenError::Directory { path: path.to_owned() }),
+        Ok(found) => Some(found.len()),
+        Err(error) if error.kind() == ErrorKind::NotFound => None,
+        Err(error) if error.kind() == ErrorKind::PermissionDenied => {
+            return Err(OpenError::NotPermitted { path: path.to_owned(), action: "read" });
+        }
+        Err(error) => return Err(OpenError::from_io(path, &error)),
+    };
+    if !folder.is_dir() {
+        return Err(OpenError::FolderMissing { folder });
+    }
+    if found.is_some() {
+        for (access, action) in [(Access::READ_OK, "read"), (Access::WRITE_OK, "written")] {
+            if accessat(CWD, path, access, AtFlags::EACCESS).is_err() {
+                return Err(OpenError::NotPermitted { path: path.to_owned(), action });
+            }
+        }
+    }
+    if accessat(CWD, &folder, Access::WRITE_OK | Access::EXEC_OK, AtFlags::EACCESS).is_err() {
+        return Err(OpenError::FolderNotWritable { folder });
+    }
+    match found {
+        Some(0) => Ok(Found::Nothing),
+        Some(length) => Ok(Found::File(length)),
+        None => create(path).map(|()| Found::Nothing),
+    }
+}
+
+/// Makes an empty file; another process that did it first is as good. (No lock of ours can be on a file that was not
+/// there, so closing it here drops none.)
+pub(crate) fn create(path: &Path) -> Result<(), OpenError> {
+    match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(OpenError::from_io(path, &error)),
+    }
+}
+
+/// The folder that a file is in.
+pub(super) fn folder_of(path: &Path) -> PathBuf {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
+        _ => PathBuf::from("."),
+    }
+}
+
+/// The path of a file beside a database, such as its `-wal`.
+pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    PathBuf::from(name)
+}
+
+fn check_name(path: &Path) -> Result<(), OpenError> {
+    let bytes = path.as_os_str().as_encoded_bytes();
+    let reason = if bytes.is_empty() {
+        "it is empty"
+    } else if bytes == b":memory:" {
+        "SQLite keeps such a database in memory only"
+    } else if bytes.starts_with(b"file:") {
+        "SQLite reads it as a URI"
+    } else if bytes.contains(&0) {
+        "it has a NUL character"
+    } else {
+        return Ok(());
+    };
+    Err(OpenError::InvalidPath { path: path.to_owned(), reason })
+}

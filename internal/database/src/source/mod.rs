@@ -1,0 +1,173 @@
+//! One database: its file, its one writer and its readers.
+
+mod config;
+mod connection;
+mod context;
+mod file;
+mod open;
+mod open_error;
+mod operation;
+mod read;
+mod readers;
+mod row;
+mod value;
+mod write;
+
+use std::cell::Cell;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::route::SourceName;
+
+pub use config::{Durability, SourceConfig};
+pub use open_error::OpenError;
+pub use operation::{Changed, Operation, Refusal, Step, Tally};
+pub use read::ReadTx;
+pub use row::{BadColumn, FromRow, Row};
+pub use value::{FromValue, ToValue, Value, ValueRef};
+pub use write::WriteTx;
+
+pub(crate) use file::create as create_private;
+
+use connection::{Link, micros};
+use context::Context;
+use file::FileId;
+use readers::{NoReader, Readers};
+
+/// How often reads look whether the file is still the one that was opened, in microseconds. (Each commit looks too.)
+const LOOK_EVERY: u64 = 100_000;
+
+thread_local! {
+    /// Whether this thread is inside a write: another one would wait for it for ever.
+    static WRITING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// An open database.
+pub(crate) struct Source {
+    name: SourceName,
+    path: PathBuf,
+    timeout: Duration,
+    file: FileId,
+    /// When the file was last looked at, in [`micros`].
+    looked: AtomicU64,
+    writer: Mutex<Option<Link>>,
+    readers: Readers,
+}
+
+impl Source {
+    pub(crate) fn name(&self) -> &SourceName {
+        &self.name
+    }
+
+    /// Runs a read on a connection that cannot write.
+    pub(crate) fn read<T>(&self, op: &'static str, f: impl FnOnce(&ReadTx<'_>) -> Result<T>) -> Result<T> {
+        let context = self.context(op);
+        let deadline = Instant::now() + self.timeout;
+        if micros(Instant::now()).saturating_sub(self.looked.load(Ordering::Relaxed)) >= LOOK_EVERY {
+            self.look(&context)?;
+        }
+        let no_reader = |none| match none {
+            NoReader::Busy => context.error(ErrorKind::Busy { waited: self.timeout }),
+            NoReader::Closed => context.error(ErrorKind::Closed),
+            NoReader::Sqlite(error) => context.sqlite(&error),
+        };
+        let reader = self.readers.take(deadline).map_err(no_reader)?;
+        let link = reader.link().map_err(no_reader)?;
+        link.until(deadline).map_err(|error| context.sqlite(&error))?;
+        f(&ReadTx::new(&link.connection, context))
+    }
+
+    /// Runs a write in a transaction of its own and answers after the commit, with the recorded steps where they are
+    /// wanted.
+    pub(crate) fn write<T>(
+        &self,
+        op: &'static str,
+        record: bool,
+        mut f: impl FnMut(&mut WriteTx<'_>) -> Result<T>,
+    ) -> Result<(T, Option<Vec<Step>>)> {
+        let context = self.context(op);
+        let Some(_writing) = Writing::begin() else {
+            return Err(context.error(ErrorKind::NestedWrite));
+        };
+        let deadline = Instant::now() + self.timeout;
+        let busy = || context.error(ErrorKind::Busy { waited: self.timeout });
+        let writer = self.writer.try_lock_until(deadline).ok_or_else(busy)?;
+        let link = writer.as_ref().ok_or_else(|| context.error(ErrorKind::Closed))?;
+        let connection = &link.connection;
+        let statement = |sql: &str| connection.prepare_cached(sql).and_then(|mut cached| cached.raw_execute());
+
+        link.until(deadline).map_err(|error| context.sqlite(&error))?;
+        // IMMEDIATE: a transaction that begins by reading could not become a writer later, whatever the timeout.
+        statement("BEGIN IMMEDIATE").map_err(|error| context.sqlite(&error))?;
+        let outcome = catch_unwind(AssertUnwindSafe(|| {
+            let mut tx = WriteTx::new(connection, context, record);
+            f(&mut tx).map(|answer| (answer, tx.into_recording()))
+        }));
+        let committed = match outcome {
+            Ok(Ok(answer)) => match statement("COMMIT") {
+                Ok(_) => Ok(Ok(answer)),
+                Err(error) => Ok(Err(unknown(&context, &error))),
+            },
+            failed => failed,
+        };
+        if !connection.is_autocommit() && statement("ROLLBACK").is_err() {
+            // The next call on the connection finds a transaction open and fails: it is not used again.
+            drop(writer);
+            self.writer.lock().take();
+        } else {
+            drop(writer);
+        }
+        let answer = committed.unwrap_or_else(|panic| resume_unwind(panic))?;
+        self.look(&context)?;
+        Ok(answer)
+    }
+
+    /// Ends all use of the database: waits for the calls under way, then moves what is in the log into the file.
+    pub(crate) fn close(&self) {
+        self.readers.close();
+        let Some(link) = self.writer.lock().take() else { return };
+        if let Err(error) = link.connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)") {
+            tracing::debug!(source = %self.name, %error, "the log is left for the next start");
+        }
+    }
+
+    fn context<'a>(&'a self, op: &'static str) -> Context<'a> {
+        Context { op, source: &self.name, timeout: self.timeout }
+    }
+
+    /// Whether the path still leads to the file that was opened. SQLite alone would go on answering, from a file that
+    /// nobody will find again.
+    fn look(&self, context: &Context<'_>) -> Result<()> {
+        if FileId::of(&self.path) == Some(self.file) {
+            self.looked.store(micros(Instant::now()), Ordering::Relaxed);
+            Ok(())
+        } else {
+            Err(context.error(ErrorKind::FileReplaced))
+        }
+    }
+}
+
+/// An error at COMMIT leaves open whether the write was kept.
+fn unknown(context: &Context<'_>, error: &rusqlite::Error) -> Error {
+    context.error(ErrorKind::OutcomeUnknown { detail: context::describe(error) })
+}
+
+/// Marks this thread as being inside a write.
+struct Writing;
+
+impl Writing {
+    fn begin() -> Option<Self> {
+        (!WRITING.replace(true)).then_some(Self)
+    }
+}
+
+impl Drop for Writing {
+    fn drop(&mut self) {
+        WRITING.set(false);
+    }
+}

@@ -1,0 +1,74 @@
+//! Opening a database: looking at the file first, bringing it to this release's version, then the connections.
+
+use std::path::Path;
+use std::sync::atomic::AtomicU64;
+use std::time::Instant;
+
+use parking_lot::Mutex;
+use rusqlite::Connection;
+
+use super::file::{self, FileId, Found};
+use super::readers::Readers;
+use super::{OpenError, Source, SourceConfig, connection};
+use crate::migrate;
+use crate::time::Clock;
+
+impl Source {
+    /// Opens the database, creating or migrating it where needed. Whatever goes wrong, the file stays as it was.
+    pub(crate) fn open(config: &SourceConfig, clock: &dyn Clock) -> Result<Self, OpenError> {
+        let SourceConfig { name, path, timeout, max_connections, durability } = config;
+        check_settings(config)?;
+        let deadline = Instant::now() + *timeout;
+        let found = file::prepare(path)?;
+        // Absolute, so that a change of the working directory changes nothing; links stay as they are.
+        let path = std::path::absolute(path).map_err(|error| OpenError::from_io(path, &error))?;
+        let failed = |error: rusqlite::Error| OpenError::from_sqlite(&path, &error, *timeout);
+
+        if let Found::File(length) = found {
+            let probe = connection::reader(&path, *timeout).map_err(failed)?;
+            migrate::check(&path, &probe.connection).map_err(|error| error.at(&path, *timeout))?;
+            check_length(&path, &probe.connection, length)?;
+        }
+        let writer = connection::writer(&path, *timeout).map_err(failed)?;
+        if writer.connection.is_readonly(rusqlite::MAIN_DB).map_err(failed)? {
+            return Err(OpenError::NotPermitted { path, action: "written" });
+        }
+        let file = FileId::of(&path)
+            .ok_or_else(|| OpenError::Other { path: path.clone(), detail: "the file vanished".to_owned() })?;
+        migrate::run(&path, &writer.connection, clock).map_err(|error| error.at(&path, *timeout))?;
+        connection::use_wal(&writer.connection, *durability, deadline).map_err(failed)?;
+        Ok(Self {
+            name: name.clone(),
+            timeout: *timeout,
+            file,
+            looked: AtomicU64::new(connection::micros(Instant::now())),
+            writer: Mutex::new(Some(writer)),
+            readers: Readers::new(path.clone(), max_connections - 1),
+            path,
+        })
+    }
+}
+
+fn check_settings(config: &SourceConfig) -> Result<(), OpenError> {
+    let wrong = |setting, given, allowed| Err(OpenError::InvalidSetting { setting, given, allowed });
+    let timeout = config.timeout.as_secs_f64();
+    if !(0.001..=3600.0).contains(&timeout) {
+        return wrong("timeout", format!("{timeout} s"), "between 0.001 and 3600 seconds");
+    }
+    if !(2..=1000).contains(&config.max_connections) {
+        return wrong("max_connections", config.max_connections.to_string(), "between 2 and 1000");
+    }
+    Ok(())
+}
+
+/// A file shorter than its own header says was cut off. (With a log beside it, the log may hold the rest.)
+fn check_length(path: &Path, probe: &Connection, length: u64) -> Result<(), OpenError> {
+    let log = std::fs::metadata(file::beside(path, "-wal")).map_or(0, |found| found.len());
+    let pages = |pragma| probe.pragma_query_value(None, pragma, |row| row.get::<_, i64>(0));
+    let (Ok(count), Ok(size)) = (pages("page_count"), pages("page_size")) else { return Ok(()) };
+    if log == 0 && i64::try_from(length).is_ok_and(|length| length < count * size) {
+        let detail = format!("it has {length} bytes and should have {}", count * size);
+        return Err(OpenError::Damaged { path: path.to_owned(), detail });
+    }
+    Ok(())
+}

@@ -1,0 +1,155 @@
+//! What can go wrong when a database is opened. In every case the file stays as it was.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::ErrorCode;
+
+use super::context::describe;
+
+/// A database that could not be opened: why, and what to do. The file stays as it was.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// The path names no file.
+    #[error("`{path}` cannot be used as a database path: {reason}; give the path of a file")]
+    InvalidPath {
+        /// The path as it was given.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// A setting is out of range.
+    #[error("{setting} is {given}, but must be {allowed}")]
+    InvalidSetting {
+        /// The setting's name.
+        setting: &'static str,
+        /// What it is.
+        given: String,
+        /// What it may be.
+        allowed: &'static str,
+    },
+    /// The path names a directory.
+    #[error("{path} is a directory; give the path of a database file inside it, such as {path}/bot.db")]
+    Directory {
+        /// The path.
+        path: PathBuf,
+    },
+    /// The folder the file is to be in does not exist.
+    #[error("the folder {folder} does not exist; create it, or correct the path")]
+    FolderMissing {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// The folder the file is in cannot be written, which SQLite needs for the files beside a database.
+    #[error("the folder {folder} cannot be written by this user; change its owner or mode, or use another folder")]
+    FolderNotWritable {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// The file cannot be read or written.
+    #[error("{path} cannot be {action} by this user; change its owner or mode")]
+    NotPermitted {
+        /// The file.
+        path: PathBuf,
+        /// `read` or `written`.
+        action: &'static str,
+    },
+    /// The file is no SQLite database.
+    #[error("{path} is not a SQLite database; correct the path, or move the file away to start with a new one")]
+    NotADatabase {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The file is a SQLite database of some other program.
+    #[error("{path} is the database of another program (it has a table `{table}` and none of a bot); correct the path")]
+    Foreign {
+        /// The file.
+        path: PathBuf,
+        /// One of its tables.
+        table: String,
+    },
+    /// The file was written by a later release.
+    #[error(
+        "{path} has {what} version {found}, and this release knows versions up to {known}; use the release that wrote it, or a later one"
+    )]
+    NewerVersion {
+        /// The file.
+        path: PathBuf,
+        /// Which of the file's versions.
+        what: &'static str,
+        /// The version it has.
+        found: i64,
+        /// The last version that is known.
+        known: i64,
+    },
+    /// The file's version is not a number.
+    #[error("{path} has a `db-migration-version` that is not a version number; restore a backup")]
+    BadVersion {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The file is damaged.
+    #[error("{path} is damaged ({detail}); restore a backup, or recover what is left with `sqlite3 FILE .recover`")]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What was found.
+        detail: String,
+    },
+    /// Other processes held the database for the whole of the timeout.
+    #[error("{path} stayed locked by another process for {waited:.1?}; close that process, or try again")]
+    Locked {
+        /// The file.
+        path: PathBuf,
+        /// How long was waited.
+        waited: Duration,
+    },
+    /// The file could not be copied before it was raised to this release's version.
+    #[error(
+        "{path} has to be brought to this release's version, but its copy {backup} could not be written first ({detail}); make room or change the folder's mode"
+    )]
+    Backup {
+        /// The file.
+        path: PathBuf,
+        /// The copy.
+        backup: PathBuf,
+        /// What went wrong.
+        detail: String,
+    },
+    /// The disk has no room left.
+    #[error("{path} cannot be opened, the disk is full; make room")]
+    DiskFull {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Anything else that SQLite or the system answered.
+    #[error("{path} cannot be opened ({detail})")]
+    Other {
+        /// The file.
+        path: PathBuf,
+        /// What was answered.
+        detail: String,
+    },
+}
+
+impl OpenError {
+    /// What an error of SQLite means while a file is opened.
+    pub(crate) fn from_sqlite(path: &Path, error: &rusqlite::Error, waited: Duration) -> Self {
+        let path = path.to_owned();
+        let detail = describe(error);
+        match error.sqlite_error_code() {
+            Some(ErrorCode::NotADatabase) => Self::NotADatabase { path },
+            Some(ErrorCode::DatabaseCorrupt) => Self::Damaged { path, detail },
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Locked { path, waited },
+            Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => Self::NotPermitted { path, action: "written" },
+            Some(ErrorCode::DiskFull) => Self::DiskFull { path },
+            _ => Self::Other { path, detail },
+        }
+    }
+
+    /// What an error of the system means while a file is opened.
+    pub(super) fn from_io(path: &Path, error: &std::io::Error) -> Self {
+        Self::Other { path: path.to_owned(), detail: error.to_string() }
+    }
+}

@@ -1,0 +1,76 @@
+//! A write as a value: its statements with their parameters, and the conditions between them.
+
+use serde::{Deserialize, Serialize};
+
+use super::value::Value;
+use crate::route::Route;
+
+/// A write that was made, as it can be kept and made again elsewhere.
+///
+/// Made again, it is judged by the rows it meets there: a `require` that fails makes all of it a no-op, and the body
+/// of an `only_if` runs where its condition holds *there*, whatever it was when the write was recorded.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Operation {
+    /// The method, as `room.method`.
+    pub op: String,
+    /// Where the rows belong.
+    pub route: Route,
+    /// What was done, in order.
+    pub steps: Vec<Step>,
+}
+
+/// One step of an [`Operation`]. Statements are numbered from 0 in the order they stand, those in bodies included.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Step {
+    /// A statement.
+    Execute {
+        /// The statement's text, with numbered parameters.
+        sql: String,
+        /// Its parameters.
+        params: Vec<Value>,
+    },
+    /// The statement of that number has changed a row; else the operation is as if it had never been.
+    Require {
+        /// The statement's number.
+        changed: u32,
+        /// What the caller is told otherwise.
+        otherwise: Refusal,
+    },
+    /// Steps that are taken only where the statement of that number has changed a row.
+    OnlyIf {
+        /// The statement's number.
+        changed: u32,
+        /// The steps.
+        then: Vec<Self>,
+    },
+}
+
+/// What a caller is told when a required change did not come about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Refusal {
+    /// The row is already there.
+    Duplicate,
+    /// The row is not there.
+    NotFound,
+}
+
+/// How many rows a statement changed: opaque, since a write must not act on what it finds except through
+/// [`WriteTx::require`](crate::WriteTx::require) and [`WriteTx::only_if`](crate::WriteTx::only_if), which are recorded.
+#[derive(Clone, Copy, Debug)]
+pub struct Changed {
+    pub(crate) statement: u32,
+    pub(crate) rows: u64,
+}
+
+/// A sum of changed rows, which the caller learns once they are committed.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Tally(pub(crate) u64);
+
+impl Tally {
+    /// Counts the rows that a statement changed.
+    pub fn add(&mut self, changed: Changed) {
+        self.0 += changed.rows;
+    }
+}

@@ -1,0 +1,127 @@
+//! What a read's closure is given: statements that return rows, on a connection that cannot write.
+
+use std::cell::Cell;
+use std::ops::ControlFlow;
+
+use rusqlite::{CachedStatement, Connection};
+
+use super::context::Context;
+use super::row::{BadColumn, FromRow, Row};
+use super::value::{FromValue, ValueRef, bind};
+use crate::error::Result;
+
+/// One read. A single statement sees one moment of the database by itself; a read of several says
+/// [`ReadTx::snapshot`] first, so that all of them see the same moment.
+pub struct ReadTx<'a> {
+    connection: &'a Connection,
+    context: Context<'a>,
+    statements: Cell<u32>,
+    held: Cell<bool>,
+}
+
+impl<'a> ReadTx<'a> {
+    pub(crate) fn new(connection: &'a Connection, context: Context<'a>) -> Self {
+        Self { connection, context, statements: Cell::new(0), held: Cell::new(false) }
+    }
+
+    /// Makes all further statements of this read see the same moment.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub fn snapshot(&self) -> Result<()> {
+        if !self.held.get() {
+            self.prepare("BEGIN")?.raw_execute().map_err(|error| self.context.sqlite(&error))?;
+            self.held.set(true);
+        }
+        Ok(())
+    }
+
+    /// All rows of the answer.
+    ///
+    /// # Errors
+    /// The statement fails, or a value does not fit.
+    pub fn query<T: FromRow>(&self, sql: &str, params: &[ValueRef<'_>]) -> Result<Vec<T>> {
+        let mut answer = Vec::new();
+        self.scan(sql, params, |row| {
+            answer.push(self.struct_of(row)?);
+            Ok(ControlFlow::Continue(()))
+        })?;
+        Ok(answer)
+    }
+
+    /// The first row of the answer, or `None` where there is none.
+    ///
+    /// # Errors
+    /// The statement fails, or a value does not fit.
+    pub fn query_one<T: FromRow>(&self, sql: &str, params: &[ValueRef<'_>]) -> Result<Option<T>> {
+        let mut answer = None;
+        self.scan(sql, params, |row| {
+            answer = Some(self.struct_of(row)?);
+            Ok(ControlFlow::Break(()))
+        })?;
+        Ok(answer)
+    }
+
+    /// One column of the first row of the answer, or `None` where there is no row.
+    ///
+    /// # Errors
+    /// The statement fails, or the value does not fit.
+    pub fn value<T: FromValue>(&self, table: &'static str, sql: &str, params: &[ValueRef<'_>]) -> Result<Option<T>> {
+        let mut answer = None;
+        self.scan(sql, params, |row| {
+            answer = Some(row.first().map_err(|bad| self.bad_value(table, "the first of the answer", bad))?);
+            Ok(ControlFlow::Break(()))
+        })?;
+        Ok(answer)
+    }
+
+    /// Visits the rows one by one without keeping them, until the visitor breaks off.
+    ///
+    /// # Errors
+    /// The statement fails, or the visitor does.
+    pub fn scan(
+        &self,
+        sql: &str,
+        params: &[ValueRef<'_>],
+        mut visit: impl FnMut(&Row<'_>) -> Result<ControlFlow<()>>,
+    ) -> Result<()> {
+        let mut statement = self.prepare(sql)?;
+        let failed = |error: rusqlite::Error| self.context.sqlite(&error);
+        bind(&mut statement, params).map_err(failed)?;
+        let mut rows = statement.raw_query();
+        while let Some(row) = rows.next().map_err(failed)? {
+            if visit(&Row::new(row))?.is_break() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// The error for a row whose column does not fit.
+    pub fn bad_value(&self, table: &'static str, row: &str, bad: BadColumn) -> crate::Error {
+        self.context.bad_value(table, row.to_owned(), bad)
+    }
+
+    fn struct_of<T: FromRow>(&self, row: &Row<'_>) -> Result<T> {
+        T::from_row(row).map_err(|bad| self.context.bad_row::<T>(row, bad))
+    }
+
+    fn prepare(&self, sql: &str) -> Result<CachedStatement<'a>> {
+        let earlier = self.statements.replace(self.statements.get() + 1);
+        debug_assert!(
+            earlier == 0 || self.held.get(),
+            "{}: a read of several statements says `snapshot` first",
+            self.context.op
+        );
+        self.connection.prepare_cached(sql).map_err(|error| self.context.sqlite(&error))
+    }
+}
+
+impl Drop for ReadTx<'_> {
+    fn drop(&mut self) {
+        if self.held.get() && !self.connection.is_autocommit() {
+            // A read has nothing to lose; a connection that cannot even end it is found broken by its next call.
+            let _ = self.connection.execute_batch("ROLLBACK");
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! The connections that reads use, opened when first needed, on the caller's thread.
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use super::connection::{self, Link};
+use parking_lot::{Condvar, Mutex};
+
+/// A bounded set of read-only connections.
+pub(super) struct Readers {
+    path: PathBuf,
+    state: Mutex<State>,
+    returned: Condvar,
+    most: usize,
+}
+
+struct State {
+    idle: Vec<Link>,
+    /// Idle and lent ones together.
+    open: usize,
+    closed: bool,
+}
+
+/// Why no connection was to be had.
+pub(super) enum NoReader {
+    /// All were in use until the deadline.
+    Busy,
+    /// The source was closed.
+    Closed,
+    /// A new one could not be opened.
+    Sqlite(rusqlite::Error),
+}
+
+/// A connection on loan.
+pub(super) struct Reader<'a> {
+    readers: &'a Readers,
+    link: Option<Link>,
+}
+
+impl Readers {
+    pub(super) fn new(path: PathBuf, most: usize) -> Self {
+        let state = State { idle: Vec::new(), open: 0, closed: false };
+        Self { path, state: Mutex::new(state), returned: Condvar::new(), most }
+    }
+
+    /// Lends a connection, waiting until the deadline where all are in use.
+    pub(super) fn take(&self, deadline: Instant) -> Result<Reader<'_>, NoReader> {
+        let mut state = self.state.lock();
+        loop {
+            if state.closed {
+                return Err(NoReader::Closed);
+            }
+            if let Some(link) = state.idle.pop() {
+                return Ok(Reader { readers: self, link: Some(link) });
+            }
+            if state.open < self.most {
+                state.open += 1;
+                drop(state);
+                let mut reader = Reader { readers: self, link: None };
+                let timeout = deadline.saturating_duration_since(Instant::now());
+                reader.link = Some(connection::reader(&self.path, timeout).map_err(NoReader::Sqlite)?);
+                return Ok(reader);
+            }
+            if self.returned.wait_until(&mut state, deadline).timed_out() {
+                return Err(NoReader::Busy);
+            }
+        }
+    }
+
+    /// Closes all connections and lends no more.
+    pub(super) fn close(&self) {
+        let mut state = self.state.lock();
+        state.closed = true;
+        let idle = std::mem::take(&mut state.idle);
+        state.open -= idle.len();
+        while state.open > 0 {
+            self.returned.wait(&mut state);
+        }
+        drop(state);
+        self.returned.notify_all();
+        drop(idle);
+    }
+}
+
+impl Reader<'_> {
+    pub(super) fn link(&self) -> Result<&Link, NoReader> {
+        self.link.as_ref().ok_or(NoReader::Closed)
+    }
+}
+
+impl Drop for Reader<'_> {
+    fn drop(&mut self) {
+        let mut state = self.readers.state.lock();
+        let surplus = match self.link.take() {
+            // One that could not even end its transaction is not lent again.
+            Some(link) if !state.closed && link.connection.is_autocommit() => {
+                state.idle.push(link);
+                None
+            }
+            other => {
+                state.open -= 1;
+                other
+            }
+        };
+        // Under the lock: a lost wake-up would leave a waiter until its deadline. `close` needs all of them.
+        if state.closed {
+            self.readers.returned.notify_all();
+        } else {
+            self.readers.returned.notify_one();
+        }
+        drop(state);
+        drop(surplus);
+    }
+}

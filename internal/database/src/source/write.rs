@@ -1,0 +1,143 @@
+//! What a write's closure is given: statements that change rows, recorded where a recording is wanted.
+
+use rusqlite::Connection;
+
+use super::context::Context;
+use super::operation::{Changed, Refusal, Step};
+use super::value::{Value, ValueRef, bind};
+use crate::error::{ErrorKind, Result};
+
+/// One write: statements in one transaction, all kept or none.
+///
+/// A write is blind: it cannot read, and learns of its statements' effect only through [`WriteTx::require`] and
+/// [`WriteTx::only_if`]. That is what makes it replayable on another database. Conditions on data go into the SQL.
+pub struct WriteTx<'a> {
+    connection: &'a Connection,
+    context: Context<'a>,
+    recording: Option<Vec<Step>>,
+    statements: u32,
+    /// In the body of an `only_if` whose condition does not hold: recorded, not run.
+    skipping: bool,
+}
+
+impl<'a> WriteTx<'a> {
+    pub(crate) fn new(connection: &'a Connection, context: Context<'a>, record: bool) -> Self {
+        Self { connection, context, recording: record.then(Vec::new), statements: 0, skipping: false }
+    }
+
+    /// Runs a statement.
+    ///
+    /// # Errors
+    /// The statement fails: the whole write is then undone.
+    pub fn execute(&mut self, sql: &str, params: &[ValueRef<'_>]) -> Result<Changed> {
+        let statement = self.statements;
+        self.statements += 1;
+        if let Some(steps) = &mut self.recording {
+            let params = params.iter().map(|param| param.to_value()).collect();
+            steps.push(Step::Execute { sql: sql.to_owned(), params });
+        }
+        let rows = if self.skipping { 0 } else { self.run(sql, params)? };
+        Ok(Changed { statement, rows })
+    }
+
+    /// Goes on only where the statement has changed a row; otherwise nothing of the write is kept and the caller is
+    /// told.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Duplicate`] or [`ErrorKind::NotFound`], as asked for.
+    pub fn require(&mut self, changed: Changed, otherwise: Refusal) -> Result<()> {
+        if let Some(steps) = &mut self.recording {
+            steps.push(Step::Require { changed: changed.statement, otherwise });
+        }
+        if changed.rows > 0 || self.skipping {
+            return Ok(());
+        }
+        Err(self.context.error(match otherwise {
+            Refusal::Duplicate => ErrorKind::Duplicate,
+            Refusal::NotFound => ErrorKind::NotFound,
+        }))
+    }
+
+    /// Takes further steps only where the statement has changed a row.
+    ///
+    /// # Errors
+    /// Those of the body.
+    pub fn only_if(&mut self, changed: Changed, then: impl FnOnce(&mut Self) -> Result<()>) -> Result<()> {
+        let holds = changed.rows > 0;
+        let Some(outer) = self.recording.take() else {
+            return if holds { then(self) } else { Ok(()) };
+        };
+        // The body is recorded whether it runs or not: where the write is made again its condition may hold.
+        let skipping = self.skipping;
+        self.skipping |= !holds;
+        self.recording = Some(Vec::new());
+        let result = then(self);
+        let body = self.recording.replace(outer).unwrap_or_default();
+        self.skipping = skipping;
+        if let Some(steps) = &mut self.recording {
+            steps.push(Step::OnlyIf { changed: changed.statement, then: body });
+        }
+        result
+    }
+
+    /// Takes recorded steps again.
+    pub(crate) fn replay(&mut self, steps: &[Step]) -> Result<()> {
+        self.replay_into(steps, &mut Vec::new())
+    }
+
+    fn replay_into(&mut self, steps: &[Step], done: &mut Vec<Changed>) -> Result<()> {
+        let unknown = |number: u32| format!("a recorded step speaks of statement {number}, which does not come before");
+        for step in steps {
+            match step {
+                Step::Execute { sql, params } => {
+                    let params: Vec<_> = params.iter().map(Value::as_ref).collect();
+                    done.push(self.execute(sql, &params)?);
+                }
+                Step::Require { changed, otherwise } => {
+                    let changed = *done.get(*changed as usize).ok_or_else(|| self.malformed(unknown(*changed)))?;
+                    self.require(changed, *otherwise)?;
+                }
+                Step::OnlyIf { changed, then } => {
+                    let changed = *done.get(*changed as usize).ok_or_else(|| self.malformed(unknown(*changed)))?;
+                    let before = done.len();
+                    self.only_if(changed, |tx| tx.replay_into(then, done))?;
+                    if done.len() == before {
+                        skip(then, done);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn into_recording(self) -> Option<Vec<Step>> {
+        self.recording
+    }
+
+    fn run(&self, sql: &str, params: &[ValueRef<'_>]) -> Result<u64> {
+        let run = || {
+            let mut statement = self.connection.prepare_cached(sql)?;
+            bind(&mut statement, params)?;
+            statement.raw_execute()
+        };
+        run().map(|rows| rows as u64).map_err(|error| self.context.sqlite(&error))
+    }
+
+    fn malformed(&self, detail: String) -> crate::Error {
+        self.context.error(ErrorKind::Statement { detail })
+    }
+}
+
+/// Counts the statements of a body that is not run, so that later ones keep their numbers.
+fn skip(steps: &[Step], done: &mut Vec<Changed>) {
+    for step in steps {
+        match step {
+            Step::Execute { .. } => {
+                let statement = u32::try_from(done.len()).unwrap_or(u32::MAX);
+                done.push(Changed { statement, rows: 0 });
+            }
+            Step::Require { .. } => {}
+            Step::OnlyIf { then, .. } => skip(then, done),
+        }
+    }
+}

@@ -1,0 +1,32 @@
+//! The set of sources behind the wrapper: one file, or many behind a router.
+
+use crate::error::{Error, ErrorKind};
+use crate::route::{Route, SourceName};
+use crate::source::Source;
+
+/// The sources that there are. A call takes one [`Topology`] and uses it to its end.
+pub(crate) trait SourceSet: Send + Sync {
+    /// Lends the current topology.
+    fn with_topology(&self, f: &mut dyn FnMut(&dyn Topology));
+
+    /// Closes all sources.
+    fn close(&self);
+}
+
+/// Which sources there are and what goes where, at one moment.
+pub(crate) trait Topology: Sync {
+    /// The source a route leads to.
+    fn resolve(&self, route: Route) -> &Source;
+
+    /// The source of a name.
+    fn named(&self, name: &str) -> Option<&Source>;
+
+    /// Every source: the default one first, the others by name.
+    fn every(&self) -> Vec<&Source>;
+}
+
+/// The error for a name that no source has.
+pub(crate) fn unknown_source(topology: &dyn Topology, op: &'static str, name: &str) -> Error {
+    let known = topology.every().iter().map(|source| format!("`{}`", source.name())).collect::<Vec<_>>().join(", ");
+    Error::new(op, &SourceName::unchecked(name), ErrorKind::UnknownSource { known })
+}

@@ -1,0 +1,124 @@
+//! Messages kept as examples of spam and of its opposite.
+
+use crate::error::Result;
+use crate::gathered::{Gathered, Merge};
+use crate::ids::{ChatId, MessageId, UserId};
+use crate::models::{NewSpam, SpamMessage};
+use crate::route::Route;
+use crate::source::{Refusal, WriteTx};
+use crate::time::Timestamp;
+use crate::{DatabaseWrapper, params};
+
+type Key = (ChatId, UserId, MessageId);
+
+fn key(spam: &SpamMessage) -> Key {
+    (spam.chat_id, spam.user_id, spam.message_id.clone())
+}
+
+fn merge(limit: Option<u32>) -> Merge<SpamMessage, Key, (Timestamp, Key)> {
+    Merge {
+        chat: |spam| spam.chat_id,
+        key,
+        order: |spam| (spam.created_at, key(spam)),
+        limit: limit.map(|limit| limit as usize),
+    }
+}
+
+macro_rules! select_spam {
+    ($where:literal, $rest:literal) => {
+        concat!(
+            "SELECT chat_id, user_id, message_id, text, reason, score, created_at, updated_at FROM spam_messages ",
+            $where,
+            " ORDER BY created_at, chat_id, user_id, message_id",
+            $rest
+        )
+    };
+}
+
+impl DatabaseWrapper {
+    /// Keeps a message as an example of spam.
+    ///
+    /// # Errors
+    /// [`Duplicate`](crate::ErrorKind::Duplicate) where it is kept already: nothing is changed. The source cannot be
+    /// written.
+    pub fn add_spam_message(&self, chat: ChatId, spam: &NewSpam) -> Result<()> {
+        let now = self.now();
+        self.write("spam.add_spam_message", Route::Chat(chat), |tx| {
+            insert(
+                tx,
+                "INSERT INTO spam_messages (chat_id, user_id, message_id, text, reason, score, created_at, updated_at)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7)
+                 ON CONFLICT (chat_id, user_id, message_id) DO NOTHING",
+                (chat, spam, now),
+            )
+        })
+    }
+
+    /// Keeps a message as an example of what is no spam.
+    ///
+    /// # Errors
+    /// [`Duplicate`](crate::ErrorKind::Duplicate) where it is kept already: nothing is changed. The source cannot be
+    /// written.
+    pub fn add_ham_message(&self, chat: ChatId, ham: &NewSpam) -> Result<()> {
+        let now = self.now();
+        self.write("spam.add_ham_message", Route::Chat(chat), |tx| {
+            insert(
+                tx,
+                "INSERT INTO ham_messages (chat_id, user_id, message_id, text, reason, score, created_at, updated_at)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7)
+                 ON CONFLICT (chat_id, user_id, message_id) DO NOTHING",
+                (chat, ham, now),
+            )
+        })
+    }
+
+    /// The examples of spam with exactly this text, in all sources, oldest first.
+    ///
+    /// # Errors
+    /// No source can be read.
+    pub fn get_spam_messages_by_text(&self, text: &str) -> Result<Gathered<SpamMessage>> {
+        self.read_every("spam.get_spam_messages_by_text", &merge(None), |tx| {
+            tx.query(select_spam!("WHERE text = ?1", ""), params![text])
+        })
+    }
+
+    /// The examples of spam in all sources, oldest first: 1000 unless told otherwise.
+    ///
+    /// # Errors
+    /// No source can be read.
+    pub fn get_spam_messages(&self, limit: Option<u32>) -> Result<Gathered<SpamMessage>> {
+        let limit = limit.unwrap_or(1000);
+        self.read_every("spam.get_spam_messages", &merge(Some(limit)), |tx| {
+            tx.query(select_spam!("", " LIMIT ?1"), params![limit])
+        })
+    }
+
+    /// The examples of spam from a person in a chat, oldest first.
+    ///
+    /// # Errors
+    /// The source cannot be read.
+    pub fn get_spam_messages_by_user_id(&self, chat: ChatId, user: UserId) -> Result<Vec<SpamMessage>> {
+        self.read("spam.get_spam_messages_by_user_id", Route::Chat(chat), |tx| {
+            tx.query(select_spam!("WHERE chat_id = ?1 AND user_id = ?2", ""), params![chat, user])
+        })
+    }
+
+    /// Drops the examples of spam from a person in a chat.
+    ///
+    /// # Errors
+    /// The source cannot be written.
+    pub fn delete_spam_messages_by_user_id(&self, chat: ChatId, user: UserId) -> Result<()> {
+        self.execute(
+            "spam.delete_spam_messages_by_user_id",
+            Route::Chat(chat),
+            "DELETE FROM spam_messages WHERE chat_id = ?1 AND user_id = ?2",
+            params![chat, user],
+        )
+    }
+}
+
+fn insert(tx: &mut WriteTx<'_>, sql: &str, (chat, spam, now): (ChatId, &NewSpam, Timestamp)) -> Result<()> {
+    let NewSpam { user_id, message_id, text, reason, score } = spam;
+    let inserted = tx.execute(sql, params![chat, user_id, message_id, text, reason, score, now])?;
+    tx.require(inserted, Refusal::Duplicate)
+}
