@@ -57,10 +57,11 @@ pub(crate) fn check(path: &Path, connection: &Connection) -> Result<(), Failure>
     if found.switchyard > CURRENT.switchyard {
         return newer("Switchyard schema", found.switchyard, CURRENT.switchyard);
     }
-    if found.legacy == 0 && !legacy::has_table_of_ours(connection)? {
-        if let Some(table) = any_table(connection)? {
-            return Err(Failure::Refused(OpenError::Foreign { path: path.to_owned(), table }));
-        }
+    if found.legacy == 0
+        && !legacy::has_table_of_ours(connection)?
+        && let Some(table) = any_table(connection)?
+    {
+        return Err(Failure::Refused(OpenError::Foreign { path: path.to_owned(), table }));
     }
     if found != CURRENT {
         // It is about to be changed: damage that is there already must not be built upon.
