@@ -1,0 +1,4 @@
+//! The ways by which messages reach the bot and replies leave it. Handlers know none of them.
+
+pub mod console;
+pub mod signals;
