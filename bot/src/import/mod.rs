@@ -1,0 +1,3 @@
+//! Bringing real chat history in.
+
+pub mod export;
