@@ -18,7 +18,9 @@ pub use enums::{CacheType, ChatType, MediaStatus, MessageCategory, MessageType, 
 pub use media::{MediaAttachment, MediaChanges, NewMedia};
 pub use message::{ChatMessage, MessageFilter, NewMessage, SavedMessages};
 pub use spam::{NewSpam, SpamMessage};
-pub use statistics::{ChatTotals, DayActivity, FoundMessages, Page, PersonActivity, TopicActivity, UserFootprint};
+pub use statistics::{
+    ChatTotals, DayActivity, FoundMessages, Page, PersonActivity, Search, TopicActivity, UserFootprint,
+};
 pub use task::DelayedTask;
 pub use user::ChatUser;
 

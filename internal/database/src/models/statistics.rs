@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{ChatMessage, ChatUser, from_row};
+use super::{ChatMessage, ChatUser, MessageCategory, from_row};
 use crate::ids::{TopicId, UserId};
 use crate::time::Timestamp;
 
@@ -67,6 +67,18 @@ pub struct Page {
     pub number: u32,
     /// How many a part has.
     pub size: u32,
+}
+
+/// What is looked for in a chat.
+#[derive(Clone, Copy, Debug)]
+pub struct Search<'a> {
+    /// The words that a message contains: all of them, in any order, anywhere in the text, whatever their case.
+    /// Without words nothing is found.
+    pub words: &'a [&'a str],
+    /// The categories that are looked through.
+    pub categories: &'a [MessageCategory],
+    /// Which part of what is found.
+    pub page: Page,
 }
 
 /// A page of what was found.

@@ -13,17 +13,19 @@ use super::GO_ON;
 use super::messages::SELECT_MESSAGE;
 use crate::error::Result;
 use crate::ids::{ChatId, MessageId};
-use crate::models::{FoundMessages, Page};
+use crate::models::{FoundMessages, Search};
 use crate::route::Route;
+use crate::source::ToValue;
 use crate::{DatabaseWrapper, params};
 
 impl DatabaseWrapper {
-    /// The messages of a chat that contain all of the words, in any order and anywhere in the text, whatever their
-    /// case (by Unicode's full case folding), newest first. Without words nothing is found.
+    /// The messages of a chat that contain all of the words, newest first; cases are compared by Unicode's full case
+    /// folding.
     ///
     /// # Errors
     /// The source cannot be read.
-    pub fn search_messages(&self, chat: ChatId, words: &[&str], page: Page) -> Result<FoundMessages> {
+    pub fn search_messages(&self, chat: ChatId, search: Search<'_>) -> Result<FoundMessages> {
+        let Search { words, categories, page } = search;
         let mut needles = Needles::new(words);
         let (skip, size) = (page.number as usize * page.size as usize, page.size as usize);
         let op = "search.search_messages";
@@ -31,17 +33,13 @@ impl DatabaseWrapper {
             let mut found = topology.read(op, Route::Chat(chat), |tx| {
                 tx.snapshot()?;
                 let mut ids: Vec<MessageId> = Vec::new();
-                if needles.is_empty() || size == 0 {
+                if needles.is_empty() || categories.is_empty() || size == 0 {
                     return Ok(FoundMessages { messages: Vec::new(), more: false });
                 }
                 let mut hits = 0;
-                let sql = "SELECT m.message_id, m.message_text
-                           FROM chat_messages m
-                           WHERE m.chat_id = ?1
-                             AND EXISTS (SELECT 1 FROM chat_users u
-                                         WHERE u.chat_id = m.chat_id AND u.user_id = m.user_id)
-                           ORDER BY m.date DESC, length(m.message_id) DESC, m.message_id DESC";
-                tx.scan(sql, params![chat], |row| {
+                let mut params = vec![chat.to_param()];
+                params.extend(categories.iter().map(ToValue::to_param));
+                tx.scan(&select_texts(categories.len()), &params, |row| {
                     let bad = |bad| tx.bad_value("chat_messages", &format!("of chat {chat}"), bad);
                     if needles.are_in(row.text("message_text").map_err(bad)?) {
                         hits += 1;
@@ -64,6 +62,20 @@ impl DatabaseWrapper {
             Ok(found)
         })
     }
+}
+
+/// The texts of a chat's messages of so many categories. (As in the lists, those of unknown authors are left out.)
+fn select_texts(categories: usize) -> String {
+    let places: Vec<_> = (2..categories + 2).map(|place| format!("?{place}")).collect();
+    format!(
+        "SELECT m.message_id, m.message_text
+         FROM chat_messages m
+         WHERE m.chat_id = ?1
+           AND m.message_category IN ({})
+           AND EXISTS (SELECT 1 FROM chat_users u WHERE u.chat_id = m.chat_id AND u.user_id = m.user_id)
+         ORDER BY m.date DESC, length(m.message_id) DESC, m.message_id DESC",
+        places.join(", ")
+    )
 }
 
 /// The words that are looked for.

@@ -1,0 +1,72 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{ArgAction, Args, Parser, Subcommand};
+
+/// A group-chat bot whose chats live in as many databases as its operator likes.
+#[derive(Debug, Parser)]
+#[command(name = "bot", version, max_term_width = 100)]
+#[command(
+    after_help = "Without a command the bot runs: in a terminal it is talked to, in a pipe each line is a message."
+)]
+pub struct Cli {
+    /// The folder the databases are in; made where it is missing
+    #[arg(long, value_name = "DIR", global = true, default_value = "data")]
+    pub data_dir: PathBuf,
+
+    /// Tell more on standard error; twice for every call on a database
+    #[arg(short, long, action = ArgAction::Count, global = true, conflicts_with = "quiet")]
+    pub verbose: u8,
+
+    /// Tell nothing but errors
+    #[arg(short, long, global = true)]
+    pub quiet: bool,
+
+    /// Who speaks where, when no command is given
+    #[command(flatten)]
+    pub speaker: SpeakerArgs,
+
+    /// What to do
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// The program's commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the bot (what happens without a command)
+    Run(SpeakerArgs),
+    /// Talk to the bot in a terminal, or one message a line in a pipe
+    Console(SpeakerArgs),
+    /// Bring in chats that Telegram Desktop exported as machine-readable JSON
+    Import(ImportArgs),
+}
+
+/// Who speaks where.
+#[derive(Args, Clone, Debug, Default)]
+pub struct SpeakerArgs {
+    /// The chat that is spoken in
+    #[arg(long, value_name = "ID", allow_negative_numbers = true)]
+    pub chat: Option<i64>,
+
+    /// The user who speaks
+    #[arg(long, value_name = "ID", allow_negative_numbers = true)]
+    pub user: Option<i64>,
+
+    /// What the user is called
+    #[arg(long, value_name = "NAME")]
+    pub name: Option<String>,
+}
+
+/// What is imported.
+#[derive(Args, Clone, Debug)]
+pub struct ImportArgs {
+    /// A result.json, as it is or compressed (.gz), or the folder it is in
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+
+    /// Offer every record again, even those that an earlier import from the same file stored
+    #[arg(long)]
+    pub again: bool,
+}
