@@ -2,6 +2,7 @@
 
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::fmt::format::FmtSpan;
 
 /// Starts logging. `RUST_LOG` has the last word where it is set.
 pub fn start(verbose: u8, quiet: bool) {
@@ -12,7 +13,12 @@ pub fn start(verbose: u8, quiet: bool) {
         (false, _) => LevelFilter::DEBUG,
     };
     let filter = EnvFilter::builder().with_default_directive(level.into()).from_env_lossy();
-    let logger = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
+    // Every call on a database is a span: its end tells how long it took.
+    let logger = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_target(false)
+        .with_span_events(FmtSpan::CLOSE);
     // A second start (in tests) finds a logger in place already, which is as good.
     let _ = logger.try_init();
 }
