@@ -5,6 +5,7 @@
 
 pub mod app;
 pub mod cli;
+pub mod databases;
 pub mod handlers;
 pub mod import;
 pub mod logging;

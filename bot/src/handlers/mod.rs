@@ -14,9 +14,9 @@ mod topics;
 
 use std::sync::Arc;
 
-use database::{ChatType, Clock, DatabaseWrapper, MessageCategory, NewChatInfo, NewMessage, Result, UserId};
+use database::{ChatType, Clock, DatabaseWrapper, MessageCategory, NewChatInfo, NewMessage, Result, Route, UserId};
 
-use crate::message::{Handle, HandleError, Incoming, MessageIds, Outgoing};
+use crate::message::{Handle, HandleError, Handled, Incoming, MessageIds, Outgoing};
 
 /// Every command there is, in the order in which `/help` lists them.
 const COMMANDS: &[&Command] =
@@ -140,22 +140,26 @@ impl Bot {
 }
 
 impl Handle for Bot {
-    fn handle(&self, incoming: Incoming) -> Result<Vec<Outgoing>, HandleError> {
+    fn handle(&self, incoming: Incoming) -> Result<Handled, HandleError> {
+        let source = self.db.source_of(Route::Chat(incoming.chat))?.to_string();
         let command = command_in(&incoming.text);
         let category = if command.is_some() { MessageCategory::UserCommand } else { MessageCategory::User };
         self.meet(&incoming)?;
         if !self.store(&incoming, category)? {
             tracing::info!(chat = %incoming.chat, message = %incoming.message_id, "delivered twice, stored once");
-            return Ok(Vec::new());
+            return Ok(Handled { duplicate: true, source, ..Handled::default() });
         }
-        let Some((name, arguments)) = command else { return Ok(Vec::new()) };
-        let call = Call { db: &self.db, incoming: &incoming, arguments, bot: self.identity.user };
-        let answer = match COMMANDS.iter().find(|command| command.name.eq_ignore_ascii_case(name)) {
-            Some(command) => (command.run)(&call)?,
-            None => format!("I do not know /{name}. /help lists what I know."),
-        };
-        self.store_reply(&incoming, &answer)?;
-        Ok(vec![Outgoing::from(answer)])
+        let mut replies = Vec::new();
+        if let Some((name, arguments)) = command {
+            let call = Call { db: &self.db, incoming: &incoming, arguments, bot: self.identity.user };
+            let answer = match COMMANDS.iter().find(|command| command.name.eq_ignore_ascii_case(name)) {
+                Some(command) => (command.run)(&call)?,
+                None => format!("I do not know /{name}. /help lists what I know."),
+            };
+            self.store_reply(&incoming, &answer)?;
+            replies.push(Outgoing::from(answer));
+        }
+        Ok(Handled { replies, duplicate: false, source })
     }
 }
 

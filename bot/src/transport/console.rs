@@ -40,7 +40,7 @@ pub struct Speaker {
     pub chat: ChatId,
     /// The user who speaks.
     pub user: UserId,
-    /// Their full name.
+    /// Their full name; empty where it is not told, and a name that is known stays.
     pub user_name: String,
     /// Their @name, without the sign.
     pub username: Option<String>,
@@ -267,7 +267,7 @@ impl<'a> Console<'a> {
             Command::Chat(chat) => self.speaker.chat = chat,
             Command::User(user, name) => {
                 self.speaker.user = user;
-                self.speaker.user_name = name.unwrap_or_else(|| format!("user {user}"));
+                self.speaker.user_name = name.unwrap_or_default();
                 self.speaker.username = None;
             }
             Command::Help => print(out, HELP)?,
@@ -282,7 +282,7 @@ impl<'a> Console<'a> {
         incoming.username = username;
         incoming.columns = terminal::columns().unwrap_or(DEFAULT_COLUMNS);
         match self.handler.handle(incoming) {
-            Ok(replies) => replies.iter().try_for_each(|reply| print(out, &reply.text)),
+            Ok(handled) => handled.replies.iter().try_for_each(|reply| print(out, &reply.text)),
             Err(error) => {
                 *failed += 1;
                 tell(err, &with_sources(error.as_ref()));
@@ -292,7 +292,10 @@ impl<'a> Console<'a> {
     }
 
     fn prompt(&self) -> String {
-        let name = fit(&sanitize_line(&self.speaker.user_name), PROMPT_NAME_COLUMNS);
+        let name = match self.speaker.user_name.as_str() {
+            "" => format!("user {}", self.speaker.user),
+            name => fit(&sanitize_line(name), PROMPT_NAME_COLUMNS),
+        };
         format!("chat {} · {name}> ", self.speaker.chat)
     }
 }

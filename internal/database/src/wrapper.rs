@@ -84,6 +84,14 @@ impl DatabaseWrapper {
         self.shared.clock.now()
     }
 
+    /// The name of the source that a route leads to now.
+    ///
+    /// # Errors
+    /// A source is named explicitly that does not exist.
+    pub fn source_of(&self, route: Route) -> Result<SourceName> {
+        self.on_topology(|topology| topology.source("wrapper.source_of", route).map(|source| source.name().clone()))
+    }
+
     /// Runs a read on the source that the route leads to.
     ///
     /// # Errors

@@ -25,7 +25,7 @@ use rusqlite::Connection;
 use crate::error::{Error, ErrorKind, Result};
 use crate::route::SourceName;
 
-pub use config::{Durability, SourceConfig};
+pub use config::{Durability, OnUnavailable, SourceConfig};
 pub use open_error::OpenError;
 pub use operation::{Changed, Operation, Refusal, Step, Tally};
 pub use read::ReadTx;

@@ -16,7 +16,7 @@ use crate::time::Clock;
 impl Source {
     /// Opens the database, creating or migrating it where needed. Whatever goes wrong, the file stays as it was.
     pub(crate) fn open(config: &SourceConfig, clock: &dyn Clock) -> Result<Self, OpenError> {
-        let SourceConfig { name, path, timeout, max_connections, durability } = config;
+        let SourceConfig { name, path, timeout, max_connections, durability, .. } = config;
         check_settings(config)?;
         let deadline = Instant::now() + *timeout;
         let found = file::prepare(path)?;
@@ -55,13 +55,16 @@ impl Source {
 }
 
 fn check_settings(config: &SourceConfig) -> Result<(), OpenError> {
+    let SourceConfig { timeout, max_connections, .. } = config;
     let wrong = |setting, given, allowed| Err(OpenError::InvalidSetting { setting, given, allowed });
-    let timeout = config.timeout.as_secs_f64();
-    if !(0.001..=3600.0).contains(&timeout) {
-        return wrong("timeout", format!("{timeout} s"), "between 0.001 and 3600 seconds");
+    if !SourceConfig::TIMEOUTS.contains(timeout) {
+        return wrong("timeout", format!("{timeout:?}"), "between 1 millisecond and 1 hour");
     }
-    if !(2..=1000).contains(&config.max_connections) {
-        return wrong("max_connections", config.max_connections.to_string(), "between 2 and 1000");
+    if !SourceConfig::CONNECTIONS.contains(max_connections) {
+        return wrong("max_connections", max_connections.to_string(), "between 2 and 1000");
+    }
+    if config.readonly {
+        return wrong("readonly", "true".to_owned(), "false: the one database of a bot is written");
     }
     Ok(())
 }
