@@ -123,7 +123,7 @@ fn in_a_terminal_commands_change_who_speaks_where() {
         (seen[0].chat, seen[0].user, &*seen[0].user_name),
         (ChatId(-1_001_234_567_890), UserId(5), "Ann\x1b Lee")
     );
-    assert_eq!((seen[1].user, &*seen[1].user_name, seen[1].username.as_deref()), (UserId(6), "user 6", None));
+    assert_eq!((seen[1].user, &*seen[1].user_name, seen[1].username.as_deref()), (UserId(6), "", None));
 }
 
 #[test]
