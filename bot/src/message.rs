@@ -159,6 +159,17 @@ pub struct Handled {
     pub source: String,
 }
 
+/// Something that the bot says by itself, at its time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Due {
+    /// Where it is said.
+    pub chat: ChatId,
+    /// In which topic.
+    pub thread: TopicId,
+    /// What is said.
+    pub text: String,
+}
+
 /// Why a message could not be handled: any error, shown with its sources.
 pub type HandleError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -172,6 +183,14 @@ pub trait Handle: Send + Sync {
     /// # Errors
     /// When the message could not be stored or answered. A mistake of the writer is no error but a reply.
     fn handle(&self, incoming: Incoming) -> Result<Handled, HandleError>;
+
+    /// What is to be said now without having been asked, stored already. Transports ask about once a second.
+    ///
+    /// # Errors
+    /// When that could not be found out or stored; it is found again the next time.
+    fn due(&self) -> Result<Vec<Due>, HandleError> {
+        Ok(Vec::new())
+    }
 }
 
 impl<F> Handle for F

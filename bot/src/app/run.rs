@@ -28,7 +28,7 @@ pub(super) fn console(cli: &Cli, config: &Config, who: &SpeakerArgs) -> Result<O
     let ids = Arc::new(MessageIds::system());
     let clock = Arc::new(SystemClock);
     let identity = Identity { user: BOT, name: config.bot.name.clone(), username: String::new() };
-    let bot = Bot::new(db.clone(), Arc::clone(&ids), clock.clone(), identity);
+    let bot = Bot::new(db.clone(), Arc::clone(&ids), clock.clone(), identity).owned_by(config.bot.owners.clone());
     let speaker = Speaker {
         chat: ChatId(who.chat.unwrap_or(DEFAULT_ID)),
         user: UserId(who.user.unwrap_or(DEFAULT_ID)),

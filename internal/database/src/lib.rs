@@ -22,7 +22,7 @@ pub use models::*;
 pub use route::{InvalidSourceName, Route, SourceName};
 pub use source::{
     BadColumn, Changed, Durability, FromRow, FromValue, OnUnavailable, OpenError, Operation, ReadTx, Refusal, Row,
-    SourceConfig, Step, Tally, ToValue, Value, ValueRef, WriteTx,
+    SourceConfig, SourceStatus, Step, Tally, ToValue, Value, ValueRef, WriteTx,
 };
 pub use store::{ImportBatch, ImportProgress, ImportedName, MessagePlace};
 pub use time::{Clock, InvalidTimestamp, SystemClock, Timestamp};

@@ -15,7 +15,7 @@ mod write;
 
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
@@ -48,6 +48,17 @@ thread_local! {
     static WRITING: Cell<bool> = const { Cell::new(false) };
 }
 
+/// A source as it is now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SourceStatus {
+    /// What it is called.
+    pub name: SourceName,
+    /// Its file, absolute.
+    pub path: PathBuf,
+    /// How many bytes the file has, its log included; `None` where it cannot be looked at.
+    pub bytes: Option<u64>,
+}
+
 /// An open database.
 pub(crate) struct Source {
     name: SourceName,
@@ -63,6 +74,14 @@ pub(crate) struct Source {
 impl Source {
     pub(crate) fn name(&self) -> &SourceName {
         &self.name
+    }
+
+    /// The source as it is now.
+    pub(crate) fn status(&self) -> SourceStatus {
+        let length = |path: &Path| std::fs::metadata(path).map(|found| found.len());
+        let log = length(&file::beside(&self.path, "-wal")).unwrap_or_default();
+        let bytes = length(&self.path).ok().map(|file| file + log);
+        SourceStatus { name: self.name.clone(), path: self.path.clone(), bytes }
     }
 
     /// Runs a read on a connection that cannot write.

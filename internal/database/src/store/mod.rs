@@ -1,5 +1,6 @@
 //! The methods of [`DatabaseWrapper`](crate::DatabaseWrapper), a room for each domain, with the SQL beside the method.
 
+mod aliases;
 mod bayes;
 mod cache;
 mod chats;
