@@ -1,1 +1,8 @@
 //! The integration tests: one binary, a module a theme.
+//!
+//! The modules stand under `cfg(test)` so that lints know their helpers as test code.
+
+#[cfg(test)]
+mod golden;
+#[cfg(test)]
+mod support;
