@@ -5,4 +5,8 @@
 #[cfg(test)]
 mod golden;
 #[cfg(test)]
+mod replay;
+#[cfg(test)]
+mod sources_text;
+#[cfg(test)]
 mod support;

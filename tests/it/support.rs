@@ -20,6 +20,11 @@ impl Scratch {
         Self(TempDir::new().unwrap())
     }
 
+    /// A folder in memory where the system has one, for tests that make many files and ask nothing of the disk.
+    pub(crate) fn in_memory() -> Self {
+        Self(TempDir::new_in("/dev/shm").or_else(|_| TempDir::new()).unwrap())
+    }
+
     pub(crate) fn path(&self) -> &Path {
         self.0.path()
     }

@@ -271,8 +271,18 @@ fn done(result: Result<(), Error>) -> Value {
 /// Messages with their media's fields beside their own, as earlier releases gave them.
 fn flat(result: Result<Vec<database::ChatMessage>, Error>) -> Value {
     const FIELDS: [&str; 12] = [
-        "created_at", "description", "file_id", "file_size", "file_unique_id", "local_url", "media_type", "metadata",
-        "mime_type", "prompt", "status", "updated_at",
+        "created_at",
+        "description",
+        "file_id",
+        "file_size",
+        "file_unique_id",
+        "local_url",
+        "media_type",
+        "metadata",
+        "mime_type",
+        "prompt",
+        "status",
+        "updated_at",
     ];
     let flatten = |message| {
         let Value::Object(mut message) = serde_json::to_value(message).unwrap() else { unreachable!() };
