@@ -27,11 +27,12 @@ impl FileId {
 }
 
 /// Whether there is anything at a path yet.
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Found {
     /// A file that is missing or has no bytes.
     Nothing,
-    /// A file with so many bytes.
-    File(u64),
+    /// A file with something in it.
+    File,
 }
 
 /// Looks at a path before SQLite does, for clear answers to what is wrong with it; makes an empty file where there is
@@ -63,7 +64,7 @@ pub(super) fn prepare(path: &Path) -> Result<Found, OpenError> {
     }
     match found {
         Some(0) => Ok(Found::Nothing),
-        Some(length) => Ok(Found::File(length)),
+        Some(_) => Ok(Found::File),
         None => create(path).map(|()| Found::Nothing),
     }
 }
