@@ -3,6 +3,8 @@
 //! The modules stand under `cfg(test)` so that lints know their helpers as test code.
 
 #[cfg(test)]
+mod child;
+#[cfg(test)]
 mod golden;
 #[cfg(test)]
 mod replay;
@@ -10,3 +12,5 @@ mod replay;
 mod sources_text;
 #[cfg(test)]
 mod support;
+#[cfg(test)]
+mod versions;
