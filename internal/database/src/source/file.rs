@@ -64,6 +64,8 @@ pub(super) fn prepare(path: &Path) -> Result<Found, OpenError> {
     }
     match found {
         Some(0) => Ok(Found::Nothing),
+        // SQLite takes a file of one byte for an empty one.
+        Some(1) => Err(OpenError::NotADatabase { path: path.to_owned() }),
         Some(_) => Ok(Found::File),
         None => create(path).map(|()| Found::Nothing),
     }
