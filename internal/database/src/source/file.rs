@@ -42,6 +42,9 @@ pub(super) fn prepare(path: &Path) -> Result<Found, OpenError> {
     let folder = folder_of(path);
     let found = match fs::metadata(path) {
         Ok(found) if found.is_dir() => return Err(OpenError::Directory { path: path.to_owned() }),
+        Ok(found) if !found.is_file() => {
+            return Err(OpenError::InvalidPath { path: path.to_owned(), reason: "it is a device, a pipe or a socket" });
+        }
         Ok(found) => Some(found.len()),
         Err(error) if error.kind() == ErrorKind::NotFound => None,
         Err(error) if error.kind() == ErrorKind::PermissionDenied => {
