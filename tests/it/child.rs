@@ -44,8 +44,8 @@ impl Child {
         Self::spawn(command, task)
     }
 
-    /// Starts a helper by way of a program that ends in running `"$0" "$@"`.
-    pub(crate) fn start_by(shell: &str, task: &[&OsStr]) -> Self {
+    /// Starts a helper by way of a shell script that runs it as `"$0" "$@"` and may mount what only it sees.
+    pub(crate) fn start_in_namespace(shell: &str, task: &[&OsStr]) -> Self {
         let mut command = Command::new("unshare");
         command.args(["--mount", "--map-root-user", "sh", "-ec", shell]).arg(std::env::current_exe().unwrap());
         Self::spawn(command, task)

@@ -7,6 +7,8 @@ mod child;
 #[cfg(test)]
 mod golden;
 #[cfg(test)]
+mod refusals;
+#[cfg(test)]
 mod replay;
 #[cfg(test)]
 mod sources_text;

@@ -1,6 +1,6 @@
 //! Files of earlier releases: they open, keep every row, and can be opened by those releases again.
 
-mod schema;
+pub(crate) mod schema;
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;

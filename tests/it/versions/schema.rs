@@ -10,20 +10,20 @@ use crate::support::{sqlite, tables};
 
 /// A table as its description gives it.
 #[derive(Debug, Default, PartialEq)]
-pub(super) struct Table {
-    pub(super) since: u32,
-    pub(super) columns: Vec<Column>,
+pub(crate) struct Table {
+    pub(crate) since: u32,
+    pub(crate) columns: Vec<Column>,
     key: Vec<String>,
     indexes: BTreeMap<String, Vec<String>>,
 }
 
 #[derive(Debug, PartialEq)]
-pub(super) struct Column {
-    pub(super) name: String,
+pub(crate) struct Column {
+    pub(crate) name: String,
     kind: String,
     not_null: bool,
     default: Option<String>,
-    pub(super) since: u32,
+    pub(crate) since: u32,
 }
 
 fn names(list: &str) -> Vec<String> {
@@ -31,7 +31,7 @@ fn names(list: &str) -> Vec<String> {
 }
 
 /// All tables of version 6, in the order of their names.
-pub(super) fn described() -> BTreeMap<String, Table> {
+pub(crate) fn described() -> BTreeMap<String, Table> {
     let mut tables: BTreeMap<String, Table> = BTreeMap::new();
     let mut last = String::new();
     for line in include_str!("../../fixtures/schema-6.txt").lines().filter(|line| !line.starts_with('#')) {
@@ -71,7 +71,7 @@ pub(super) fn described() -> BTreeMap<String, Table> {
 }
 
 /// A file as a release of a version left it, with two rows in every table.
-pub(super) fn build(path: &Path, version: u32, journal: &str) {
+pub(crate) fn build(path: &Path, version: u32, journal: &str) {
     let connection = sqlite(path);
     connection.pragma_update(None, "journal_mode", journal).unwrap();
     let shown = version.max(1);
@@ -119,7 +119,7 @@ fn write_table(sql: &mut String, name: &str, table: &Table, version: u32) {
 }
 
 /// What a file has, in the terms of the description; what begins with `switchyard_` left out.
-pub(super) fn found(connection: &Connection) -> BTreeMap<String, Table> {
+pub(crate) fn found(connection: &Connection) -> BTreeMap<String, Table> {
     let names = tables(connection).into_iter().filter(|name| !name.starts_with("switchyard_"));
     names.map(|name| (name.clone(), table(connection, &name))).collect()
 }
@@ -154,7 +154,7 @@ fn table(connection: &Connection, name: &str) -> Table {
 }
 
 /// The description without its history, which no file tells.
-pub(super) fn without_history(mut tables: BTreeMap<String, Table>) -> BTreeMap<String, Table> {
+pub(crate) fn without_history(mut tables: BTreeMap<String, Table>) -> BTreeMap<String, Table> {
     for table in tables.values_mut() {
         table.since = 0;
         table.columns.iter_mut().for_each(|column| column.since = 0);
