@@ -74,6 +74,7 @@ impl Source {
         let no_reader = |none| match none {
             NoReader::Busy => context.error(ErrorKind::Busy { waited: self.timeout }),
             NoReader::Closed => context.error(ErrorKind::Closed),
+            NoReader::Replaced => context.error(ErrorKind::FileReplaced),
             NoReader::Sqlite(error) => context.sqlite(&error),
         };
         let reader = self.readers.take(deadline).map_err(no_reader)?;

@@ -43,7 +43,7 @@ impl Source {
             file,
             looked: AtomicU64::new(connection::micros(Instant::now())),
             writer: Mutex::new(Some(writer)),
-            readers: Readers::new(path.clone(), max_connections - 1),
+            readers: Readers::new(path.clone(), file, max_connections - 1),
             path,
         })
     }
