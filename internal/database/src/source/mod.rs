@@ -20,6 +20,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
+use rusqlite::ErrorCode;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::route::SourceName;
@@ -112,6 +113,8 @@ impl Source {
         let committed = match outcome {
             Ok(Ok(answer)) => match statement("COMMIT") {
                 Ok(_) => Ok(Ok(answer)),
+                // Without room the log has no commit, so this much is known.
+                Err(error) if error.sqlite_error_code() == Some(ErrorCode::DiskFull) => Ok(Err(context.sqlite(&error))),
                 Err(error) => Ok(Err(unknown(&context, &error))),
             },
             failed => failed,
@@ -153,7 +156,7 @@ impl Source {
     }
 }
 
-/// An error at COMMIT leaves open whether the write was kept.
+/// Any other error at COMMIT leaves open whether the write was kept.
 fn unknown(context: &Context<'_>, error: &rusqlite::Error) -> Error {
     context.error(ErrorKind::OutcomeUnknown { detail: context::describe(error) })
 }
