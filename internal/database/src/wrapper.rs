@@ -29,7 +29,8 @@ struct Shared {
     observer: Option<WriteObserver>,
 }
 
-/// Told of every write that was committed, in the order of each source.
+/// Told of every write that was committed, in the order of each source, before the source's next write begins. It must
+/// not write itself.
 pub type WriteObserver = Arc<dyn Fn(&Operation) + Send + Sync>;
 
 /// What a wrapper is opened with besides its sources.
@@ -105,11 +106,8 @@ impl DatabaseWrapper {
             let source = topology.source(op, route)?;
             let _span = tracing::debug_span!("write", op, ?route, source = %source.name()).entered();
             let observer = self.shared.observer.as_ref();
-            let (answer, steps) = source.write(op, observer.is_some(), f)?;
-            if let (Some(observer), Some(steps)) = (observer, steps) {
-                observer(&Operation { op: op.to_owned(), route, steps });
-            }
-            Ok(answer)
+            let observer = observer.map(|told| move |steps| told(&Operation { op: op.to_owned(), route, steps }));
+            source.write(op, observer.as_ref().map(|tell| tell as _), f)
         })
     }
 

@@ -84,14 +84,14 @@ impl Source {
         f(&ReadTx::new(&link.connection, context))
     }
 
-    /// Runs a write in a transaction of its own and answers after the commit, with the recorded steps where they are
-    /// wanted.
+    /// Runs a write in a transaction of its own and answers after the commit. Where the steps are wanted, `tell` is
+    /// told of them before the next write can begin, so in the order in which the writes were made.
     pub(crate) fn write<T>(
         &self,
         op: &'static str,
-        record: bool,
+        tell: Option<&dyn Fn(Vec<Step>)>,
         mut f: impl FnMut(&mut WriteTx<'_>) -> Result<T>,
-    ) -> Result<(T, Option<Vec<Step>>)> {
+    ) -> Result<T> {
         let context = self.context(op);
         let Some(_writing) = Writing::begin() else {
             return Err(context.error(ErrorKind::NestedWrite));
@@ -107,7 +107,7 @@ impl Source {
         // IMMEDIATE: a transaction that begins by reading could not become a writer later, whatever the timeout.
         statement("BEGIN IMMEDIATE").map_err(|error| context.sqlite(&error))?;
         let outcome = catch_unwind(AssertUnwindSafe(|| {
-            let mut tx = WriteTx::new(connection, context, record);
+            let mut tx = WriteTx::new(connection, context, tell.is_some());
             f(&mut tx).map(|answer| (answer, tx.into_recording()))
         }));
         let committed = match outcome {
@@ -119,6 +119,14 @@ impl Source {
             },
             failed => failed,
         };
+        let committed = committed.map(|done| {
+            let (answer, steps) = done?;
+            self.look(&context)?;
+            if let (Some(tell), Some(steps)) = (tell, steps) {
+                tell(steps);
+            }
+            Ok(answer)
+        });
         if !connection.is_autocommit() && statement("ROLLBACK").is_err() {
             // The next call on the connection finds a transaction open and fails: it is not used again.
             drop(writer);
@@ -126,9 +134,7 @@ impl Source {
         } else {
             drop(writer);
         }
-        let answer = committed.unwrap_or_else(|panic| resume_unwind(panic))?;
-        self.look(&context)?;
-        Ok(answer)
+        committed.unwrap_or_else(|panic| resume_unwind(panic))
     }
 
     /// Ends all use of the database: waits for the calls under way, then moves what is in the log into the file.
