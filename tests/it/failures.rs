@@ -300,7 +300,7 @@ fn a_stored_value_that_does_not_fit_is_named_by_table_column_and_row_and_never_s
         search.search_messages on source `primary`: table `chat_messages`, column `message_text`, row of chat -1: expected text, found a blob
         users.get_chat_user on source `primary`: table `chat_users`, column `is_spammer`, row chat_id=-1, user_id=1: expected 0 or 1, found text
         settings.get_chat_setting on source `primary`: table `chat_settings`, column `value`, row the first of the answer: expected text, found a blob
-        settings.get_chat_settings on source `primary`: table `keys and values`, column `value`, row key=`model`: expected text, found a blob
+        settings.get_chat_settings on source `primary`: table `chat_settings`, column `value`, row key=`model`: expected text, found a blob
         tasks.get_pending_delayed_tasks on source `primary`: table `delayed_tasks`, column `delayed_ts`, row id=`t1`: expected an integer, found text
     ");
 }

@@ -5,6 +5,8 @@
 #[cfg(test)]
 mod child;
 #[cfg(test)]
+mod concurrency;
+#[cfg(test)]
 mod failures;
 #[cfg(test)]
 mod golden;
