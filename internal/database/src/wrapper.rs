@@ -35,7 +35,7 @@ struct Shared {
 }
 
 /// Told of every write that was committed, source by source in the order of the commits. The next write of the source
-/// waits meanwhile.
+/// waits meanwhile, so it must not write itself.
 pub type WriteObserver = Arc<dyn Fn(&Operation) + Send + Sync>;
 
 /// What a wrapper is opened with besides its sources.
