@@ -137,6 +137,16 @@ impl DatabaseWrapper {
         })
     }
 
+    /// Runs a read on the writer's connection, which is open in any case: for what is read once, at the start.
+    pub(crate) fn read_as_writer<T>(
+        &self,
+        op: &'static str,
+        route: Route,
+        f: impl FnOnce(&ReadTx<'_>) -> Result<T>,
+    ) -> Result<T> {
+        self.on_topology(|topology| topology.source(op, route)?.read_as_writer(op, f))
+    }
+
     /// Runs a write of one statement that needs no judgement.
     pub(crate) fn execute(
         &self,
