@@ -3,7 +3,7 @@
 use database::Result;
 
 use super::{Call, Command};
-use crate::text::chart::{bar_chart, thousands};
+use crate::text::chart::{bar_chart, counted};
 
 pub(super) const STATS: Command =
     Command { name: "stats", arguments: "[DAYS]", summary: "how much was said here, in all and by day", run };
@@ -19,13 +19,12 @@ fn run(call: &Call<'_>) -> Result<String> {
         return Ok("Nothing was said here yet.".to_owned());
     };
     let date = |day: database::Timestamp| day.to_string()[..10].to_owned();
-    let number = |count: i64| thousands(count.unsigned_abs());
     let mut lines = vec![format!(
-        "{}: {} messages by {} people on {} days, {} to {} (UTC).",
+        "{}: {} by {} on {}, {} to {} (UTC).",
         call.chat_name()?,
-        number(totals.messages),
-        number(totals.people),
-        number(totals.days),
+        counted(totals.messages.unsigned_abs(), "message", "messages"),
+        counted(totals.people.unsigned_abs(), "person", "people"),
+        counted(totals.days.unsigned_abs(), "day", "days"),
         date(first),
         date(last),
     )];

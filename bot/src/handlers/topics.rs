@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use database::{Result, TopicId};
 
 use super::{Call, Command};
-use crate::text::chart::thousands;
+use crate::text::chart::counted;
 
 pub(super) const TOPICS: Command =
     Command { name: "topics", arguments: "", summary: "the topics of this chat, with how much was said in each", run };
@@ -21,10 +21,7 @@ fn run(call: &Call<'_>) -> Result<String> {
     }
     let mut said: HashMap<TopicId, i64> =
         call.db.get_topic_activity(chat)?.into_iter().map(|topic| (topic.topic_id, topic.messages)).collect();
-    let messages = |count: i64| match count {
-        1 => "1 message".to_owned(),
-        count => format!("{} messages", thousands(count.unsigned_abs())),
-    };
+    let messages = |count: i64| counted(count.unsigned_abs(), "message", "messages");
     let mut lines = Vec::new();
     for topic in topics {
         let count = said.remove(&topic.topic_id).unwrap_or_default();

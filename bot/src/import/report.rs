@@ -8,7 +8,7 @@ use database::{ChatId, ChatType};
 
 use super::ImportError;
 use super::export::{SkippedChat, Summary, Unfit};
-use crate::text::chart::{fit, thousands};
+use crate::text::chart::{counted, fit, thousands};
 use crate::text::sanitize::sanitize_line;
 
 /// How wide the names of chats are shown at most.
@@ -80,11 +80,7 @@ impl fmt::Display for Report {
         if self.chats.is_empty() && self.skipped_chats.is_empty() {
             return if self.error.is_some() { Ok(()) } else { writeln!(f, "{}: no chats in it", self.path.display()) };
         }
-        let count = |count: u64, one: &str, many: &str| match count {
-            1 => format!("1 {one}"),
-            count => format!("{} {many}", thousands(count)),
-        };
-        writeln!(f, "{}: {}", self.path.display(), count(self.chats.len() as u64, "chat", "chats"))?;
+        writeln!(f, "{}: {}", self.path.display(), counted(self.chats.len() as u64, "chat", "chats"))?;
         writeln!(f, "{:>16}  {:>9}  {:>9}  {:>9}  NAME", "CHAT", "NEW", "KNOWN", "SERVICE")?;
         for chat in &self.chats {
             let name = chat.name.as_deref().unwrap_or("(no name)");
@@ -92,16 +88,16 @@ impl fmt::Display for Report {
             let [new, known, service] = [chat.new, chat.known, chat.service].map(thousands);
             writeln!(f, "{:>16}  {new:>9}  {known:>9}  {service:>9}  {name}", chat.chat.to_string())?;
         }
-        let new = count(self.total(|chat| chat.new), "message", "messages");
-        let service = count(self.total(|chat| chat.service), "service record", "service records");
+        let new = counted(self.total(|chat| chat.new), "message", "messages");
+        let service = counted(self.total(|chat| chat.service), "service record", "service records");
         writeln!(f, "Stored {new}; {service} told of people, titles and topics.")?;
         let known = self.total(|chat| chat.known);
         if known > 0 {
-            writeln!(f, "Left {} as they were: they are stored already.", count(known, "message", "messages"))?;
+            writeln!(f, "Left {} as they were: they are stored already.", counted(known, "message", "messages"))?;
         }
         let before = self.total(|chat| chat.stored_before);
         if before > 0 {
-            let records = count(before, "record", "records");
+            let records = counted(before, "record", "records");
             writeln!(
                 f,
                 "Passed over {records} that an earlier import from this file dealt with (--again offers them anew)."
@@ -109,21 +105,21 @@ impl fmt::Display for Report {
         }
         for chat in &self.chats {
             for (reason, (skipped, line)) in &chat.skipped {
-                let records = count(*skipped, "record", "records");
+                let records = counted(*skipped, "record", "records");
                 writeln!(f, "Skipped {records} of chat {}: {reason} (the first in line {line}).", chat.chat)?;
             }
         }
         for SkippedChat { bare_id, reason, line, records } in &self.skipped_chats {
             let id = bare_id.map_or_else(String::new, |id| format!(" {id}"));
-            let records = count(*records, "record", "records");
+            let records = counted(*records, "record", "records");
             writeln!(f, "Skipped the chat{id} in line {line} with {records}: {reason}.")?;
         }
         if self.local_dates > 0 {
-            let records = count(self.local_dates, "record", "records");
+            let records = counted(self.local_dates, "record", "records");
             writeln!(f, "Took the local time of {records} for UTC: this old export tells no other.")?;
         }
         if self.repairs > 0 {
-            let places = count(self.repairs, "place", "places");
+            let places = counted(self.repairs, "place", "places");
             writeln!(f, "Understood {places} that are not valid JSON, as Telegram Desktop writes them.")?;
         }
         Ok(())

@@ -56,6 +56,14 @@ pub fn bar_chart<L: AsRef<str>>(rows: &[(L, u64)], columns: usize) -> Vec<String
     labels.iter().zip(&values).zip(rows).map(line).collect()
 }
 
+/// So many of something: `1 message`, `1,234 messages`.
+pub fn counted(number: u64, one: &str, many: &str) -> String {
+    match number {
+        1 => format!("1 {one}"),
+        number => format!("{} {many}", thousands(number)),
+    }
+}
+
 /// A number with its thousands set apart: `1,234,567`.
 pub fn thousands(number: u64) -> String {
     let digits = number.to_string();

@@ -29,7 +29,8 @@ struct Shared {
     observer: Option<WriteObserver>,
 }
 
-/// Told of every write that was committed, in the order of each source.
+/// Told of every write that was committed, source by source in the order of the commits. The next write of the source
+/// waits meanwhile.
 pub type WriteObserver = Arc<dyn Fn(&Operation) + Send + Sync>;
 
 /// What a wrapper is opened with besides its sources.
@@ -103,13 +104,14 @@ impl DatabaseWrapper {
         }
         self.on_topology(|topology| {
             let source = topology.source(op, route)?;
-            let _span = tracing::debug_span!("write", op, ?route, source = %source.name()).entered();
-            let observer = self.shared.observer.as_ref();
-            let (answer, steps) = source.write(op, observer.is_some(), f)?;
-            if let (Some(observer), Some(steps)) = (observer, steps) {
-                observer(&Operation { op: op.to_owned(), route, steps });
+            let _span = tracing::debug_span!("write", op, %route, source = %source.name()).entered();
+            match &self.shared.observer {
+                None => source.write(op, None, f),
+                Some(observer) => {
+                    let tell = |steps| observer(&Operation { op: op.to_owned(), route, steps });
+                    source.write(op, Some(&tell), f)
+                }
             }
-            Ok(answer)
         })
     }
 
@@ -199,7 +201,7 @@ impl<'a> OnTopology<'a> {
         f: impl FnOnce(&ReadTx<'_>) -> Result<T>,
     ) -> Result<T> {
         let source = self.source(op, route)?;
-        let _span = tracing::debug_span!("read", op, ?route, source = %source.name()).entered();
+        let _span = tracing::debug_span!("read", op, %route, source = %source.name()).entered();
         source.read(op, f)
     }
 

@@ -20,6 +20,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
+use rusqlite::Connection;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::route::SourceName;
@@ -82,47 +83,30 @@ impl Source {
         f(&ReadTx::new(&link.connection, context))
     }
 
-    /// Runs a write in a transaction of its own and answers after the commit, with the recorded steps where they are
-    /// wanted.
+    /// Runs a write in a transaction of its own and answers after the commit. Where the recorded steps are wanted,
+    /// they are given before the next write can begin.
     pub(crate) fn write<T>(
         &self,
         op: &'static str,
-        record: bool,
-        mut f: impl FnMut(&mut WriteTx<'_>) -> Result<T>,
-    ) -> Result<(T, Option<Vec<Step>>)> {
+        on_commit: Option<&dyn Fn(Vec<Step>)>,
+        f: impl FnMut(&mut WriteTx<'_>) -> Result<T>,
+    ) -> Result<T> {
         let context = self.context(op);
         let Some(_writing) = Writing::begin() else {
             return Err(context.error(ErrorKind::NestedWrite));
         };
         let deadline = Instant::now() + self.timeout;
         let busy = || context.error(ErrorKind::Busy { waited: self.timeout });
-        let writer = self.writer.try_lock_until(deadline).ok_or_else(busy)?;
+        let mut writer = self.writer.try_lock_until(deadline).ok_or_else(busy)?;
         let link = writer.as_ref().ok_or_else(|| context.error(ErrorKind::Closed))?;
-        let connection = &link.connection;
-        let statement = |sql: &str| connection.prepare_cached(sql).and_then(|mut cached| cached.raw_execute());
-
         link.until(deadline).map_err(|error| context.sqlite(&error))?;
-        // IMMEDIATE: a transaction that begins by reading could not become a writer later, whatever the timeout.
-        statement("BEGIN IMMEDIATE").map_err(|error| context.sqlite(&error))?;
-        let outcome = catch_unwind(AssertUnwindSafe(|| {
-            let mut tx = WriteTx::new(connection, context, record);
-            f(&mut tx).map(|answer| (answer, tx.into_recording()))
-        }));
-        let committed = match outcome {
-            Ok(Ok(answer)) => match statement("COMMIT") {
-                Ok(_) => Ok(Ok(answer)),
-                Err(error) => Ok(Err(unknown(&context, &error))),
-            },
-            failed => failed,
-        };
-        if !connection.is_autocommit() && statement("ROLLBACK").is_err() {
-            // The next call on the connection finds a transaction open and fails: it is not used again.
-            drop(writer);
-            self.writer.lock().take();
-        } else {
-            drop(writer);
+        let outcome = transact(&link.connection, context, on_commit, f);
+        if !link.connection.is_autocommit() && run(&link.connection, "ROLLBACK").is_err() {
+            // Closing the connection ends the transaction for certain.
+            *writer = None;
         }
-        let answer = committed.unwrap_or_else(|panic| resume_unwind(panic))?;
+        drop(writer);
+        let answer = outcome.unwrap_or_else(|panic| resume_unwind(panic))?;
         self.look(&context)?;
         Ok(answer)
     }
@@ -150,6 +134,31 @@ impl Source {
             Err(context.error(ErrorKind::FileReplaced))
         }
     }
+}
+
+/// Runs a write from BEGIN to COMMIT. A failure, or a panic, may leave the transaction open.
+fn transact<T>(
+    connection: &Connection,
+    context: Context<'_>,
+    on_commit: Option<&dyn Fn(Vec<Step>)>,
+    mut f: impl FnMut(&mut WriteTx<'_>) -> Result<T>,
+) -> std::thread::Result<Result<T>> {
+    catch_unwind(AssertUnwindSafe(|| {
+        // IMMEDIATE: a transaction that begins by reading could not become a writer later, whatever the timeout.
+        run(connection, "BEGIN IMMEDIATE").map_err(|error| context.sqlite(&error))?;
+        let mut tx = WriteTx::new(connection, context, on_commit.is_some());
+        let answer = f(&mut tx)?;
+        let steps = tx.into_recording();
+        run(connection, "COMMIT").map_err(|error| unknown(&context, &error))?;
+        if let (Some(on_commit), Some(steps)) = (on_commit, steps) {
+            on_commit(steps);
+        }
+        Ok(answer)
+    }))
+}
+
+fn run(connection: &Connection, sql: &str) -> rusqlite::Result<()> {
+    connection.prepare_cached(sql)?.raw_execute().map(drop)
 }
 
 /// An error at COMMIT leaves open whether the write was kept.

@@ -25,9 +25,14 @@ impl Source {
         let failed = |error: rusqlite::Error| OpenError::from_sqlite(&path, &error, *timeout);
 
         if let Found::File(length) = found {
-            let probe = connection::reader(&path, *timeout).map_err(failed)?;
+            // A journal that a crash left has to be rolled back first, which a reader cannot.
+            let crashed = file::beside(&path, "-journal").exists();
+            let probe = if crashed { connection::writer(&path, *timeout) } else { connection::reader(&path, *timeout) };
+            let probe = probe.map_err(failed)?;
             migrate::check(&path, &probe.connection).map_err(|error| error.at(&path, *timeout))?;
-            check_length(&path, &probe.connection, length)?;
+            if !crashed {
+                check_length(&path, &probe.connection, length)?;
+            }
         }
         let writer = connection::writer(&path, *timeout).map_err(failed)?;
         if writer.connection.is_readonly(rusqlite::MAIN_DB).map_err(failed)? {
