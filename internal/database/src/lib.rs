@@ -158,7 +158,8 @@
 //! # Clock and observer
 //!
 //! [`DatabaseWrapper::open_with`] takes [`Options`]: the [`Clock`] that `created_at` and `updated_at` come from, and an
-//! observer that is given every committed write as an [`Operation`] (which has a serde form). Both serve tests today.
+//! observer that is given every committed write as an [`Operation`] (which has a serde form), source by source in the
+//! order of the commits. The source's next write waits for the observer, so it should be quick; it cannot write itself.
 //!
 //! ```
 //! use std::sync::{Arc, Mutex};
