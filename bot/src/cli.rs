@@ -11,9 +11,14 @@ use clap::{ArgAction, Args, Parser, Subcommand};
     after_help = "Without a command the bot runs: in a terminal it is talked to, in a pipe each line is a message."
 )]
 pub struct Cli {
-    /// The folder the databases are in; made where it is missing
-    #[arg(long, value_name = "DIR", global = true, default_value = "data")]
-    pub data_dir: PathBuf,
+    /// A configuration file; may be given several times, later ones win key by key
+    /// [default: configs/bot.toml where it exists]
+    #[arg(long, value_name = "FILE", global = true)]
+    pub config: Vec<PathBuf>,
+
+    /// The folder the databases are in, in place of what the configuration says; made where it is missing
+    #[arg(long, value_name = "DIR", global = true)]
+    pub data_dir: Option<PathBuf>,
 
     /// Tell more on standard error; twice for every call on a database
     #[arg(short, long, action = ArgAction::Count, global = true, conflicts_with = "quiet")]
@@ -41,6 +46,18 @@ pub enum Command {
     Console(SpeakerArgs),
     /// Bring in chats that Telegram Desktop exported as machine-readable JSON
     Import(ImportArgs),
+    /// Look at the configuration
+    #[command(subcommand)]
+    Config(ConfigCommand),
+}
+
+/// What is done with the configuration.
+#[derive(Clone, Copy, Debug, Subcommand)]
+pub enum ConfigCommand {
+    /// Say whether the configuration is right, or all that is wrong with it
+    Check,
+    /// Print the settings in force and where each comes from
+    Show,
 }
 
 /// Who speaks where.

@@ -37,6 +37,7 @@
 
 pub mod app;
 pub mod cli;
+pub mod databases;
 pub mod handlers;
 pub mod import;
 pub mod logging;

@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use database::{ChatId, MessageId, Timestamp, TopicId, UserId};
+use database::{ChatId, MessageId, NewMedia, NewTopic, Timestamp, TopicId, UserId};
 
 /// How many columns a transport is taken to show where it does not say.
 pub const DEFAULT_COLUMNS: usize = 80;
@@ -49,7 +49,28 @@ impl ChatKind {
     }
 }
 
-/// A message that somebody wrote.
+/// What happened in a chat.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Event {
+    /// The user wrote the message.
+    #[default]
+    Message,
+    /// The user changed the message of this id, whose text is now this.
+    Edited,
+    /// The user came, or was let in.
+    Joined,
+    /// The user left, or was sent away.
+    Left,
+    /// The chat is now called as `chat_title` says.
+    Titled,
+    /// The topic that `thread` names is now so.
+    Topic(NewTopic),
+    /// The group became the supergroup of this id, and goes on there.
+    MigratedTo(ChatId),
+}
+
+/// Something that happened in a chat: most often, a message that somebody wrote.
 ///
 /// Made with [`Incoming::new`] and completed by assigning fields, so that a transport which knows nothing of a
 /// field need not name it.
@@ -77,6 +98,10 @@ pub struct Incoming {
     pub thread: TopicId,
     /// The message it answers.
     pub reply_to: Option<MessageId>,
+    /// What is attached to it.
+    pub media: Option<NewMedia>,
+    /// What happened: a message was written, unless it is said otherwise.
+    pub event: Event,
     /// How many columns the answer has where it is shown in a fixed-width font.
     pub columns: usize,
 }
@@ -103,6 +128,8 @@ impl Incoming {
             date,
             thread: TopicId::NONE,
             reply_to: None,
+            media: None,
+            event: Event::Message,
             columns: DEFAULT_COLUMNS,
         }
     }
@@ -121,6 +148,28 @@ impl<T: Into<String>> From<T> for Outgoing {
     }
 }
 
+/// What became of a message.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Handled {
+    /// What is to be replied: nothing, one message or several, in order.
+    pub replies: Vec<Outgoing>,
+    /// It was delivered before: nothing was stored or done again.
+    pub duplicate: bool,
+    /// The name of the source that the chat's rows are in.
+    pub source: String,
+}
+
+/// Something that the bot says by itself, at its time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Due {
+    /// Where it is said.
+    pub chat: ChatId,
+    /// In which topic.
+    pub thread: TopicId,
+    /// What is said.
+    pub text: String,
+}
+
 /// Why a message could not be handled: any error, shown with its sources.
 pub type HandleError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -129,18 +178,26 @@ pub type HandleError = Box<dyn std::error::Error + Send + Sync>;
 /// An implementation knows neither the transport nor the database behind it. Messages of one chat come one after
 /// the other; those of different chats may come at the same time.
 pub trait Handle: Send + Sync {
-    /// Does what the message asks for and says what to reply: nothing, one message or several, in order.
+    /// Stores the message, does what it asks for and says what to reply.
     ///
     /// # Errors
     /// When the message could not be stored or answered. A mistake of the writer is no error but a reply.
-    fn handle(&self, incoming: Incoming) -> Result<Vec<Outgoing>, HandleError>;
+    fn handle(&self, incoming: Incoming) -> Result<Handled, HandleError>;
+
+    /// What is to be said now without having been asked, stored already. Transports ask about once a second.
+    ///
+    /// # Errors
+    /// When that could not be found out or stored; it is found again the next time.
+    fn due(&self) -> Result<Vec<Due>, HandleError> {
+        Ok(Vec::new())
+    }
 }
 
 impl<F> Handle for F
 where
-    F: Fn(Incoming) -> Result<Vec<Outgoing>, HandleError> + Send + Sync,
+    F: Fn(Incoming) -> Result<Handled, HandleError> + Send + Sync,
 {
-    fn handle(&self, incoming: Incoming) -> Result<Vec<Outgoing>, HandleError> {
+    fn handle(&self, incoming: Incoming) -> Result<Handled, HandleError> {
         self(incoming)
     }
 }

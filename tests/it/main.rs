@@ -1,1 +1,22 @@
 //! The integration tests: one binary, a module a theme.
+//!
+//! The modules stand under `cfg(test)` so that lints know their helpers as test code.
+
+#[cfg(test)]
+mod child;
+#[cfg(test)]
+mod concurrency;
+#[cfg(test)]
+mod failures;
+#[cfg(test)]
+mod golden;
+#[cfg(test)]
+mod refusals;
+#[cfg(test)]
+mod replay;
+#[cfg(test)]
+mod sources_text;
+#[cfg(test)]
+mod support;
+#[cfg(test)]
+mod versions;

@@ -1,21 +1,35 @@
-//! `/help`: what the bot can be asked.
+//! `/start` and `/help`: what the bot is and what it can be asked.
 
 use database::Result;
 
-use super::{COMMANDS, Call, Command};
+use super::{COMMANDS, Call, Command, Who, find};
 
-pub(super) const HELP: Command = Command { name: "help", arguments: "[COMMAND]", summary: "what I can be asked", run };
+pub(super) const START: Command =
+    Command { name: "start", arguments: "", summary: "what I am", who: Who::Everybody, run: start };
 
-fn run(call: &Call<'_>) -> Result<String> {
+pub(super) const HELP: Command =
+    Command { name: "help", arguments: "[COMMAND]", summary: "what I can be asked", who: Who::Everybody, run: help };
+
+fn start(call: &Call<'_>) -> Result<String> {
+    Ok(format!(
+        "I am {}. I keep what is said here and answer questions about it. /help lists what I can be asked, /mydata \
+         shows what I keep about you.",
+        call.bot_name
+    ))
+}
+
+fn help(call: &Call<'_>) -> Result<String> {
     let name = call.arguments.trim_start_matches('/');
     if name.is_empty() {
+        let allowed: Vec<_> = COMMANDS.iter().filter(|command| command.who <= call.rank).collect();
         let left = |command: &Command| format!("/{} {}", command.name, command.arguments);
-        let width = COMMANDS.iter().map(|command| left(command).chars().count()).max().unwrap_or_default();
-        let line = |command: &&Command| format!("{:width$}  {}", left(command), command.summary);
-        return Ok(COMMANDS.iter().map(line).collect::<Vec<_>>().join("\n"));
+        let width = allowed.iter().map(|command| left(command).chars().count()).max().unwrap_or_default();
+        let line = |command: &&&Command| format!("{:width$}  {}", left(command), command.summary);
+        return Ok(allowed.iter().map(line).collect::<Vec<_>>().join("\n"));
     }
-    Ok(match COMMANDS.iter().find(|command| command.name.eq_ignore_ascii_case(name)) {
-        Some(command) => format!("{}\nAnswers {}.", command.usage(), command.summary),
+    Ok(match find(name) {
+        Some(command) if command.who <= call.rank => format!("{}\nTo see or do: {}.", command.usage(), command.summary),
+        Some(command) => format!("/{} is for the bot's owners.", command.name),
         None => format!("I do not know /{name}. /help lists what I know."),
     })
 }

@@ -2,10 +2,15 @@
 
 use database::{MessageFilter, Result};
 
-use super::{CONVERSATION, Call, Command, people};
+use super::{CONVERSATION, Call, Command, Who, people};
 
-pub(super) const HISTORY: Command =
-    Command { name: "history", arguments: "[MESSAGES]", summary: "what was said here last, oldest first", run };
+pub(super) const HISTORY: Command = Command {
+    name: "history",
+    arguments: "[MESSAGES]",
+    summary: "what was said here last, oldest first",
+    who: Who::Everybody,
+    run,
+};
 
 fn run(call: &Call<'_>) -> Result<String> {
     let most = match call.number(&HISTORY, 20, 200) {

@@ -1,26 +1,53 @@
-//! What the bot does with a message: stores it, and where it is a command answers and stores the answer too.
+//! What the bot does with what happens in chats.
 //!
 //! Handlers know neither the transport nor the database behind the wrapper. To add a command, write a room with a
 //! [`Command`] in it and name it in [`COMMANDS`].
 
+mod bot;
 mod help;
 mod history;
 mod mydata;
+mod owners;
 mod people;
+mod remember;
+mod remind;
 mod search;
+mod settings;
+mod spam;
 mod stats;
 mod top;
 mod topics;
 
-use std::sync::Arc;
+use std::time::Duration;
 
-use database::{ChatType, Clock, DatabaseWrapper, MessageCategory, NewChatInfo, NewMessage, Result, UserId};
+use database::{DatabaseWrapper, MessageCategory, Result, UserId};
 
-use crate::message::{Handle, HandleError, Incoming, MessageIds, Outgoing};
+use crate::message::Incoming;
+
+pub use bot::{Bot, Identity};
 
 /// Every command there is, in the order in which `/help` lists them.
-const COMMANDS: &[&Command] =
-    &[&help::HELP, &stats::STATS, &top::TOP, &history::HISTORY, &search::SEARCH, &topics::TOPICS, &mydata::MYDATA];
+const COMMANDS: &[&Command] = &[
+    &help::START,
+    &help::HELP,
+    &stats::STATS,
+    &top::TOP,
+    &history::HISTORY,
+    &search::SEARCH,
+    &topics::TOPICS,
+    &remember::REMEMBER,
+    &remember::RECALL,
+    &remember::FORGET,
+    &remind::REMIND,
+    &settings::SETTINGS,
+    &settings::SET,
+    &settings::UNSET,
+    &spam::SPAM,
+    &spam::HAM,
+    &mydata::MYDATA,
+    &owners::CHATS,
+    &owners::STATUS,
+];
 
 /// What is conversation: commands and the answers to them are not, and would be found again and again.
 const CONVERSATION: &[MessageCategory] = &[
@@ -34,6 +61,13 @@ const CONVERSATION: &[MessageCategory] = &[
     MessageCategory::UserSpam,
 ];
 
+/// Who may give a command, or what somebody may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Who {
+    Everybody,
+    Owners,
+}
+
 /// A command that people can give.
 struct Command {
     /// What it is called, without the slash.
@@ -42,6 +76,8 @@ struct Command {
     arguments: &'static str,
     /// What it does, in a line.
     summary: &'static str,
+    /// Who may give it.
+    who: Who,
     /// Does it.
     run: fn(&Call<'_>) -> Result<String>,
 }
@@ -54,112 +90,13 @@ struct Call<'a> {
     arguments: &'a str,
     /// The bot's own id, which is not one of the people.
     bot: UserId,
+    bot_name: &'a str,
+    /// What the writer may do.
+    rank: Who,
+    running_for: Duration,
 }
 
-/// The bot as one of those who speak in a chat.
-#[derive(Clone, Debug)]
-pub struct Identity {
-    /// Its id.
-    pub user: UserId,
-    /// Its full name.
-    pub name: String,
-    /// Its user name; empty where it has none.
-    pub username: String,
-}
-
-/// The bot: what it does with messages.
-pub struct Bot {
-    db: DatabaseWrapper,
-    ids: Arc<MessageIds>,
-    clock: Arc<dyn Clock>,
-    identity: Identity,
-}
-
-impl Bot {
-    /// A bot on these databases that speaks as this identity; its own messages get their ids from `ids`.
-    pub fn new(db: DatabaseWrapper, ids: Arc<MessageIds>, clock: Arc<dyn Clock>, identity: Identity) -> Self {
-        Self { db, ids, clock, identity }
-    }
-
-    /// Makes the chat and the writer known, or brings up to date what is known of them.
-    fn meet(&self, incoming: &Incoming) -> Result<()> {
-        let chat = incoming.chat;
-        let known = self.db.get_chat_info(chat)?;
-        let told = incoming.chat_title.as_ref();
-        if known.as_ref().is_none_or(|info| told.is_some() && info.title.as_ref() != told) {
-            let (username, is_forum) = known.map(|info| (info.username, info.is_forum)).unwrap_or_default();
-            let chat_type = ChatType::from(incoming.chat_kind.as_str());
-            let title = incoming.chat_title.clone();
-            self.db.update_chat_info(chat, &NewChatInfo { title, username, chat_type, is_forum })?;
-        }
-        let username = incoming.username.as_ref().map(|name| format!("@{name}")).unwrap_or_default();
-        self.meet_person(incoming, incoming.user, &username, &incoming.user_name)
-    }
-
-    /// Makes a person known to the chat. A name that the transport does not tell leaves the known one as it is.
-    fn meet_person(&self, incoming: &Incoming, user: UserId, username: &str, name: &str) -> Result<()> {
-        let known = self.db.get_chat_user(incoming.chat, user)?;
-        let (known_username, known_name) =
-            known.as_ref().map_or(("", ""), |known| (known.username.as_str(), known.full_name.as_str()));
-        let username = if username.is_empty() { known_username } else { username };
-        let name = if name.is_empty() { known_name } else { name };
-        if known.is_none() || (username, name) != (known_username, known_name) {
-            self.db.update_chat_user(incoming.chat, user, username, name)?;
-        }
-        Ok(())
-    }
-
-    /// Stores the message; `false` where it is stored already, because it was delivered twice.
-    fn store(&self, incoming: &Incoming, category: MessageCategory) -> Result<bool> {
-        let message = NewMessage {
-            reply_id: incoming.reply_to.clone(),
-            thread_id: incoming.thread,
-            message_category: category,
-            ..NewMessage::text(incoming.message_id.clone(), incoming.date, incoming.user, incoming.text.as_str())
-        };
-        match self.db.save_chat_message(incoming.chat, &message) {
-            Ok(()) => Ok(true),
-            Err(error) if error.is_duplicate() => Ok(false),
-            Err(error) => Err(error),
-        }
-    }
-
-    /// Stores what the bot answered.
-    fn store_reply(&self, incoming: &Incoming, text: &str) -> Result<()> {
-        let Identity { user, name, username } = &self.identity;
-        self.meet_person(incoming, *user, username, name)?;
-        let reply = NewMessage {
-            reply_id: Some(incoming.message_id.clone()),
-            root_message_id: Some(incoming.message_id.clone()),
-            thread_id: incoming.thread,
-            message_category: MessageCategory::BotCommandReply,
-            ..NewMessage::text(self.ids.next_id(), self.clock.now(), *user, text)
-        };
-        self.db.save_chat_message(incoming.chat, &reply)
-    }
-}
-
-impl Handle for Bot {
-    fn handle(&self, incoming: Incoming) -> Result<Vec<Outgoing>, HandleError> {
-        let command = command_in(&incoming.text);
-        let category = if command.is_some() { MessageCategory::UserCommand } else { MessageCategory::User };
-        self.meet(&incoming)?;
-        if !self.store(&incoming, category)? {
-            tracing::info!(chat = %incoming.chat, message = %incoming.message_id, "delivered twice, stored once");
-            return Ok(Vec::new());
-        }
-        let Some((name, arguments)) = command else { return Ok(Vec::new()) };
-        let call = Call { db: &self.db, incoming: &incoming, arguments, bot: self.identity.user };
-        let answer = match COMMANDS.iter().find(|command| command.name.eq_ignore_ascii_case(name)) {
-            Some(command) => (command.run)(&call)?,
-            None => format!("I do not know /{name}. /help lists what I know."),
-        };
-        self.store_reply(&incoming, &answer)?;
-        Ok(vec![Outgoing::from(answer)])
-    }
-}
-
-impl Call<'_> {
+impl<'a> Call<'a> {
     /// The one number that may follow a command, from 1 to `most`; or the sentence that says how to use it.
     fn number(&self, command: &Command, default: u32, most: u32) -> Result<u32, String> {
         match self.arguments {
@@ -169,6 +106,12 @@ impl Call<'_> {
                 _ => Err(format!("{} (a number from 1 to {most})", command.usage())),
             },
         }
+    }
+
+    /// The first word of the arguments, and the rest of them.
+    fn word_and_rest(&self) -> (&'a str, &'a str) {
+        let (word, rest) = self.arguments.split_once(char::is_whitespace).unwrap_or((self.arguments, ""));
+        (word, rest.trim())
     }
 
     /// What the chat is called in an answer.
@@ -182,6 +125,11 @@ impl Command {
     fn usage(&self) -> String {
         format!("Usage: /{} {}", self.name, self.arguments).trim_end().to_owned()
     }
+}
+
+/// The command of a name.
+fn find(name: &str) -> Option<&'static Command> {
+    COMMANDS.iter().copied().find(|command| command.name.eq_ignore_ascii_case(name))
 }
 
 /// The command that a text gives: its name and what follows. `/name@bot` speaks to one of several bots.

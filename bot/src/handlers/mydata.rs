@@ -1,25 +1,75 @@
-//! `/mydata`: what is kept about the person who asks, in the chat where they ask.
+//! `/mydata`: what is kept about the person who asks, and erasing it. In a group it is about that chat, in a private
+//! chat about all chats.
 
-use database::Result;
+use database::{ChatId, ChatType, Result, UserFootprint};
 
-use super::{Call, Command, people};
-use crate::text::chart::thousands;
+use super::{Call, Command, Who, people};
+use crate::message::ChatKind;
+use crate::text::chart::{counted, thousands};
 
-pub(super) const MYDATA: Command =
-    Command { name: "mydata", arguments: "", summary: "what is kept about you in this chat", run };
+pub(super) const MYDATA: Command = Command {
+    name: "mydata",
+    arguments: "[show | erase]",
+    summary: "what is kept about you: in this chat, or everywhere where we are alone",
+    who: Who::Everybody,
+    run,
+};
+
+/// What has to follow `erase`, so that nothing is erased by mistake.
+const YES: &str = "yes";
 
 fn run(call: &Call<'_>) -> Result<String> {
-    if !call.arguments.is_empty() {
-        return Ok(MYDATA.usage());
+    match call.word_and_rest() {
+        ("" | "show", "") => show(call),
+        ("erase", "") => announce(call),
+        ("erase", YES) => erase(call),
+        _ => Ok(MYDATA.usage()),
     }
-    let (chat, user) = (call.incoming.chat, call.incoming.user);
-    let kept = call.db.get_user_footprint(chat, user)?;
-    let mut lines = vec![format!("Kept about you (user {user}) in this chat:")];
+}
+
+/// The chats that are asked about, with how to call them.
+fn chats(call: &Call<'_>) -> Result<Vec<(ChatId, String)>> {
+    let here = (call.incoming.chat, "this chat".to_owned());
+    if call.incoming.chat_kind != ChatKind::Private {
+        return Ok(vec![here]);
+    }
+    let mut chats = vec![here];
+    for chat in call.db.get_user_chats(call.incoming.user)? {
+        if chat.chat_id != call.incoming.chat {
+            let kind = match chat.chat_type {
+                ChatType::Private => "private chat",
+                ChatType::Channel => "channel",
+                _ => "group",
+            };
+            let title = chat.title.unwrap_or_else(|| chat.chat_id.to_string());
+            chats.push((chat.chat_id, format!("the {kind} {title}")));
+        }
+    }
+    Ok(chats)
+}
+
+fn show(call: &Call<'_>) -> Result<String> {
+    let user = call.incoming.user;
+    let mut lines = Vec::new();
+    for (chat, name) in chats(call)? {
+        let kept = call.db.get_user_footprint(chat, user)?;
+        lines.push(format!("Kept about you (user {user}) in {name}:"));
+        describe(&kept, &mut lines);
+        for (key, value) in call.db.get_user_data(chat, user)? {
+            lines.push(format!("- remembered: {key} = {value}"));
+        }
+    }
+    lines.push("/mydata erase tells how to have it erased.".to_owned());
+    Ok(lines.join("\n"))
+}
+
+fn describe(kept: &UserFootprint, lines: &mut Vec<String>) {
+    let number = |count: i64| thousands(count.unsigned_abs());
     if let Some(known) = &kept.user {
-        let name = people::name(&known.full_name, "", user);
+        let name = people::name(&known.full_name, "", known.user_id);
         let username = if known.username.is_empty() { "none" } else { &known.username };
         lines.push(format!("- name: {name}; user name: {username}"));
-        lines.push(format!("- known since {}, last changed {} (UTC)", known.created_at, known.updated_at));
+        lines.push(format!("- known since {}, last heard of {} (UTC)", known.created_at, known.updated_at));
         if let Some(timezone) = &known.timezone {
             lines.push(format!("- time zone: {timezone}"));
         }
@@ -30,20 +80,40 @@ fn run(call: &Call<'_>) -> Result<String> {
             lines.push(format!("- notes: {}", known.metadata));
         }
     }
-    let number = |count: i64| thousands(count.unsigned_abs());
     let mut messages = format!("- messages: {}", number(kept.messages));
     if let (Some(first), Some(last)) = (kept.first_message, kept.last_message) {
         messages += &format!(", from {first} to {last} (UTC)");
     }
     lines.push(messages);
     lines.push(format!("- days with a count of your messages: {}", number(kept.counted_days)));
-    for (key, value) in call.db.get_user_data(chat, user)? {
-        lines.push(format!("- remembered: {key} = {value}"));
-    }
     for (what, count) in [("spam", kept.spam_examples), ("no spam", kept.ham_examples)] {
         if count > 0 {
             lines.push(format!("- messages kept as examples of {what}: {}", number(count)));
         }
+    }
+}
+
+/// Says what would go, and how to say that it is meant.
+fn announce(call: &Call<'_>) -> Result<String> {
+    let mut lines = vec!["This would be erased, and cannot be brought back:".to_owned()];
+    for (chat, name) in chats(call)? {
+        let kept = call.db.get_user_footprint(chat, call.incoming.user)?;
+        lines.push(format!(
+            "- in {name}: {} with my answers to your commands, your names, {} remembered, {} of spam or no spam, your counts",
+            counted(kept.messages.unsigned_abs(), "message", "messages"),
+            counted(kept.remembered.unsigned_abs(), "thing", "things"),
+            counted((kept.spam_examples + kept.ham_examples).unsigned_abs(), "example", "examples"),
+        ));
+    }
+    lines.push(format!("How much was said on a day stays: it names nobody. If you mean it: /mydata erase {YES}"));
+    Ok(lines.join("\n"))
+}
+
+fn erase(call: &Call<'_>) -> Result<String> {
+    let mut lines = Vec::new();
+    for (chat, name) in chats(call)? {
+        let rows = call.db.erase_user(chat, call.incoming.user)?;
+        lines.push(format!("Erased what was kept about you in {name} ({}).", counted(rows, "row", "rows")));
     }
     Ok(lines.join("\n"))
 }

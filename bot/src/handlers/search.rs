@@ -2,12 +2,13 @@
 
 use database::{Page, Result, Search};
 
-use super::{CONVERSATION, Call, Command, people};
+use super::{CONVERSATION, Call, Command, Who, people};
 
 pub(super) const SEARCH: Command = Command {
     name: "search",
     arguments: "WORD... [page=N]",
     summary: "messages with all of these words, newest first",
+    who: Who::Everybody,
     run,
 };
 

@@ -2,11 +2,16 @@
 
 use database::Result;
 
-use super::{Call, Command};
+use super::{Call, Command, Who};
 use crate::text::chart::{bar_chart, counted};
 
-pub(super) const STATS: Command =
-    Command { name: "stats", arguments: "[DAYS]", summary: "how much was said here, in all and by day", run };
+pub(super) const STATS: Command = Command {
+    name: "stats",
+    arguments: "[DAYS]",
+    summary: "how much was said here, in all and by day",
+    who: Who::Everybody,
+    run,
+};
 
 fn run(call: &Call<'_>) -> Result<String> {
     let days = match call.number(&STATS, 14, 366) {

@@ -2,10 +2,11 @@
 
 use database::Result;
 
-use super::{Call, Command, people};
+use super::{Call, Command, Who, people};
 use crate::text::chart::bar_chart;
 
-pub(super) const TOP: Command = Command { name: "top", arguments: "[PEOPLE]", summary: "who says most here", run };
+pub(super) const TOP: Command =
+    Command { name: "top", arguments: "[PEOPLE]", summary: "who says most here", who: Who::Everybody, run };
 
 fn run(call: &Call<'_>) -> Result<String> {
     let most = match call.number(&TOP, 10, 100) {

@@ -4,11 +4,16 @@ use std::collections::HashMap;
 
 use database::{Result, TopicId};
 
-use super::{Call, Command};
+use super::{Call, Command, Who};
 use crate::text::chart::counted;
 
-pub(super) const TOPICS: Command =
-    Command { name: "topics", arguments: "", summary: "the topics of this chat, with how much was said in each", run };
+pub(super) const TOPICS: Command = Command {
+    name: "topics",
+    arguments: "",
+    summary: "the topics of this chat, with how much was said in each",
+    who: Who::Everybody,
+    run,
+};
 
 fn run(call: &Call<'_>) -> Result<String> {
     if !call.arguments.is_empty() {

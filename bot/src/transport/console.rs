@@ -13,7 +13,8 @@ mod terminal;
 use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::time::Duration;
 
 use database::{ChatId, Clock, UserId};
 use rustyline::error::ReadlineError;
@@ -24,12 +25,14 @@ use self::history::History;
 use self::lines::{LINE_LIMIT, Lines};
 use self::terminal::Terminal;
 use super::signals::StopSignals;
-use crate::message::{DEFAULT_COLUMNS, Handle, Incoming, MessageIds};
+use crate::message::{DEFAULT_COLUMNS, Due, Handle, Incoming, MessageIds};
 use crate::text::chart::fit;
 use crate::text::sanitize::{sanitize, sanitize_line};
 
 /// How many lines of a pipe are read ahead.
 const READ_AHEAD: usize = 16;
+/// How often it is looked whether the bot has something to say by itself.
+const TICK: Duration = Duration::from_secs(1);
 /// How much of a name the prompt shows.
 const PROMPT_NAME_COLUMNS: usize = 20;
 
@@ -40,7 +43,7 @@ pub struct Speaker {
     pub chat: ChatId,
     /// The user who speaks.
     pub user: UserId,
-    /// Their full name.
+    /// Their full name; empty where it is not told, and a name that is known stays.
     pub user_name: String,
     /// Their @name, without the sign.
     pub username: Option<String>,
@@ -113,6 +116,8 @@ enum Event {
     Failed(InputError),
     /// A signal came: look.
     Wake,
+    /// Nothing happened for a while: something may be due.
+    Tick,
 }
 
 /// A console session, to be [run](Self::run).
@@ -217,8 +222,12 @@ impl<'a> Console<'a> {
                 let _ = asking.prompts.send(self.prompt());
                 asked = true;
             }
-            let event = input.events.recv().unwrap_or(Event::Failed(InputError::ReaderGone));
-            asked &= matches!(event, Event::Wake | Event::Note(_));
+            let event = match input.events.recv_timeout(TICK) {
+                Ok(event) => event,
+                Err(RecvTimeoutError::Timeout) => Event::Tick,
+                Err(RecvTimeoutError::Disconnected) => Event::Failed(InputError::ReaderGone),
+            };
+            asked &= matches!(event, Event::Wake | Event::Note(_) | Event::Tick);
             let was_interrupted =
                 std::mem::replace(&mut interrupted, matches!(event, Event::Interrupted { empty: true }));
             let done = match event {
@@ -228,6 +237,7 @@ impl<'a> Console<'a> {
                     }
                     Ok(None)
                 }
+                Event::Tick => self.say_what_is_due(input, out, err).map(|()| None),
                 Event::Note(note) => {
                     tell(err, &note);
                     Ok(None)
@@ -262,12 +272,28 @@ impl<'a> Console<'a> {
         Ok(Report { ended, failed })
     }
 
+    /// Shows what the bot says by itself.
+    fn say_what_is_due(&self, input: &Input, out: &mut dyn Write, err: &mut dyn Write) -> io::Result<()> {
+        let due = self.handler.due().unwrap_or_else(|error| {
+            tell(err, &with_sources(error.as_ref()));
+            Vec::new()
+        });
+        for Due { chat, text, .. } in due {
+            let text = if chat == self.speaker.chat { text } else { format!("[chat {chat}] {text}") };
+            let shown = input.asking.as_ref().is_some_and(|asking| asking.terminal.show_above_line(&sanitize(&text)));
+            if !shown {
+                print(out, &text)?;
+            }
+        }
+        Ok(())
+    }
+
     fn obey(&mut self, command: Command, out: &mut dyn Write) -> io::Result<Option<Ended>> {
         match command {
             Command::Chat(chat) => self.speaker.chat = chat,
             Command::User(user, name) => {
                 self.speaker.user = user;
-                self.speaker.user_name = name.unwrap_or_else(|| format!("user {user}"));
+                self.speaker.user_name = name.unwrap_or_default();
                 self.speaker.username = None;
             }
             Command::Help => print(out, HELP)?,
@@ -282,7 +308,7 @@ impl<'a> Console<'a> {
         incoming.username = username;
         incoming.columns = terminal::columns().unwrap_or(DEFAULT_COLUMNS);
         match self.handler.handle(incoming) {
-            Ok(replies) => replies.iter().try_for_each(|reply| print(out, &reply.text)),
+            Ok(handled) => handled.replies.iter().try_for_each(|reply| print(out, &reply.text)),
             Err(error) => {
                 *failed += 1;
                 tell(err, &with_sources(error.as_ref()));
@@ -292,7 +318,10 @@ impl<'a> Console<'a> {
     }
 
     fn prompt(&self) -> String {
-        let name = fit(&sanitize_line(&self.speaker.user_name), PROMPT_NAME_COLUMNS);
+        let name = match self.speaker.user_name.as_str() {
+            "" => format!("user {}", self.speaker.user),
+            name => fit(&sanitize_line(name), PROMPT_NAME_COLUMNS),
+        };
         format!("chat {} · {name}> ", self.speaker.chat)
     }
 }

@@ -198,6 +198,7 @@
 //! - Nothing but SQLite may open a database file in the process that has it open: closing it again would drop SQLite's
 //!   locks. Copies are made by SQLite's backup interface.
 
+mod config;
 mod error;
 mod gathered;
 mod ids;
@@ -211,14 +212,15 @@ mod store;
 mod time;
 mod wrapper;
 
+pub use config::{DatabaseConfig, Form, PartialResults};
 pub use error::{Error, ErrorKind, Result};
 pub use gathered::{Gathered, Merge, Missing};
 pub use ids::{ChatId, MediaId, MessageId, TopicId, UserId};
 pub use models::*;
 pub use route::{InvalidSourceName, Route, SourceName};
 pub use source::{
-    BadColumn, Changed, Durability, FromRow, FromValue, OpenError, Operation, ReadTx, Refusal, Row, SourceConfig, Step,
-    Tally, ToValue, Value, ValueRef, WriteTx,
+    BadColumn, Changed, Durability, FromRow, FromValue, OnUnavailable, OpenError, Operation, ReadTx, Refusal, Row,
+    SourceConfig, SourceStatus, Step, Tally, ToValue, Value, ValueRef, WriteTx,
 };
 pub use store::{ImportBatch, ImportProgress, ImportedName, MessagePlace};
 pub use time::{Clock, InvalidTimestamp, SystemClock, Timestamp};

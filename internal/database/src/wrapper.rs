@@ -1,14 +1,17 @@
 //! [`DatabaseWrapper`]: opening, the verbs that every method is made of, closing.
 
+use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::Arc;
+
+use parking_lot::RwLock;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::gathered::{Gathered, Merge};
 use crate::ids::ChatId;
 use crate::route::{Route, SourceName};
 use crate::single::SingleSource;
-use crate::source::{OpenError, Operation, ReadTx, Source, SourceConfig, Tally, WriteTx};
+use crate::source::{OpenError, Operation, ReadTx, Source, SourceConfig, SourceStatus, Tally, WriteTx};
 use crate::sources::{SourceSet, Topology, unknown_source};
 use crate::time::{Clock, SystemClock, Timestamp};
 
@@ -27,10 +30,12 @@ struct Shared {
     sources: Box<dyn SourceSet>,
     clock: Arc<dyn Clock>,
     observer: Option<WriteObserver>,
+    /// What supergroups were before they became such.
+    aliases: RwLock<HashMap<ChatId, ChatId>>,
 }
 
 /// Told of every write that was committed, source by source in the order of the commits. The next write of the source
-/// waits meanwhile.
+/// waits meanwhile, so it must not write itself.
 pub type WriteObserver = Arc<dyn Fn(&Operation) + Send + Sync>;
 
 /// What a wrapper is opened with besides its sources.
@@ -64,7 +69,11 @@ impl DatabaseWrapper {
     pub fn open_with(config: &SourceConfig, options: Options) -> Result<Self, OpenError> {
         let Options { clock, observer } = options;
         let sources = Box::new(SingleSource(Source::open(config, &*clock)?));
-        Ok(Self { shared: Arc::new(Shared { sources, clock, observer }), explicit: None })
+        let shared = Shared { sources, clock, observer, aliases: RwLock::default() };
+        let db = Self { shared: Arc::new(shared), explicit: None };
+        let unread = |error: Error| OpenError::Other { path: config.path.clone(), detail: error.to_string() };
+        db.know_aliases().map_err(unread)?;
+        Ok(db)
     }
 
     /// The same databases, with all reads asked from the named source whatever their route says. Writes are refused.
@@ -72,6 +81,11 @@ impl DatabaseWrapper {
     #[must_use]
     pub fn on_source(&self, name: &str) -> Self {
         Self { shared: Arc::clone(&self.shared), explicit: Some(Arc::from(name)) }
+    }
+
+    /// The sources there are, the default one first.
+    pub fn sources(&self) -> Vec<SourceStatus> {
+        self.on_topology(|topology| topology.topology.every().into_iter().map(Source::status).collect())
     }
 
     /// Closes all databases once the calls under way have ended; later calls on any clone fail.
@@ -82,6 +96,14 @@ impl DatabaseWrapper {
     /// The current moment by the wrapper's clock.
     pub fn now(&self) -> Timestamp {
         self.shared.clock.now()
+    }
+
+    /// The name of the source that a route leads to now.
+    ///
+    /// # Errors
+    /// A source is named explicitly that does not exist.
+    pub fn source_of(&self, route: Route) -> Result<SourceName> {
+        self.on_topology(|topology| topology.source("wrapper.source_of", route).map(|source| source.name().clone()))
     }
 
     /// Runs a read on the source that the route leads to.
@@ -163,6 +185,15 @@ impl DatabaseWrapper {
             Err(error) if matches!(error.kind(), ErrorKind::Duplicate | ErrorKind::NotFound) => Ok(false),
             Err(error) => Err(error),
         }
+    }
+
+    /// What a chat was before it became a supergroup.
+    pub(crate) fn earlier(&self, chat: ChatId) -> Option<ChatId> {
+        self.shared.aliases.read().get(&chat).copied()
+    }
+
+    pub(crate) fn replace_aliases(&self, aliases: HashMap<ChatId, ChatId>) {
+        *self.shared.aliases.write() = aliases;
     }
 
     /// Runs several reads on one topology.

@@ -105,6 +105,14 @@ impl Terminal {
         }
     }
 
+    /// Shows a text above the line that is being edited; `false` where none is, and the text can be printed plainly.
+    pub(super) fn show_above_line(&self, text: &str) -> bool {
+        if *self.holder() != Holder::Editor || !io::stdout().is_terminal() {
+            return false;
+        }
+        self.editors().printer.as_mut().is_some_and(|printer| printer.print(format!("{text}\n")).is_ok())
+    }
+
     fn editors(&self) -> MutexGuard<'_, Editors> {
         self.editors.lock().unwrap_or_else(PoisonError::into_inner)
     }

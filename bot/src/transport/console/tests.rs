@@ -6,9 +6,13 @@ use database::Timestamp;
 use signal_hook::consts::{SIGINT, SIGTERM};
 
 use super::*;
-use crate::message::HandleError;
+use crate::message::{HandleError, Handled};
 
 type Seen = Mutex<Vec<Incoming>>;
+
+fn replies(texts: &[&str]) -> Handled {
+    Handled { replies: texts.iter().map(|text| (*text).into()).collect(), ..Handled::default() }
+}
 
 /// Runs the events through a session whose handler echoes, fails at `fail` and signals at `stop`.
 fn session(
@@ -18,17 +22,17 @@ fn session(
 ) -> (Result<Report, ConsoleError>, String, Vec<Incoming>) {
     let signals = StopSignals::unwatched();
     let seen = Seen::default();
-    let handler = |incoming: Incoming| -> Result<Vec<_>, HandleError> {
+    let handler = |incoming: Incoming| -> Result<Handled, HandleError> {
         let text = incoming.text.clone();
         seen.lock().unwrap().push(incoming);
         match text.as_str() {
             "fail" => Err(Box::new(ConsoleError::Output(io::Error::other("inner")))),
             "stop" => {
                 signals.note(SIGTERM);
-                Ok(vec!["finished".into()])
+                Ok(replies(&["finished"]))
             }
-            "twice" => Ok(vec!["one\ntwo\n".into(), "three".into()]),
-            _ => Ok(vec![format!("echo {text}").into()]),
+            "twice" => Ok(replies(&["one\ntwo\n", "three"])),
+            _ => Ok(replies(&[&format!("echo {text}")])),
         }
     };
     let ids = MessageIds::by(|| 1_000);
@@ -87,7 +91,7 @@ fn a_signal_lets_the_message_in_hand_finish_and_no_other_start() {
 fn a_signal_that_came_before_ends_the_session_before_it_starts() {
     let signals = StopSignals::unwatched();
     signals.note(SIGINT);
-    let handler = |_: Incoming| -> Result<Vec<_>, HandleError> { unreachable!("nothing is to be handled") };
+    let handler = |_: Incoming| -> Result<Handled, HandleError> { unreachable!("nothing is to be handled") };
     let speaker = Speaker { chat: ChatId(1), user: UserId(2), user_name: "you".into(), username: None };
     let (ids, clock) = (MessageIds::by(|| 1), database::SystemClock);
     let mut console = Console::new(&handler, &ids, &clock, &signals, speaker);
@@ -119,7 +123,7 @@ fn in_a_terminal_commands_change_who_speaks_where() {
         (seen[0].chat, seen[0].user, &*seen[0].user_name),
         (ChatId(-1_001_234_567_890), UserId(5), "Ann\x1b Lee")
     );
-    assert_eq!((seen[1].user, &*seen[1].user_name, seen[1].username.as_deref()), (UserId(6), "user 6", None));
+    assert_eq!((seen[1].user, &*seen[1].user_name, seen[1].username.as_deref()), (UserId(6), "", None));
 }
 
 #[test]

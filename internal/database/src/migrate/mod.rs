@@ -7,7 +7,7 @@ mod backup;
 mod legacy;
 mod switchyard;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension};
@@ -81,21 +81,30 @@ pub(crate) fn run(path: &Path, connection: &Connection, clock: &dyn Clock) -> Re
     }
     // IMMEDIATE: of several processes that start at once one migrates, and the others find it done.
     connection.execute_batch("BEGIN IMMEDIATE")?;
-    let done = migrate(path, connection, clock).and_then(|()| Ok(connection.execute_batch("COMMIT")?));
-    if done.is_err() && !connection.is_autocommit() {
-        connection.execute_batch("ROLLBACK")?;
+    let mut copy = None;
+    let done = migrate(path, connection, clock, &mut copy).and_then(|()| Ok(connection.execute_batch("COMMIT")?));
+    if done.is_err() {
+        if !connection.is_autocommit() {
+            connection.execute_batch("ROLLBACK")?;
+        }
+        // A copy of what is as it was helps nobody, and every further try would leave another one.
+        if let Some(copy) = copy
+            && versions(path, connection).is_ok_and(|found| found.legacy < CURRENT.legacy)
+        {
+            let _ = std::fs::remove_file(copy);
+        }
     }
     done
 }
 
-fn migrate(path: &Path, connection: &Connection, clock: &dyn Clock) -> Result<(), Failure> {
+fn migrate(path: &Path, connection: &Connection, clock: &dyn Clock, copy: &mut Option<PathBuf>) -> Result<(), Failure> {
     // Again, now that nobody else can change it.
     check(path, connection)?;
     let found = versions(path, connection)?;
     let started = any_table(connection)?.is_some();
     if found.legacy < CURRENT.legacy {
         if started {
-            let copy = backup::write(path, found.legacy)?;
+            let copy = copy.insert(backup::write(path, found.legacy)?);
             tracing::info!(copy = %copy.display(), version = found.legacy, "copied the file before migrating it");
         }
         legacy::raise(connection, found.legacy, clock)?;

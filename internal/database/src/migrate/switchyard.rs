@@ -29,6 +29,11 @@ const STEPS: [&str; 1] = [
         updated_at TIMESTAMP NOT NULL,
         PRIMARY KEY (chat_id, file)
     );
+    CREATE TABLE switchyard_aliases (
+        new_chat_id INTEGER NOT NULL PRIMARY KEY,
+        old_chat_id INTEGER NOT NULL,
+        created_at TIMESTAMP NOT NULL
+    );
     CREATE INDEX switchyard_chat_messages_date ON chat_messages (chat_id, date);
     CREATE INDEX switchyard_chat_messages_user ON chat_messages (chat_id, user_id, date);
     CREATE INDEX switchyard_chat_messages_root ON chat_messages (chat_id, root_message_id, date)

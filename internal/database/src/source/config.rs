@@ -1,5 +1,6 @@
 //! The settings of one source, as plain values.
 
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -18,6 +19,23 @@ pub struct SourceConfig {
     pub max_connections: usize,
     /// What an answered write survives.
     pub durability: Durability,
+    /// Whether it is only read.
+    pub readonly: bool,
+    /// How its chats are served while it is down.
+    pub on_unavailable: OnUnavailable,
+}
+
+/// How the chats of a source are served while it is down.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum OnUnavailable {
+    /// From a stand-in database of their own.
+    #[default]
+    StandIn,
+    /// By the default source.
+    Default,
+    /// Not at all: each call fails at once.
+    Fail,
 }
 
 /// What an answered write survives.
@@ -36,6 +54,10 @@ impl SourceConfig {
     pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
     /// The default for `max_connections`.
     pub const DEFAULT_MAX_CONNECTIONS: usize = 5;
+    /// The shortest and the longest `timeout`.
+    pub const TIMEOUTS: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_secs(3600);
+    /// The fewest and the most connections.
+    pub const CONNECTIONS: RangeInclusive<usize> = 2..=1000;
 
     /// A file with the default settings, called `primary`.
     pub fn new(path: impl Into<PathBuf>) -> Self {
@@ -45,6 +67,8 @@ impl SourceConfig {
             timeout: Self::DEFAULT_TIMEOUT,
             max_connections: Self::DEFAULT_MAX_CONNECTIONS,
             durability: Durability::default(),
+            readonly: false,
+            on_unavailable: OnUnavailable::default(),
         }
     }
 }

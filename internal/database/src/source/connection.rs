@@ -9,6 +9,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use super::config::Durability;
+use super::file;
 
 /// Statements kept ready on each connection.
 const STATEMENT_CACHE: usize = 128;
@@ -49,6 +50,19 @@ pub(super) fn writer(path: &Path, timeout: Duration) -> rusqlite::Result<Link> {
 /// A connection that cannot write, whatever statement it is given.
 pub(super) fn reader(path: &Path, timeout: Duration) -> rusqlite::Result<Link> {
     open(path, OpenFlags::SQLITE_OPEN_READ_ONLY, timeout)
+}
+
+/// A connection that looks at a file before it is known to be the bot's: it changes nothing.
+///
+/// Where no log is beside the file it may write all the same, as far as SQLite is concerned: only so it can roll back
+/// what a killed process left half written, and takes the log that it makes away again.
+pub(super) fn probe(path: &Path, timeout: Duration) -> rusqlite::Result<Link> {
+    if file::beside(path, "-wal").exists() {
+        return reader(path, timeout);
+    }
+    let link = open(path, OpenFlags::SQLITE_OPEN_READ_WRITE, timeout)?;
+    link.connection.execute_batch("PRAGMA query_only=ON")?;
+    Ok(link)
 }
 
 /// Write-ahead logging, so that readers and the writer do not wait for each other; kept in the file.

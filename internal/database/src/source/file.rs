@@ -27,11 +27,12 @@ impl FileId {
 }
 
 /// Whether there is anything at a path yet.
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Found {
     /// A file that is missing or has no bytes.
     Nothing,
-    /// A file with so many bytes.
-    File(u64),
+    /// A file with something in it.
+    File,
 }
 
 /// Looks at a path before SQLite does, for clear answers to what is wrong with it; makes an empty file where there is
@@ -41,6 +42,9 @@ pub(super) fn prepare(path: &Path) -> Result<Found, OpenError> {
     let folder = folder_of(path);
     let found = match fs::metadata(path) {
         Ok(found) if found.is_dir() => return Err(OpenError::Directory { path: path.to_owned() }),
+        Ok(found) if !found.is_file() => {
+            return Err(OpenError::InvalidPath { path: path.to_owned(), reason: "it is a device, a pipe or a socket" });
+        }
         Ok(found) => Some(found.len()),
         Err(error) if error.kind() == ErrorKind::NotFound => None,
         Err(error) if error.kind() == ErrorKind::PermissionDenied => {
@@ -63,7 +67,9 @@ pub(super) fn prepare(path: &Path) -> Result<Found, OpenError> {
     }
     match found {
         Some(0) => Ok(Found::Nothing),
-        Some(length) => Ok(Found::File(length)),
+        // SQLite takes a file of one byte for an empty one.
+        Some(1) => Err(OpenError::NotADatabase { path: path.to_owned() }),
+        Some(_) => Ok(Found::File),
         None => create(path).map(|()| Found::Nothing),
     }
 }

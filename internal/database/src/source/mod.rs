@@ -15,17 +15,17 @@ mod write;
 
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
-use rusqlite::Connection;
+use rusqlite::{Connection, ErrorCode};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::route::SourceName;
 
-pub use config::{Durability, SourceConfig};
+pub use config::{Durability, OnUnavailable, SourceConfig};
 pub use open_error::OpenError;
 pub use operation::{Changed, Operation, Refusal, Step, Tally};
 pub use read::ReadTx;
@@ -48,6 +48,17 @@ thread_local! {
     static WRITING: Cell<bool> = const { Cell::new(false) };
 }
 
+/// A source as it is now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SourceStatus {
+    /// What it is called.
+    pub name: SourceName,
+    /// Its file, absolute.
+    pub path: PathBuf,
+    /// How many bytes the file has, its log included; `None` where it cannot be looked at.
+    pub bytes: Option<u64>,
+}
+
 /// An open database.
 pub(crate) struct Source {
     name: SourceName,
@@ -65,6 +76,14 @@ impl Source {
         &self.name
     }
 
+    /// The source as it is now.
+    pub(crate) fn status(&self) -> SourceStatus {
+        let length = |path: &Path| std::fs::metadata(path).map(|found| found.len());
+        let log = length(&file::beside(&self.path, "-wal")).unwrap_or_default();
+        let bytes = length(&self.path).ok().map(|file| file + log);
+        SourceStatus { name: self.name.clone(), path: self.path.clone(), bytes }
+    }
+
     /// Runs a read on a connection that cannot write.
     pub(crate) fn read<T>(&self, op: &'static str, f: impl FnOnce(&ReadTx<'_>) -> Result<T>) -> Result<T> {
         let context = self.context(op);
@@ -75,6 +94,7 @@ impl Source {
         let no_reader = |none| match none {
             NoReader::Busy => context.error(ErrorKind::Busy { waited: self.timeout }),
             NoReader::Closed => context.error(ErrorKind::Closed),
+            NoReader::Replaced => context.error(ErrorKind::FileReplaced),
             NoReader::Sqlite(error) => context.sqlite(&error),
         };
         let reader = self.readers.take(deadline).map_err(no_reader)?;
@@ -100,15 +120,40 @@ impl Source {
         let mut writer = self.writer.try_lock_until(deadline).ok_or_else(busy)?;
         let link = writer.as_ref().ok_or_else(|| context.error(ErrorKind::Closed))?;
         link.until(deadline).map_err(|error| context.sqlite(&error))?;
-        let outcome = transact(&link.connection, context, on_commit, f);
+        let outcome = self.transact(&link.connection, context, on_commit, f);
         if !link.connection.is_autocommit() && run(&link.connection, "ROLLBACK").is_err() {
             // Closing the connection ends the transaction for certain.
             *writer = None;
         }
         drop(writer);
-        let answer = outcome.unwrap_or_else(|panic| resume_unwind(panic))?;
-        self.look(&context)?;
-        Ok(answer)
+        outcome.unwrap_or_else(|panic| resume_unwind(panic))
+    }
+
+    /// Runs a write from BEGIN to COMMIT. A failure, or a panic, may leave the transaction open.
+    fn transact<T>(
+        &self,
+        connection: &Connection,
+        context: Context<'_>,
+        on_commit: Option<&dyn Fn(Vec<Step>)>,
+        mut f: impl FnMut(&mut WriteTx<'_>) -> Result<T>,
+    ) -> std::thread::Result<Result<T>> {
+        catch_unwind(AssertUnwindSafe(|| {
+            // IMMEDIATE: a transaction that begins by reading could not become a writer later, whatever the timeout.
+            run(connection, "BEGIN IMMEDIATE").map_err(|error| context.sqlite(&error))?;
+            let mut tx = WriteTx::new(connection, context, on_commit.is_some());
+            let answer = f(&mut tx)?;
+            let steps = tx.into_recording();
+            run(connection, "COMMIT").map_err(|error| match error.sqlite_error_code() {
+                // Without room the log has no commit, so this much is known.
+                Some(ErrorCode::DiskFull) => context.sqlite(&error),
+                _ => unknown(&context, &error),
+            })?;
+            self.look(&context)?;
+            if let (Some(on_commit), Some(steps)) = (on_commit, steps) {
+                on_commit(steps);
+            }
+            Ok(answer)
+        }))
     }
 
     /// Ends all use of the database: waits for the calls under way, then moves what is in the log into the file.
@@ -136,32 +181,11 @@ impl Source {
     }
 }
 
-/// Runs a write from BEGIN to COMMIT. A failure, or a panic, may leave the transaction open.
-fn transact<T>(
-    connection: &Connection,
-    context: Context<'_>,
-    on_commit: Option<&dyn Fn(Vec<Step>)>,
-    mut f: impl FnMut(&mut WriteTx<'_>) -> Result<T>,
-) -> std::thread::Result<Result<T>> {
-    catch_unwind(AssertUnwindSafe(|| {
-        // IMMEDIATE: a transaction that begins by reading could not become a writer later, whatever the timeout.
-        run(connection, "BEGIN IMMEDIATE").map_err(|error| context.sqlite(&error))?;
-        let mut tx = WriteTx::new(connection, context, on_commit.is_some());
-        let answer = f(&mut tx)?;
-        let steps = tx.into_recording();
-        run(connection, "COMMIT").map_err(|error| unknown(&context, &error))?;
-        if let (Some(on_commit), Some(steps)) = (on_commit, steps) {
-            on_commit(steps);
-        }
-        Ok(answer)
-    }))
-}
-
 fn run(connection: &Connection, sql: &str) -> rusqlite::Result<()> {
     connection.prepare_cached(sql)?.raw_execute().map(drop)
 }
 
-/// An error at COMMIT leaves open whether the write was kept.
+/// Any other error at COMMIT leaves open whether the write was kept.
 fn unknown(context: &Context<'_>, error: &rusqlite::Error) -> Error {
     context.error(ErrorKind::OutcomeUnknown { detail: context::describe(error) })
 }

@@ -16,7 +16,7 @@ use crate::time::Clock;
 impl Source {
     /// Opens the database, creating or migrating it where needed. Whatever goes wrong, the file stays as it was.
     pub(crate) fn open(config: &SourceConfig, clock: &dyn Clock) -> Result<Self, OpenError> {
-        let SourceConfig { name, path, timeout, max_connections, durability } = config;
+        let SourceConfig { name, path, timeout, max_connections, durability, .. } = config;
         check_settings(config)?;
         let deadline = Instant::now() + *timeout;
         let found = file::prepare(path)?;
@@ -24,15 +24,10 @@ impl Source {
         let path = std::path::absolute(path).map_err(|error| OpenError::from_io(path, &error))?;
         let failed = |error: rusqlite::Error| OpenError::from_sqlite(&path, &error, *timeout);
 
-        if let Found::File(length) = found {
-            // A journal that a crash left has to be rolled back first, which a reader cannot.
-            let crashed = file::beside(&path, "-journal").exists();
-            let probe = if crashed { connection::writer(&path, *timeout) } else { connection::reader(&path, *timeout) };
-            let probe = probe.map_err(failed)?;
+        if found == Found::File {
+            let probe = connection::probe(&path, *timeout).map_err(failed)?;
             migrate::check(&path, &probe.connection).map_err(|error| error.at(&path, *timeout))?;
-            if !crashed {
-                check_length(&path, &probe.connection, length)?;
-            }
+            check_length(&path, &probe.connection)?;
         }
         let writer = connection::writer(&path, *timeout).map_err(failed)?;
         if writer.connection.is_readonly(rusqlite::MAIN_DB).map_err(failed)? {
@@ -48,29 +43,35 @@ impl Source {
             file,
             looked: AtomicU64::new(connection::micros(Instant::now())),
             writer: Mutex::new(Some(writer)),
-            readers: Readers::new(path.clone(), max_connections - 1),
+            readers: Readers::new(path.clone(), file, max_connections - 1),
             path,
         })
     }
 }
 
 fn check_settings(config: &SourceConfig) -> Result<(), OpenError> {
+    let SourceConfig { timeout, max_connections, .. } = config;
     let wrong = |setting, given, allowed| Err(OpenError::InvalidSetting { setting, given, allowed });
-    let timeout = config.timeout.as_secs_f64();
-    if !(0.001..=3600.0).contains(&timeout) {
-        return wrong("timeout", format!("{timeout} s"), "between 0.001 and 3600 seconds");
+    if !SourceConfig::TIMEOUTS.contains(timeout) {
+        return wrong("timeout", format!("{timeout:?}"), "between 1 millisecond and 1 hour");
     }
-    if !(2..=1000).contains(&config.max_connections) {
-        return wrong("max_connections", config.max_connections.to_string(), "between 2 and 1000");
+    if !SourceConfig::CONNECTIONS.contains(max_connections) {
+        return wrong("max_connections", max_connections.to_string(), "between 2 and 1000");
+    }
+    if config.readonly {
+        return wrong("readonly", "true".to_owned(), "false: the one database of a bot is written");
     }
     Ok(())
 }
 
 /// A file shorter than its own header says was cut off. (With a log beside it, the log may hold the rest.)
-fn check_length(path: &Path, probe: &Connection, length: u64) -> Result<(), OpenError> {
-    let log = std::fs::metadata(file::beside(path, "-wal")).map_or(0, |found| found.len());
+///
+/// The sizes are asked for in this order because others may be writing: pages only move from the log to the file.
+fn check_length(path: &Path, probe: &Connection) -> Result<(), OpenError> {
     let pages = |pragma| probe.pragma_query_value(None, pragma, |row| row.get::<_, i64>(0));
     let (Ok(count), Ok(size)) = (pages("page_count"), pages("page_size")) else { return Ok(()) };
+    let log = std::fs::metadata(file::beside(path, "-wal")).map_or(0, |found| found.len());
+    let Ok(length) = std::fs::metadata(path).map(|found| found.len()) else { return Ok(()) };
     if log == 0 && i64::try_from(length).is_ok_and(|length| length < count * size) {
         let detail = format!("it has {length} bytes and should have {}", count * size);
         return Err(OpenError::Damaged { path: path.to_owned(), detail });

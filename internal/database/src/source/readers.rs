@@ -4,11 +4,13 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use super::connection::{self, Link};
+use super::file::FileId;
 use parking_lot::{Condvar, Mutex};
 
 /// A bounded set of read-only connections.
 pub(super) struct Readers {
     path: PathBuf,
+    file: FileId,
     state: Mutex<State>,
     returned: Condvar,
     most: usize,
@@ -27,6 +29,8 @@ pub(super) enum NoReader {
     Busy,
     /// The source was closed.
     Closed,
+    /// The path leads to another file by now.
+    Replaced,
     /// A new one could not be opened.
     Sqlite(rusqlite::Error),
 }
@@ -38,9 +42,9 @@ pub(super) struct Reader<'a> {
 }
 
 impl Readers {
-    pub(super) fn new(path: PathBuf, most: usize) -> Self {
+    pub(super) fn new(path: PathBuf, file: FileId, most: usize) -> Self {
         let state = State { idle: Vec::new(), open: 0, closed: false };
-        Self { path, state: Mutex::new(state), returned: Condvar::new(), most }
+        Self { path, file, state: Mutex::new(state), returned: Condvar::new(), most }
     }
 
     /// Lends a connection, waiting until the deadline where all are in use.
@@ -57,14 +61,26 @@ impl Readers {
                 state.open += 1;
                 drop(state);
                 let mut reader = Reader { readers: self, link: None };
-                let timeout = deadline.saturating_duration_since(Instant::now());
-                reader.link = Some(connection::reader(&self.path, timeout).map_err(NoReader::Sqlite)?);
+                reader.link = Some(self.open(deadline)?);
                 return Ok(reader);
             }
             if self.returned.wait_until(&mut state, deadline).timed_out() {
                 return Err(NoReader::Busy);
             }
         }
+    }
+
+    /// Opens one more connection, on the file that the others are on. A database that took its place would be read as
+    /// if it were the old one, and by the old one's log.
+    fn open(&self, deadline: Instant) -> Result<Link, NoReader> {
+        let is_the_same = || FileId::of(&self.path) == Some(self.file);
+        if !is_the_same() {
+            return Err(NoReader::Replaced);
+        }
+        let timeout = deadline.saturating_duration_since(Instant::now());
+        let opened = connection::reader(&self.path, timeout).map_err(NoReader::Sqlite);
+        // Again: it may have been replaced in between.
+        if is_the_same() { opened } else { Err(NoReader::Replaced) }
     }
 
     /// Closes all connections and lends no more.

@@ -15,7 +15,7 @@ pub enum Value {
     /// A whole number.
     Integer(i64),
     /// A number with a fraction.
-    Real(f64),
+    Real(#[serde(with = "exact")] f64),
     /// Text.
     Text(String),
     /// Bytes.
@@ -96,6 +96,20 @@ impl ValueRef<'_> {
             SqliteRef::Text(bytes) => std::str::from_utf8(bytes).map_or(ValueRef::Blob(bytes), ValueRef::Text),
             SqliteRef::Blob(bytes) => ValueRef::Blob(bytes),
         }
+    }
+}
+
+/// Numbers as text, which brings each back as it was: JSON has no infinity, and its readers may round the last bit.
+mod exact {
+    use serde::de::{Deserialize, Deserializer, Error};
+    use serde::ser::Serializer;
+
+    pub(super) fn serialize<S: Serializer>(number: &f64, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(number)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
     }
 }
 

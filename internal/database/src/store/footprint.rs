@@ -1,4 +1,4 @@
-//! What a chat keeps about a person.
+//! What a chat keeps about a person, and erasing it.
 
 use super::count;
 use super::users::SELECT_USER;
@@ -6,9 +6,46 @@ use crate::error::Result;
 use crate::ids::{ChatId, UserId};
 use crate::models::UserFootprint;
 use crate::route::Route;
+use crate::source::Tally;
 use crate::{DatabaseWrapper, params};
 
+/// The answers go first: what tells them are the messages that they answer.
+const ERASE: [&str; 8] = [
+    "DELETE FROM chat_messages
+     WHERE chat_id = ?1 AND message_category IN ('bot', 'bot-command-reply', 'bot-error', 'bot-spam-notification')
+       AND reply_id IN (SELECT message_id FROM chat_messages WHERE chat_id = ?1 AND user_id = ?2)",
+    // Media go with the last message that shows them.
+    "DELETE FROM media_attachments
+     WHERE file_unique_id IN (SELECT media_id FROM chat_messages WHERE chat_id = ?1 AND user_id = ?2)
+       AND file_unique_id NOT IN (SELECT media_id FROM chat_messages
+                                  WHERE media_id IS NOT NULL AND NOT (chat_id = ?1 AND user_id = ?2))",
+    "DELETE FROM chat_messages WHERE chat_id = ?1 AND user_id = ?2",
+    "DELETE FROM chat_users WHERE chat_id = ?1 AND user_id = ?2",
+    "DELETE FROM user_data WHERE chat_id = ?1 AND user_id = ?2",
+    "DELETE FROM spam_messages WHERE chat_id = ?1 AND user_id = ?2",
+    "DELETE FROM ham_messages WHERE chat_id = ?1 AND user_id = ?2",
+    "DELETE FROM chat_user_stats WHERE chat_id = ?1 AND user_id = ?2",
+];
+
 impl DatabaseWrapper {
+    /// Erases what a chat keeps about a person: messages with the bot's answers to their commands, their row, what was
+    /// remembered, examples of spam and of its opposite, their counts. How much was said on a day stays: it names nobody.
+    /// Answers how many rows that were.
+    ///
+    /// # Errors
+    /// The source cannot be written: nothing is erased.
+    pub fn erase_user(&self, chat: ChatId, user: UserId) -> Result<u64> {
+        self.write_tallied("footprint.erase_user", Route::Chat(chat), |tx| {
+            let mut erased = Tally::default();
+            for chat in std::iter::once(chat).chain(self.earlier(chat)) {
+                for sql in ERASE {
+                    erased.add(tx.execute(sql, params![chat, user])?);
+                }
+            }
+            Ok(erased)
+        })
+    }
+
     /// What a chat keeps about a person, as of one moment.
     ///
     /// # Errors
@@ -16,29 +53,33 @@ impl DatabaseWrapper {
     pub fn get_user_footprint(&self, chat: ChatId, user: UserId) -> Result<UserFootprint> {
         self.read("footprint.get_user_footprint", Route::Chat(chat), |tx| {
             tx.snapshot()?;
-            let of_user = params![chat, user];
-            let date = |sql| tx.value("chat_messages", sql, of_user).map(Option::flatten);
-            let count = |table, sql| count(tx, table, sql, of_user);
+            let earlier = self.earlier(chat).unwrap_or(chat);
+            let both = params![chat, user, earlier];
+            let date = |sql| tx.value("chat_messages", sql, both).map(Option::flatten);
+            let count = |table, sql| count(tx, table, sql, both);
             Ok(UserFootprint {
-                user: tx.query_one(SELECT_USER, of_user)?,
+                user: tx.query_one(SELECT_USER, params![chat, user])?,
                 messages: count(
                     "chat_messages",
-                    "SELECT COUNT(*) FROM chat_messages WHERE chat_id = ?1 AND user_id = ?2",
+                    "SELECT COUNT(*) FROM chat_messages WHERE chat_id IN (?1, ?3) AND user_id = ?2",
                 )?,
-                first_message: date("SELECT MIN(date) FROM chat_messages WHERE chat_id = ?1 AND user_id = ?2")?,
-                last_message: date("SELECT MAX(date) FROM chat_messages WHERE chat_id = ?1 AND user_id = ?2")?,
-                remembered: count("user_data", "SELECT COUNT(*) FROM user_data WHERE chat_id = ?1 AND user_id = ?2")?,
+                first_message: date("SELECT MIN(date) FROM chat_messages WHERE chat_id IN (?1, ?3) AND user_id = ?2")?,
+                last_message: date("SELECT MAX(date) FROM chat_messages WHERE chat_id IN (?1, ?3) AND user_id = ?2")?,
+                remembered: count(
+                    "user_data",
+                    "SELECT COUNT(DISTINCT key) FROM user_data WHERE chat_id IN (?1, ?3) AND user_id = ?2",
+                )?,
                 spam_examples: count(
                     "spam_messages",
-                    "SELECT COUNT(*) FROM spam_messages WHERE chat_id = ?1 AND user_id = ?2",
+                    "SELECT COUNT(*) FROM spam_messages WHERE chat_id IN (?1, ?3) AND user_id = ?2",
                 )?,
                 ham_examples: count(
                     "ham_messages",
-                    "SELECT COUNT(*) FROM ham_messages WHERE chat_id = ?1 AND user_id = ?2",
+                    "SELECT COUNT(*) FROM ham_messages WHERE chat_id IN (?1, ?3) AND user_id = ?2",
                 )?,
                 counted_days: count(
                     "chat_user_stats",
-                    "SELECT COUNT(*) FROM chat_user_stats WHERE chat_id = ?1 AND user_id = ?2",
+                    "SELECT COUNT(DISTINCT date) FROM chat_user_stats WHERE chat_id IN (?1, ?3) AND user_id = ?2",
                 )?,
             })
         })

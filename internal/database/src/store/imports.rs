@@ -149,7 +149,9 @@ fn save_chat(
         "INSERT INTO chat_info (chat_id, title, type, is_forum, created_at, updated_at)
          VALUES (?1, ?2, ?3, FALSE, ?4, ?5)
          ON CONFLICT (chat_id) DO UPDATE
-         SET title = COALESCE(excluded.title, chat_info.title), updated_at = excluded.updated_at
+         SET title = COALESCE(excluded.title, chat_info.title),
+             updated_at = CASE WHEN excluded.updated_at > chat_info.updated_at
+                               THEN excluded.updated_at ELSE chat_info.updated_at END
          WHERE excluded.updated_at >= chat_info.updated_at OR chat_info.title IS NULL",
         params![chat, name, chat_type, now, at],
     )?;

@@ -106,7 +106,13 @@ impl DatabaseWrapper {
         if let Some(limit) = limit {
             sql += &format!(" LIMIT {}", bind(limit.to_param()));
         }
-        self.read_messages("messages.get_chat_messages_since", chat, |tx| tx.query(&sql, &params))
+        let mut found = self.read_messages("messages.get_chat_messages_since", chat, Earlier::Also, |tx, chat| {
+            let mut params = params.clone();
+            params[0] = chat.to_param();
+            tx.query(&sql, &params)
+        })?;
+        found.truncate(limit.map_or(usize::MAX, |limit| limit as usize));
+        Ok(found)
     }
 
     /// A message of a chat, or `None` where the chat has none of this id or does not know its author.
@@ -114,7 +120,8 @@ impl DatabaseWrapper {
     /// # Errors
     /// The source cannot be read.
     pub fn get_chat_message_by_message_id(&self, chat: ChatId, message: &MessageId) -> Result<Option<ChatMessage>> {
-        let found = self.read_messages("messages.get_chat_message_by_message_id", chat, |tx| {
+        let op = "messages.get_chat_message_by_message_id";
+        let found = self.read_messages(op, chat, Earlier::IfNothingElse, |tx, chat| {
             Ok(tx.query_one(SELECT_MESSAGE, params![chat, message])?.into_iter().collect())
         })?;
         Ok(found.into_iter().next())
@@ -131,13 +138,16 @@ impl DatabaseWrapper {
         thread: Option<TopicId>,
     ) -> Result<Vec<ChatMessage>> {
         let mut sql = select_messages!(" AND m.root_message_id = ?2").to_owned();
-        let mut params = vec![chat.to_param(), root.to_param()];
-        if let Some(thread) = &thread {
+        if thread.is_some() {
             sql += " AND m.thread_id = ?3";
-            params.push(thread.to_param());
         }
         sql += OLDEST_FIRST;
-        self.read_messages("messages.get_chat_messages_by_root_id", chat, |tx| tx.query(&sql, &params))
+        self.read_messages("messages.get_chat_messages_by_root_id", chat, Earlier::IfNothingElse, |tx, chat| {
+            match &thread {
+                None => tx.query(&sql, params![chat, root]),
+                Some(thread) => tx.query(&sql, params![chat, root, thread]),
+            }
+        })
     }
 
     /// The newest messages of a person in a chat, newest first: 100 unless told otherwise.
@@ -153,9 +163,12 @@ impl DatabaseWrapper {
         const SQL: &str = select_messages!(
             " AND m.user_id = ?2 ORDER BY m.date DESC, length(m.message_id) DESC, m.message_id DESC LIMIT ?3"
         );
-        self.read_messages("messages.get_chat_messages_by_user", chat, |tx| {
-            tx.query(SQL, params![chat, user, limit.unwrap_or(100)])
-        })
+        let limit = limit.unwrap_or(100);
+        let mut found = self.read_messages("messages.get_chat_messages_by_user", chat, Earlier::Also, |tx, chat| {
+            tx.query(SQL, params![chat, user, limit])
+        })?;
+        found.truncate(limit as usize);
+        Ok(found)
     }
 
     /// Changes a message's category; a message that is not there is left alone.
@@ -176,18 +189,50 @@ impl DatabaseWrapper {
         )
     }
 
-    /// Reads messages of a chat. What the chat's source does not know of their media is looked up in the shared one.
+    /// Replaces what a message says, after its author changed it; a message that is not there is left alone.
+    ///
+    /// # Errors
+    /// The source cannot be written.
+    pub fn update_chat_message_text(&self, chat: ChatId, message: &MessageId, text: &str) -> Result<()> {
+        self.execute(
+            "messages.update_chat_message_text",
+            Route::Chat(chat),
+            "UPDATE chat_messages SET message_text = ?3 WHERE chat_id = ?1 AND message_id = ?2",
+            params![chat, message, text],
+        )
+    }
+
+    /// Reads messages of a chat, and of what it was before it became a supergroup: all of that came earlier. What the
+    /// chat's source does not know of their media is looked up in the shared one.
     fn read_messages(
         &self,
         op: &'static str,
         chat: ChatId,
-        f: impl FnOnce(&ReadTx<'_>) -> Result<Vec<ChatMessage>>,
+        earlier: Earlier,
+        f: impl Fn(&ReadTx<'_>, ChatId) -> Result<Vec<ChatMessage>>,
     ) -> Result<Vec<ChatMessage>> {
         self.on_topology(|topology| {
-            let messages = topology.read(op, Route::Chat(chat), f)?;
+            let messages = topology.read(op, Route::Chat(chat), |tx| {
+                let Some(old) = self.earlier(chat) else { return f(tx, chat) };
+                tx.snapshot()?;
+                let mut messages = f(tx, chat)?;
+                if messages.is_empty() || earlier == Earlier::Also {
+                    messages.extend(f(tx, old)?);
+                }
+                Ok(messages)
+            })?;
             topology.with_shared_media(op, chat, messages)
         })
     }
+}
+
+/// How what was said before a chat became a supergroup is read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Earlier {
+    /// Behind what was said since: lists go from the newest on.
+    Also,
+    /// Where nothing was found since: ids of messages begin anew.
+    IfNothingElse,
 }
 
 /// Stores a message that the chat does not have.

@@ -1,5 +1,6 @@
 //! The methods of [`DatabaseWrapper`](crate::DatabaseWrapper), a room for each domain, with the SQL beside the method.
 
+mod aliases;
 mod bayes;
 mod cache;
 mod chats;
@@ -23,26 +24,17 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
 use crate::error::Result;
-use crate::source::{BadColumn, FromRow, ReadTx, Row, ValueRef};
-
-/// A row of a table of keys and values.
-struct Pair {
-    key: String,
-    value: String,
-}
-
-impl FromRow for Pair {
-    const TABLE: &'static str = "keys and values";
-    const KEY: &'static [&'static str] = &["key"];
-
-    fn from_row(row: &Row<'_>) -> Result<Self, BadColumn> {
-        Ok(Self { key: row.get("key")?, value: row.get("value")? })
-    }
-}
+use crate::source::{ReadTx, ValueRef};
 
 /// The rows of a statement that answers `key` and `value`.
-fn pairs(tx: &ReadTx<'_>, sql: &str, params: &[ValueRef<'_>]) -> Result<BTreeMap<String, String>> {
-    Ok(tx.query::<Pair>(sql, params)?.into_iter().map(|pair| (pair.key, pair.value)).collect())
+fn pairs(tx: &ReadTx<'_>, table: &'static str, sql: &str, params: &[ValueRef<'_>]) -> Result<BTreeMap<String, String>> {
+    let mut found = BTreeMap::new();
+    tx.scan(sql, params, |row| {
+        let bad = |bad| tx.bad_value(table, &row.key(&["key"]), bad);
+        found.insert(row.get("key").map_err(bad)?, row.get("value").map_err(bad)?);
+        GO_ON
+    })?;
+    Ok(found)
 }
 
 /// How many rows a statement that counts them found.

@@ -32,28 +32,32 @@ impl DatabaseWrapper {
         self.on_topology(|topology| {
             let mut found = topology.read(op, Route::Chat(chat), |tx| {
                 tx.snapshot()?;
-                let mut ids: Vec<MessageId> = Vec::new();
+                let mut ids: Vec<(ChatId, MessageId)> = Vec::new();
                 if needles.is_empty() || categories.is_empty() || size == 0 {
                     return Ok(FoundMessages { messages: Vec::new(), more: false });
                 }
                 let mut hits = 0;
-                let mut params = vec![chat.to_param()];
-                params.extend(categories.iter().map(ToValue::to_param));
-                tx.scan(&select_texts(categories.len()), &params, |row| {
-                    let bad = |bad| tx.bad_value("chat_messages", &format!("of chat {chat}"), bad);
-                    if needles.are_in(row.text("message_text").map_err(bad)?) {
-                        hits += 1;
-                        if hits > skip + size {
-                            return Ok(ControlFlow::Break(()));
+                let sql = select_texts(categories.len());
+                // What was said before the chat became a supergroup came earlier.
+                for chat in std::iter::once(chat).chain(self.earlier(chat)) {
+                    let mut params = vec![chat.to_param()];
+                    params.extend(categories.iter().map(ToValue::to_param));
+                    tx.scan(&sql, &params, |row| {
+                        let bad = |bad| tx.bad_value("chat_messages", &format!("of chat {chat}"), bad);
+                        if needles.are_in(row.text("message_text").map_err(bad)?) {
+                            hits += 1;
+                            if hits > skip + size {
+                                return Ok(ControlFlow::Break(()));
+                            }
+                            if hits > skip {
+                                ids.push((chat, row.get("message_id").map_err(bad)?));
+                            }
                         }
-                        if hits > skip {
-                            ids.push(row.get("message_id").map_err(bad)?);
-                        }
-                    }
-                    GO_ON
-                })?;
+                        GO_ON
+                    })?;
+                }
                 let mut messages = Vec::with_capacity(ids.len());
-                for id in &ids {
+                for (chat, id) in &ids {
                     messages.extend(tx.query_one(SELECT_MESSAGE, params![chat, id])?);
                 }
                 Ok(FoundMessages { messages, more: hits > skip + size })

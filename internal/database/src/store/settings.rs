@@ -41,7 +41,7 @@ impl DatabaseWrapper {
     /// The source cannot be read.
     pub fn get_settings(&self) -> Result<BTreeMap<String, String>> {
         self.read("settings.get_settings", Route::Shared, |tx| {
-            pairs(tx, "SELECT key, value FROM settings WHERE value IS NOT NULL", params![])
+            pairs(tx, "settings", "SELECT key, value FROM settings WHERE value IS NOT NULL", params![])
         })
     }
 
@@ -107,7 +107,12 @@ impl DatabaseWrapper {
     /// The source cannot be read.
     pub fn get_chat_settings(&self, chat: ChatId) -> Result<BTreeMap<String, String>> {
         self.read("settings.get_chat_settings", Route::Chat(chat), |tx| {
-            pairs(tx, "SELECT key, value FROM chat_settings WHERE chat_id = ?1 AND value IS NOT NULL", params![chat])
+            pairs(
+                tx,
+                "chat_settings",
+                "SELECT key, value FROM chat_settings WHERE chat_id = ?1 AND value IS NOT NULL",
+                params![chat],
+            )
         })
     }
 }

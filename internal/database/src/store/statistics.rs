@@ -1,4 +1,4 @@
-//! Figures about a chat: in all, by day, by person, by topic.
+//! Figures about a chat: in all, by day, by person, by topic. What was said before a chat became a supergroup counts.
 
 use crate::error::Result;
 use crate::ids::ChatId;
@@ -16,11 +16,11 @@ impl DatabaseWrapper {
         let found = self.read("statistics.get_chat_totals", Route::Chat(chat), |tx| {
             tx.query_one(
                 "SELECT COALESCE(SUM(messages_count), 0) AS messages,
-                        (SELECT COUNT(DISTINCT user_id) FROM chat_user_stats WHERE chat_id = ?1) AS people,
-                        COUNT(*) AS days, MIN(date) AS first_day, MAX(date) AS last_day
+                        (SELECT COUNT(DISTINCT user_id) FROM chat_user_stats WHERE chat_id IN (?1, ?2)) AS people,
+                        COUNT(DISTINCT date) AS days, MIN(date) AS first_day, MAX(date) AS last_day
                  FROM chat_stats
-                 WHERE chat_id = ?1",
-                params![chat],
+                 WHERE chat_id IN (?1, ?2)",
+                params![chat, self.earlier(chat).unwrap_or(chat)],
             )
         })?;
         Ok(found.unwrap_or(none))
@@ -33,12 +33,13 @@ impl DatabaseWrapper {
     pub fn get_chat_days(&self, chat: ChatId, limit: u32) -> Result<Vec<DayActivity>> {
         self.read("statistics.get_chat_days", Route::Chat(chat), |tx| {
             tx.query(
-                "SELECT date AS day, messages_count AS messages
+                "SELECT date AS day, SUM(messages_count) AS messages
                  FROM chat_stats
-                 WHERE chat_id = ?1
+                 WHERE chat_id IN (?1, ?2)
+                 GROUP BY date
                  ORDER BY date DESC
-                 LIMIT ?2",
-                params![chat, limit],
+                 LIMIT ?3",
+                params![chat, self.earlier(chat).unwrap_or(chat), limit],
             )
         })
     }
@@ -53,13 +54,13 @@ impl DatabaseWrapper {
                 "SELECT s.user_id, u.full_name, u.username, s.messages
                  FROM (SELECT user_id, SUM(messages_count) AS messages
                        FROM chat_user_stats
-                       WHERE chat_id = ?1
+                       WHERE chat_id IN (?1, ?2)
                        GROUP BY user_id
                        ORDER BY SUM(messages_count) DESC, user_id
-                       LIMIT ?2) s
+                       LIMIT ?3) s
                  LEFT JOIN chat_users u ON u.chat_id = ?1 AND u.user_id = s.user_id
                  ORDER BY s.messages DESC, s.user_id",
-                params![chat, limit],
+                params![chat, self.earlier(chat).unwrap_or(chat), limit],
             )
         })
     }

@@ -33,6 +33,7 @@ impl DatabaseWrapper {
         self.read("user_data.get_user_data", Route::Chat(chat), |tx| {
             pairs(
                 tx,
+                "user_data",
                 "SELECT key, data AS value FROM user_data WHERE user_id = ?2 AND chat_id = ?1",
                 params![chat, user],
             )

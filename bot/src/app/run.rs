@@ -1,0 +1,76 @@
+//! The commands that work on the databases.
+
+use std::io::Write;
+use std::sync::Arc;
+
+use config::Config;
+use database::{ChatId, SystemClock, UserId};
+
+use super::{AppError, Outcome, open, say};
+use crate::cli::{Cli, ImportArgs, SpeakerArgs};
+use crate::databases::Opened;
+use crate::handlers::{Bot, Identity};
+use crate::import;
+use crate::message::MessageIds;
+use crate::transport::console::{Console, Ended, Speaker};
+use crate::transport::signals::StopSignals;
+
+/// The name of the file that keeps what was typed.
+const HISTORY: &str = "console_history";
+/// Who speaks, and where, unless it is said otherwise.
+const DEFAULT_ID: i64 = 1;
+/// The bot's own id in the console: no platform gives it to anybody.
+const BOT: UserId = UserId(0);
+
+pub(super) fn console(cli: &Cli, config: &Config, who: &SpeakerArgs) -> Result<Outcome, AppError> {
+    let signals = StopSignals::watch(Console::is_interactive()).map_err(AppError::Signals)?;
+    let Opened { db, .. } = open(cli, config)?;
+    let ids = Arc::new(MessageIds::system());
+    let clock = Arc::new(SystemClock);
+    let identity = Identity { user: BOT, name: config.bot.name.clone(), username: String::new() };
+    let bot = Bot::new(db.clone(), Arc::clone(&ids), clock.clone(), identity).owned_by(config.bot.owners.clone());
+    let speaker = Speaker {
+        chat: ChatId(who.chat.unwrap_or(DEFAULT_ID)),
+        user: UserId(who.user.unwrap_or(DEFAULT_ID)),
+        user_name: who.name.clone().unwrap_or_default(),
+        username: None,
+    };
+    if Console::is_interactive() && !cli.quiet {
+        say("Type a message, /help for what I can be asked, :help for the console's own commands.");
+    }
+    let history = config.database.data_dir.join(HISTORY);
+    let console = Console::new(&bot, &ids, &*clock, &signals, speaker).with_history(history);
+    let report = console.run(&mut anstream::stdout(), &mut anstream::stderr());
+    db.close();
+    let report = report?;
+    if let Ended::Signal(signal) = report.ended {
+        tracing::info!(signal, "stopped");
+    }
+    Ok(if report.failed == 0 { Outcome::Done } else { Outcome::DoneInPart })
+}
+
+pub(super) fn import(cli: &Cli, config: &Config, what: &ImportArgs) -> Result<Outcome, AppError> {
+    let signals = StopSignals::watch(true).map_err(AppError::Signals)?;
+    let Opened { db, .. } = open(cli, config)?;
+    let options = import::Options { again: what.again, progress_bar: !cli.quiet };
+    let mut failed = 0;
+    let mut output = Ok(());
+    for file in &what.files {
+        let report = import::import(&db, file, &options, &|| signals.received().is_some());
+        output = output.and(write!(anstream::stdout(), "{report}"));
+        if let Some(error) = &report.error {
+            say(&format!("error: {}: {error}", file.display()));
+            failed += 1;
+        }
+        if report.error.as_ref().is_some_and(import::ImportError::is_stop) {
+            break;
+        }
+    }
+    db.close();
+    output.map_err(AppError::Output)?;
+    Ok(match failed {
+        0 => Outcome::Done,
+        failed if failed == what.files.len() => Outcome::Failed,
+        _ => Outcome::DoneInPart,
+    })
+}

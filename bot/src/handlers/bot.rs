@@ -1,0 +1,230 @@
+//! What is done with whatever happens in a chat: it is stored, and a command among it is answered.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use config::Owner;
+use database::{
+    ChatType, Clock, DatabaseWrapper, MessageCategory, MessageType, NewChatInfo, NewMedia, NewMessage, Result, Route,
+    UserId,
+};
+
+use super::{Call, Who, command_in, find, remind, spam};
+use crate::message::{Due, Event, Handle, HandleError, Handled, Incoming, MessageIds, Outgoing};
+
+/// The bot as one of those who speak in a chat.
+#[derive(Clone, Debug)]
+pub struct Identity {
+    /// Its id.
+    pub user: UserId,
+    /// Its full name.
+    pub name: String,
+    /// Its user name; empty where it has none.
+    pub username: String,
+}
+
+/// The bot: what it does with messages.
+pub struct Bot {
+    pub(super) db: DatabaseWrapper,
+    pub(super) clock: Arc<dyn Clock>,
+    ids: Arc<MessageIds>,
+    identity: Identity,
+    owners: Vec<Owner>,
+    started: Instant,
+}
+
+impl Bot {
+    /// A bot on these databases that speaks as this identity; its own messages get their ids from `ids`.
+    pub fn new(db: DatabaseWrapper, ids: Arc<MessageIds>, clock: Arc<dyn Clock>, identity: Identity) -> Self {
+        Self { db, ids, clock, identity, owners: Vec::new(), started: Instant::now() }
+    }
+
+    /// The same bot, which also obeys these people's owner commands.
+    #[must_use]
+    pub fn owned_by(mut self, owners: Vec<Owner>) -> Self {
+        self.owners = owners;
+        self
+    }
+
+    /// What the writer may do.
+    fn rank(&self, incoming: &Incoming) -> Who {
+        let owns = |owner: &Owner| match owner {
+            Owner::Id(id) => *id == incoming.user,
+            Owner::Name(name) => {
+                incoming.username.as_deref().is_some_and(|own| own.trim_start_matches('@').eq_ignore_ascii_case(name))
+            }
+        };
+        if self.owners.iter().any(owns) { Who::Owners } else { Who::Everybody }
+    }
+
+    /// Makes the chat and the writer known, or brings up to date what is known of them.
+    fn meet(&self, incoming: &Incoming) -> Result<()> {
+        let chat = incoming.chat;
+        let known = self.db.get_chat_info(chat)?;
+        let told = incoming.chat_title.as_ref();
+        if known.as_ref().is_none_or(|info| told.is_some() && info.title.as_ref() != told) {
+            let (username, is_forum) = known.map(|info| (info.username, info.is_forum)).unwrap_or_default();
+            let chat_type = ChatType::from(incoming.chat_kind.as_str());
+            let title = incoming.chat_title.clone();
+            self.db.update_chat_info(chat, &NewChatInfo { title, username, chat_type, is_forum })?;
+        }
+        let username = match incoming.username.as_deref().map(|name| name.trim_start_matches('@')) {
+            Some(name) if !name.is_empty() => format!("@{name}"),
+            _ => String::new(),
+        };
+        self.meet_person(incoming, incoming.user, &username, &incoming.user_name)
+    }
+
+    /// Makes a person known to the chat. A name that the transport does not tell leaves the known one as it is.
+    fn meet_person(&self, incoming: &Incoming, user: UserId, username: &str, name: &str) -> Result<()> {
+        let known = self.db.get_chat_user(incoming.chat, user)?;
+        let (known_username, known_name) =
+            known.as_ref().map_or(("", ""), |known| (known.username.as_str(), known.full_name.as_str()));
+        let username = if username.is_empty() { known_username } else { username };
+        let name = if name.is_empty() { known_name } else { name };
+        if known.is_none() || (username, name) != (known_username, known_name) {
+            self.db.update_chat_user(incoming.chat, user, username, name)?;
+        }
+        Ok(())
+    }
+
+    /// Stores the message; `false` where it is stored already, because it was delivered twice.
+    fn store(&self, incoming: &Incoming, category: MessageCategory) -> Result<bool> {
+        if let Some(media) = &incoming.media {
+            // The same picture may come again and again.
+            ignore_duplicate(self.db.add_media_attachment(Some(incoming.chat), media))?;
+        }
+        let media: Option<&NewMedia> = incoming.media.as_ref();
+        let message = NewMessage {
+            reply_id: incoming.reply_to.clone(),
+            root_message_id: self.root(incoming)?,
+            thread_id: incoming.thread,
+            message_category: category,
+            message_type: media.map_or(MessageType::Text, |media| media.media_type.clone()),
+            media_id: media.map(|media| media.file_unique_id.clone()),
+            ..NewMessage::text(incoming.message_id.clone(), incoming.date, incoming.user, incoming.text.as_str())
+        };
+        ignore_duplicate(self.db.save_chat_message(incoming.chat, &message))
+    }
+
+    /// The first message of the chain of replies that the message goes on.
+    fn root(&self, incoming: &Incoming) -> Result<Option<database::MessageId>> {
+        let Some(answered) = &incoming.reply_to else { return Ok(None) };
+        let place = self.db.get_message_place(incoming.chat, answered)?;
+        Ok(Some(place.and_then(|place| place.root_message_id).unwrap_or_else(|| answered.clone())))
+    }
+
+    /// Stores what the bot says about a message.
+    fn store_reply(&self, incoming: &Incoming, category: MessageCategory, text: &str) -> Result<()> {
+        self.meet_bot(incoming)?;
+        let reply = NewMessage {
+            reply_id: Some(incoming.message_id.clone()),
+            root_message_id: Some(incoming.message_id.clone()),
+            thread_id: incoming.thread,
+            message_category: category,
+            ..NewMessage::text(self.ids.next_id(), self.clock.now(), self.identity.user, text)
+        };
+        self.db.save_chat_message(incoming.chat, &reply)
+    }
+
+    fn meet_bot(&self, incoming: &Incoming) -> Result<()> {
+        let Identity { user, name, username } = &self.identity;
+        self.meet_person(incoming, *user, username, name)
+    }
+
+    /// Handles something that somebody wrote.
+    fn message(&self, incoming: &Incoming) -> Result<Handled> {
+        let command = command_in(&incoming.text);
+        let category = if command.is_some() { MessageCategory::UserCommand } else { MessageCategory::User };
+        self.meet(incoming)?;
+        if !self.store(incoming, category)? {
+            tracing::info!(chat = %incoming.chat, message = %incoming.message_id, "delivered twice, stored once");
+            return Ok(Handled { duplicate: true, ..Handled::default() });
+        }
+        let (category, text) = match command {
+            Some((name, arguments)) => (MessageCategory::BotCommandReply, self.answer(incoming, name, arguments)?),
+            None => match spam::check(&self.db, incoming)? {
+                Some(notice) => (MessageCategory::BotSpamNotification, notice),
+                None => return Ok(Handled::default()),
+            },
+        };
+        self.store_reply(incoming, category, &text)?;
+        Ok(Handled { replies: vec![Outgoing::from(text)], ..Handled::default() })
+    }
+
+    fn answer(&self, incoming: &Incoming, name: &str, arguments: &str) -> Result<String> {
+        let rank = self.rank(incoming);
+        let call = Call {
+            db: &self.db,
+            incoming,
+            arguments,
+            bot: self.identity.user,
+            bot_name: &self.identity.name,
+            rank,
+            running_for: self.started.elapsed(),
+        };
+        match find(name) {
+            Some(command) if command.who <= rank => (command.run)(&call),
+            Some(command) => Ok(format!("/{} is for the bot's owners.", command.name)),
+            None => Ok(format!("I do not know /{name}. /help lists what I know.")),
+        }
+    }
+}
+
+impl Handle for Bot {
+    fn handle(&self, incoming: Incoming) -> Result<Handled, HandleError> {
+        let chat = incoming.chat;
+        let mut handled = match &incoming.event {
+            Event::Message => self.message(&incoming)?,
+            Event::Edited => {
+                self.meet(&incoming)?;
+                self.db.update_chat_message_text(chat, &incoming.message_id, &incoming.text)?;
+                Handled::default()
+            }
+            Event::Joined | Event::Left | Event::Titled => {
+                self.meet(&incoming)?;
+                Handled::default()
+            }
+            Event::Topic(topic) => {
+                self.meet(&incoming)?;
+                self.db.update_chat_topic_info(chat, incoming.thread, topic)?;
+                Handled::default()
+            }
+            Event::MigratedTo(new) => {
+                self.meet(&incoming)?;
+                self.db.migrate_chat(chat, *new)?;
+                Handled::default()
+            }
+        };
+        handled.source = self.db.source_of(Route::Chat(chat))?.to_string();
+        Ok(handled)
+    }
+
+    fn due(&self) -> Result<Vec<Due>, HandleError> {
+        remind::due(self).map_err(HandleError::from)
+    }
+}
+
+impl Bot {
+    /// Stores what the bot says by itself; `false` where it said so already.
+    pub(super) fn store_own(&self, incoming: &Incoming, text: &str) -> Result<bool> {
+        self.meet_bot(incoming)?;
+        let own = NewMessage {
+            reply_id: incoming.reply_to.clone(),
+            root_message_id: incoming.reply_to.clone(),
+            thread_id: incoming.thread,
+            message_category: MessageCategory::Bot,
+            ..NewMessage::text(incoming.message_id.clone(), self.clock.now(), self.identity.user, text)
+        };
+        ignore_duplicate(self.db.save_chat_message(incoming.chat, &own))
+    }
+}
+
+/// Whether something was stored, where being stored already is fine.
+fn ignore_duplicate(stored: Result<()>) -> Result<bool> {
+    match stored {
+        Ok(()) => Ok(true),
+        Err(error) if error.is_duplicate() => Ok(false),
+        Err(error) => Err(error),
+    }
+}

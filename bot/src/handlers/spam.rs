@@ -1,0 +1,132 @@
+//! `/spam` and `/ham`: teaching this chat's spam filter, which scores new messages where the chat's settings ask for it.
+//!
+//! The filter is naive Bayes over the words of a message (each counted once), with one added to every count; see
+//! I. Androutsopoulos and others, "An evaluation of naive Bayesian anti-spam filtering" (2000). What a chat teaches is
+//! its own: it is kept in the chat's source and used in this chat alone.
+
+use std::collections::BTreeSet;
+
+use database::{
+    ChatId, ClassDelta, DatabaseWrapper, MessageCategory, MessageId, NewSpam, Result, SpamReason, TokenDelta, UserId,
+};
+use unicode_segmentation::UnicodeSegmentation;
+
+use super::settings::{DEFAULT_THRESHOLD, DETECT_SPAM, SPAM_THRESHOLD};
+use super::{Call, Command, Who};
+use crate::message::Incoming;
+
+pub(super) const SPAM: Command = Command {
+    name: "spam",
+    arguments: "[TEXT]",
+    summary: "teach me that the message you answer, or this text, is spam",
+    who: Who::Everybody,
+    run: |call| learn(call, &SPAM, true),
+};
+
+pub(super) const HAM: Command = Command {
+    name: "ham",
+    arguments: "[TEXT]",
+    summary: "teach me that the message you answer, or this text, is no spam",
+    who: Who::Everybody,
+    run: |call| learn(call, &HAM, false),
+};
+
+/// Words of other lengths tell nothing.
+const WORD_LENGTHS: std::ops::RangeInclusive<usize> = 2..=40;
+/// So many words of a message are looked at.
+const MOST_WORDS: usize = 500;
+
+/// What is learnt from.
+struct Example {
+    user: UserId,
+    message: MessageId,
+    text: String,
+}
+
+fn learn(call: &Call<'_>, command: &Command, is_spam: bool) -> Result<String> {
+    let chat = call.incoming.chat;
+    let example = match (&call.incoming.reply_to, call.arguments) {
+        (Some(answered), "") => match call.db.get_chat_message_by_message_id(chat, answered)? {
+            Some(found) => Example { user: found.user_id, message: found.message_id, text: found.message_text },
+            None => return Ok("I do not have the message that you answer.".to_owned()),
+        },
+        (None, "") => {
+            return Ok(format!("{} (answer the message that you mean, or write its text)", command.usage()));
+        }
+        (_, text) => {
+            Example { user: call.incoming.user, message: call.incoming.message_id.clone(), text: text.to_owned() }
+        }
+    };
+    let words = words(&example.text);
+    if words.is_empty() {
+        return Ok("There are no words in it to learn from.".to_owned());
+    }
+    let reason = if call.rank == Who::Owners { SpamReason::Admin } else { SpamReason::User };
+    let score = score(call.db, chat, &words)?.unwrap_or_default();
+    let Example { user, message, text } = example;
+    let kept = NewSpam { user_id: user, message_id: message.clone(), text, reason, score };
+    let added = if is_spam { call.db.add_spam_message(chat, &kept) } else { call.db.add_ham_message(chat, &kept) };
+    match added {
+        Err(error) if error.is_duplicate() => return Ok("I learnt that already.".to_owned()),
+        other => other?,
+    }
+    let count = i64::from(is_spam);
+    let tokens: Vec<_> =
+        words.iter().map(|word| TokenDelta { token: word.clone(), spam: count, ham: 1 - count }).collect();
+    let class = ClassDelta { is_spam, messages: 1, tokens: i64::try_from(words.len()).unwrap_or(i64::MAX) };
+    call.db.update_bayes(Some(chat), &tokens, &[class])?;
+    if call.incoming.reply_to.as_ref() == Some(&message) {
+        let category = if is_spam { MessageCategory::UserSpam } else { MessageCategory::User };
+        call.db.update_chat_message_category(chat, &message, &category)?;
+    }
+    Ok(format!("I learnt that this is {}.", if is_spam { "spam" } else { "no spam" }))
+}
+
+/// Scores a new message where the chat asks for it, and marks it where the score is high; answers what to say then.
+pub(super) fn check(db: &DatabaseWrapper, incoming: &Incoming) -> Result<Option<String>> {
+    let chat = incoming.chat;
+    if db.get_chat_setting(chat, DETECT_SPAM)?.as_deref() != Some("true") {
+        return Ok(None);
+    }
+    let threshold = db.get_chat_setting(chat, SPAM_THRESHOLD)?.and_then(|text| text.parse().ok());
+    let Some(score) = score(db, chat, &words(&incoming.text))? else { return Ok(None) };
+    if score < threshold.unwrap_or(DEFAULT_THRESHOLD) {
+        return Ok(None);
+    }
+    db.update_chat_message_category(chat, &incoming.message_id, &MessageCategory::UserSpam)?;
+    Ok(Some(format!("This looks like spam (score {score:.0} of 100). If it is not, answer it with /ham.")))
+}
+
+/// How much the words look like spam, 0 to 100; `None` until the chat has taught both kinds.
+fn score(db: &DatabaseWrapper, chat: ChatId, words: &BTreeSet<String>) -> Result<Option<f64>> {
+    let classes = db.get_bayes_classes(Some(chat))?;
+    let messages = |is_spam| {
+        let count = classes.iter().find(|class| class.is_spam == is_spam).map_or(0, |class| class.message_count);
+        count.max(0) as f64
+    };
+    let (spam, ham) = (messages(true), messages(false));
+    if spam < 1.0 || ham < 1.0 || words.is_empty() {
+        return Ok(None);
+    }
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let known = db.get_bayes_tokens(Some(chat), &words)?;
+    let odds: f64 = known
+        .iter()
+        .map(|token| {
+            let in_spam = (token.spam_count.max(0) as f64 + 1.0) / (spam + 2.0);
+            let in_ham = (token.ham_count.max(0) as f64 + 1.0) / (ham + 2.0);
+            (in_spam / in_ham).ln()
+        })
+        .sum();
+    let odds = (spam / ham).ln() + odds;
+    Ok(Some(100.0 / (1.0 + (-odds).exp())))
+}
+
+/// The different words of a text, in one case.
+fn words(text: &str) -> BTreeSet<String> {
+    text.unicode_words()
+        .filter(|word| WORD_LENGTHS.contains(&word.chars().count()))
+        .take(MOST_WORDS)
+        .map(str::to_lowercase)
+        .collect()
+}

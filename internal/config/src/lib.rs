@@ -1,0 +1,20 @@
+//! The bot's configuration: found, laid over one another, read and checked.
+//!
+//! [`Layers::load`] reads TOML files, environment variables and options into a [`Config`], or says in a
+//! [`ConfigError`] all that is wrong: the file, the line, the key, what would be right, and never a value.
+//!
+//! To add a setting, read it in the room of its table ([`BotConfig`]: `bot.rs`, [`DatabaseConfig`](database::DatabaseConfig):
+//! `databases.rs`), note it with `show`, and give it a line in `configs/bot.toml` and in the documents.
+
+mod bot;
+mod databases;
+mod files;
+mod load;
+mod problem;
+mod section;
+mod tree;
+
+pub use bot::{BotConfig, LogConfig, LogFormat, LogLevel, Owner};
+pub use load::{Config, DEFAULT_FILE, Layers};
+pub use problem::{ConfigError, Origin, Problem};
+pub use section::Setting;

@@ -1,0 +1,149 @@
+//! Finding the layers of a configuration and putting them together.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use database::DatabaseConfig;
+
+use crate::bot::{BotConfig, LogConfig, read_bot, read_log};
+use crate::databases;
+use crate::problem::{ConfigError, Origin, Problem};
+use crate::section::{Findings, Section, Setting};
+use crate::tree::{Node, Table, Value, at_path, lay_over, parse};
+
+/// The file that is used where it exists and none is named.
+pub const DEFAULT_FILE: &str = "configs/bot.toml";
+/// What the environment variables begin with that are settings.
+const PREFIX: &str = "SWITCHYARD_";
+/// No configuration is larger.
+const MOST_BYTES: u64 = 16 << 20;
+
+/// Where a configuration is looked for. Later layers win, key by key: defaults, files, environment, options.
+#[derive(Clone, Debug, Default)]
+pub struct Layers {
+    /// The files, in order. None: [`DEFAULT_FILE`] where it exists.
+    pub files: Vec<PathBuf>,
+    /// The environment, name by name.
+    pub environment: Vec<(String, String)>,
+    /// The option `--data-dir`.
+    pub data_dir: Option<PathBuf>,
+}
+
+/// A configuration in force.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The table `[bot]`.
+    pub bot: BotConfig,
+    /// The table `[log]`.
+    pub log: LogConfig,
+    /// The table `[database]`.
+    pub database: DatabaseConfig,
+    /// The files it was read from; none where all is built in.
+    pub files: Vec<PathBuf>,
+    /// Every setting in force and where it comes from, in the order of their keys.
+    pub settings: Vec<Setting>,
+}
+
+impl Layers {
+    /// These files, and the environment and options of this process.
+    pub fn of_process(files: Vec<PathBuf>, data_dir: Option<PathBuf>) -> Self {
+        let text = |text: std::ffi::OsString| text.into_string().ok();
+        let environment = std::env::vars_os().filter_map(|(name, value)| Some((text(name)?, text(value)?))).collect();
+        Self { files, environment, data_dir }
+    }
+
+    /// Reads and checks the configuration.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it.
+    pub fn load(&self) -> Result<Config, ConfigError> {
+        let files = self.found_files();
+        let mut tree = Table::new();
+        let mut problems = Vec::new();
+        for file in &files {
+            match self.read_file(file) {
+                Ok(table) => lay_over(&mut tree, table),
+                Err(wrong) => problems.extend(wrong),
+            }
+        }
+        for (name, value) in &self.environment {
+            if let Some(keys) = name.strip_prefix(PREFIX) {
+                lay_over(&mut tree, from_environment(name, keys, value));
+            }
+        }
+        if let Some(folder) = &self.data_dir {
+            let value = Value::Text(folder.display().to_string());
+            lay_over(&mut tree, at_path(&["database", "data_dir"], Node { value, origin: Origin::Flag("--data-dir") }));
+        }
+        if problems.is_empty() { check(tree, files) } else { Err(in_order(problems)) }
+    }
+
+    fn found_files(&self) -> Vec<PathBuf> {
+        if self.files.is_empty() && Path::new(DEFAULT_FILE).exists() {
+            return vec![PathBuf::from(DEFAULT_FILE)];
+        }
+        self.files.clone()
+    }
+
+    fn read_file(&self, file: &Path) -> Result<Table, Vec<Problem>> {
+        let path: Arc<Path> = Arc::from(file);
+        let wrong = |line, what: String| {
+            let origin = Origin::File { path: Arc::clone(&path), line };
+            vec![Problem { origin, key: String::new(), what }]
+        };
+        let read = || -> io::Result<Vec<u8>> {
+            let found = fs::metadata(file)?;
+            if !found.is_file() {
+                return Err(io::Error::other("it is no file"));
+            }
+            if found.len() > MOST_BYTES {
+                return Err(io::Error::other("it is larger than any configuration is"));
+            }
+            fs::read(file)
+        };
+        let bytes = read()
+            .map_err(|error| wrong(0, format!("cannot be read: {error}; correct the path given with --config")))?;
+        let text = String::from_utf8(bytes).map_err(|error| {
+            let before = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+            let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
+            wrong(line, "this is not UTF-8; save the file as UTF-8".to_owned())
+        })?;
+        let lookup =
+            |name: &str| self.environment.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone());
+        parse(&path, &text, &lookup)
+    }
+}
+
+/// `DATABASE__DATA_DIR`: two underscores go a level down, one is one.
+fn from_environment(name: &str, keys: &str, value: &str) -> Table {
+    let lower = keys.to_ascii_lowercase();
+    let path: Vec<&str> = lower.split("__").collect();
+    at_path(&path, Node { value: Value::Text(value.to_owned()), origin: Origin::Environment(name.to_owned()) })
+}
+
+/// In the order of where they stand.
+fn in_order(mut problems: Vec<Problem>) -> ConfigError {
+    problems.sort_by_key(|problem| match &problem.origin {
+        Origin::File { path, line } => (0, Arc::clone(path), *line),
+        _ => (1, Arc::from(Path::new("")), 0),
+    });
+    problems.dedup();
+    ConfigError { problems }
+}
+
+fn check(tree: Table, files: Vec<PathBuf>) -> Result<Config, ConfigError> {
+    let findings = Findings::default();
+    let mut root = Section::root(&findings, tree);
+    let bot = read_bot(root.section("bot"));
+    let log = read_log(root.section("log"));
+    let database = databases::read(root.section("database"));
+    root.finish();
+    let Findings { problems, settings } = findings;
+    let (problems, settings) = (problems.into_inner(), settings.into_inner());
+    match database {
+        Some(database) if problems.is_empty() => Ok(Config { bot, log, database, files, settings }),
+        _ => Err(in_order(problems)),
+    }
+}

@@ -1,0 +1,82 @@
+//! Groups that became supergroups: the new chat goes on with the history of the old one.
+//!
+//! Rows keep the id that they were stored under. What a chat *is* (its settings, its people, what they asked to be
+//! remembered) is copied to the new id; what was *said* is read from both.
+
+use crate::error::Result;
+use crate::ids::ChatId;
+use crate::route::Route;
+use crate::source::{BadColumn, FromRow, Row};
+use crate::{DatabaseWrapper, params};
+
+/// A chat, and what it was before.
+pub(crate) struct Alias {
+    pub(crate) new: ChatId,
+    pub(crate) old: ChatId,
+}
+
+impl FromRow for Alias {
+    const TABLE: &'static str = "switchyard_aliases";
+    const KEY: &'static [&'static str] = &["new_chat_id"];
+
+    fn from_row(row: &Row<'_>) -> Result<Self, BadColumn> {
+        Ok(Self { new: row.get("new_chat_id")?, old: row.get("old_chat_id")? })
+    }
+}
+
+/// What the new chat takes over, in the chat's source. Rows that the new chat has already stay.
+const TAKE_OVER: [&str; 4] = [
+    "INSERT INTO chat_settings (chat_id, key, value, created_at, updated_at)
+     SELECT ?2, key, value, created_at, updated_at FROM chat_settings WHERE chat_id = ?1
+     ON CONFLICT (chat_id, key) DO NOTHING",
+    "INSERT INTO chat_users
+         (chat_id, user_id, username, full_name, timezone, messages_count, created_at, updated_at, is_spammer, metadata)
+     SELECT ?2, user_id, username, full_name, timezone, messages_count, created_at, updated_at, is_spammer, metadata
+     FROM chat_users WHERE chat_id = ?1
+     ON CONFLICT (chat_id, user_id) DO NOTHING",
+    "INSERT INTO user_data (user_id, chat_id, key, data, created_at, updated_at)
+     SELECT user_id, ?2, key, data, created_at, updated_at FROM user_data WHERE chat_id = ?1
+     ON CONFLICT (user_id, chat_id, key) DO NOTHING",
+    "INSERT INTO chat_info (chat_id, title, username, type, is_forum, created_at, updated_at)
+     SELECT ?2, title, username, 'supergroup', is_forum, created_at, updated_at FROM chat_info WHERE chat_id = ?1
+     ON CONFLICT (chat_id) DO NOTHING",
+];
+
+impl DatabaseWrapper {
+    /// Notes that a group became a supergroup: the new chat inherits where the old one lives, takes over its settings
+    /// and people, and shows what was said in it. Noting it twice changes nothing.
+    ///
+    /// # Errors
+    /// A source cannot be written.
+    pub fn migrate_chat(&self, old: ChatId, new: ChatId) -> Result<()> {
+        if old == new {
+            return Ok(());
+        }
+        let now = self.now();
+        self.write("aliases.add_alias", Route::Shared, |tx| {
+            tx.execute(
+                "INSERT INTO switchyard_aliases (new_chat_id, old_chat_id, created_at)
+                 VALUES (?1, ?2, ?3)
+                 ON CONFLICT (new_chat_id) DO NOTHING",
+                params![new, old, now],
+            )?;
+            Ok(())
+        })?;
+        self.know_aliases()?;
+        self.write("aliases.take_over", Route::Chat(new), |tx| {
+            for sql in TAKE_OVER {
+                tx.execute(sql, params![old, new])?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Reads the aliases anew. They are few and rare, and looked at by every call that lists what was said.
+    pub(crate) fn know_aliases(&self) -> Result<()> {
+        let aliases: Vec<Alias> = self.read("aliases.know_aliases", Route::Shared, |tx| {
+            tx.query("SELECT new_chat_id, old_chat_id FROM switchyard_aliases ORDER BY new_chat_id", params![])
+        })?;
+        self.replace_aliases(aliases.into_iter().map(|alias| (alias.new, alias.old)).collect());
+        Ok(())
+    }
+}

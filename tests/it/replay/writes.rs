@@ -1,0 +1,198 @@
+//! Every write there is, on few keys, so that writes meet each other's rows.
+
+use database::{
+    CacheType, ChatId, ChatType, ClassDelta, DatabaseWrapper, ImportBatch, ImportProgress, ImportedName, MediaChanges,
+    MediaId, MediaStatus, MessageCategory, MessageId, NewChatInfo, NewMedia, NewMessage, NewSpam, NewSummarization,
+    NewTopic, Result, SpamReason, SummarizationKey, Timestamp, TokenDelta, TopicId, UserId,
+};
+use proptest::prelude::*;
+
+/// One write: which, and with what.
+#[derive(Clone, Debug)]
+pub(super) struct Write {
+    kind: usize,
+    chat: i64,
+    user: i64,
+    message: i64,
+    word: usize,
+    day: i64,
+    number: i64,
+    flag: bool,
+    score: f64,
+    more: Vec<(i64, i64)>,
+}
+
+const WORDS: [&str; 6] = ["a", "", "nul\0nul", "\u{202e}bidi\u{202c}", "𝒳💬", "o'); --"];
+
+type Made = fn(&DatabaseWrapper, &Write) -> Result<()>;
+
+/// Each operation's name with the call that makes it.
+pub(super) const KINDS: &[(&str, Made)] = &[
+    ("messages.save_chat_message", |db, w| db.save_chat_message(w.chat(), &w.new_message(w.message, w.user))),
+    ("messages.save_chat_messages", |db, w| db.save_chat_messages(w.chat(), &w.new_messages()).map(drop)),
+    ("messages.update_chat_message_category", |db, w| {
+        db.update_chat_message_category(w.chat(), &w.message(), &MessageCategory::from(w.word()))
+    }),
+    ("users.update_chat_user", |db, w| db.update_chat_user(w.chat(), w.user(), w.word(), w.word())),
+    ("users.mark_user_is_spammer", |db, w| db.mark_user_is_spammer(w.chat(), w.user(), w.flag)),
+    ("users.update_user_metadata", |db, w| db.update_user_metadata(w.chat(), w.user(), w.word())),
+    ("chats.update_chat_info", |db, w| {
+        let title = w.flag.then(|| w.word().to_owned());
+        let chat_type = ChatType::from(w.word());
+        db.update_chat_info(w.chat(), &NewChatInfo { title, username: None, chat_type, is_forum: w.flag })
+    }),
+    ("topics.update_chat_topic_info", |db, w| {
+        let info = NewTopic { icon_color: Some(w.number), icon_custom_emoji_id: None, name: w.word().to_owned() };
+        db.update_chat_topic_info(w.chat(), TopicId(w.message), &info)
+    }),
+    ("media.add_media_attachment", |db, w| db.add_media_attachment(w.maybe_chat(), &w.new_media())),
+    ("media.update_media_attachment", |db, w| {
+        let status = w.flag.then_some(MediaStatus::Done);
+        let changes = MediaChanges { status, description: Some(w.word().to_owned()), ..MediaChanges::default() };
+        db.update_media_attachment(w.maybe_chat(), &MediaId::from(w.word()), &changes)
+    }),
+    ("settings.set_setting", |db, w| db.set_setting(w.key(), w.word())),
+    ("settings.set_chat_setting", |db, w| db.set_chat_setting(w.chat(), w.key(), w.word())),
+    ("settings.unset_chat_setting", |db, w| db.unset_chat_setting(w.chat(), w.key())),
+    ("settings.clear_chat_settings", |db, w| db.clear_chat_settings(w.chat())),
+    ("user_data.add_user_data", |db, w| db.add_user_data(w.chat(), w.user(), w.key(), w.word())),
+    ("user_data.delete_user_data", |db, w| db.delete_user_data(w.chat(), w.user(), w.key())),
+    ("user_data.clear_user_data", |db, w| db.clear_user_data(w.chat(), w.user())),
+    ("summaries.add_chat_summarization", |db, w| {
+        let key = SummarizationKey {
+            topic_id: w.flag.then_some(TopicId(1)),
+            first_message_id: w.message(),
+            last_message_id: MessageId::from(9),
+            prompt: "p".to_owned(),
+        };
+        db.add_chat_summarization(w.chat(), &NewSummarization { key, summary: w.word().to_owned() })
+    }),
+    ("tasks.add_delayed_task", |db, w| db.add_delayed_task(w.key(), w.number, w.word(), "{}")),
+    ("tasks.update_delayed_task", |db, w| db.update_delayed_task(w.key(), w.flag)),
+    ("spam.add_spam_message", |db, w| db.add_spam_message(w.chat(), &w.example())),
+    ("spam.add_ham_message", |db, w| db.add_ham_message(w.chat(), &w.example())),
+    ("spam.delete_spam_messages_by_user_id", |db, w| db.delete_spam_messages_by_user_id(w.chat(), w.user())),
+    ("cache.set_cache_storage", |db, w| db.set_cache_storage("n", w.key(), w.word())),
+    ("cache.unset_cache_storage", |db, w| db.unset_cache_storage("n", w.key())),
+    ("cache.set_cache_entry", |db, w| db.set_cache_entry(w.cache(), w.key(), w.word())),
+    ("cache.clear_cache", |db, w| db.clear_cache(w.cache())),
+    ("imports.save_import", |db, w| db.save_import(w.chat(), &w.batch()).map(drop)),
+    ("bayes.update_bayes", |db, w| {
+        let delta = |(number, count): &(i64, i64)| TokenDelta {
+            token: WORDS[usize::try_from(*number).unwrap() % WORDS.len()].to_owned(),
+            spam: *count,
+            ham: w.number,
+        };
+        let tokens: Vec<_> = w.more.iter().map(delta).collect();
+        let class = ClassDelta { is_spam: w.flag, messages: 1, tokens: w.number };
+        db.update_bayes(w.maybe_chat(), &tokens, &[class, class])
+    }),
+    ("bayes.drop_rare_bayes_tokens", |db, w| db.drop_rare_bayes_tokens(w.maybe_chat(), w.number).map(drop)),
+    ("bayes.clear_bayes", |db, w| db.clear_bayes(w.maybe_chat())),
+];
+
+impl Write {
+    pub(super) fn any() -> impl Strategy<Value = Self> {
+        let keys = (0..KINDS.len(), 1..3_i64, 1..4_i64, 1..5_i64, 0..WORDS.len());
+        let rest = (0..4_i64, -2..6_i64, any::<bool>(), score(), prop::collection::vec((1..6_i64, 0..4_i64), 0..6));
+        (keys, rest).prop_map(|((kind, chat, user, message, word), (day, number, flag, score, more))| Self {
+            kind,
+            chat,
+            user,
+            message,
+            word,
+            day,
+            number,
+            flag,
+            score,
+            more,
+        })
+    }
+
+    pub(super) fn make(&self, db: &DatabaseWrapper) -> Result<()> {
+        KINDS[self.kind].1(db, self)
+    }
+
+    fn chat(&self) -> ChatId {
+        ChatId(-self.chat)
+    }
+
+    fn maybe_chat(&self) -> Option<ChatId> {
+        self.flag.then(|| self.chat())
+    }
+
+    fn user(&self) -> UserId {
+        UserId(self.user)
+    }
+
+    fn message(&self) -> MessageId {
+        MessageId::from(self.message)
+    }
+
+    fn word(&self) -> &'static str {
+        WORDS[self.word]
+    }
+
+    fn key(&self) -> &'static str {
+        WORDS[self.word % 2]
+    }
+
+    fn cache(&self) -> CacheType {
+        CacheType::ALL[self.word]
+    }
+
+    /// Days around those at which the writes themselves are made.
+    fn moment(&self) -> Timestamp {
+        Timestamp::from_unix_seconds(1_767_225_600 + (self.day - 2) * 30 * 86_400).unwrap()
+    }
+
+    fn new_message(&self, message: i64, user: i64) -> NewMessage {
+        let mut made = NewMessage::text(message, self.moment(), UserId(user), self.word());
+        made.media_id = self.flag.then(|| MediaId::from(self.word()));
+        made
+    }
+
+    fn new_messages(&self) -> Vec<NewMessage> {
+        self.more.iter().map(|(message, user)| self.new_message(*message, *user)).collect()
+    }
+
+    fn new_media(&self) -> NewMedia {
+        NewMedia { file_size: Some(self.number), ..NewMedia::new(self.word()) }
+    }
+
+    fn example(&self) -> NewSpam {
+        NewSpam {
+            user_id: self.user(),
+            message_id: self.message(),
+            text: self.word().to_owned(),
+            reason: SpamReason::from(self.word()),
+            score: self.score,
+        }
+    }
+
+    fn batch(&self) -> ImportBatch {
+        let at = self.moment();
+        let name = || ImportedName { name: self.flag.then(|| self.word().to_owned()), at };
+        ImportBatch {
+            messages: self.new_messages(),
+            media: vec![self.new_media()],
+            people: self.more.iter().map(|(user, _)| (UserId(*user), name())).collect(),
+            topics: self.more.iter().map(|(topic, _)| (TopicId(*topic), name())).collect(),
+            chat: Some((ChatType::Supergroup, name())),
+            progress: Some(ImportProgress {
+                file: self.key().to_owned(),
+                records: self.number,
+                is_complete: self.flag,
+            }),
+        }
+    }
+}
+
+/// Any number at all: a score must come back bit by bit from where a recording is kept.
+fn score() -> impl Strategy<Value = f64> {
+    prop_oneof![
+        8 => prop::num::f64::NORMAL | prop::num::f64::SUBNORMAL | prop::num::f64::ZERO,
+        1 => Just(f64::INFINITY),
+        1 => Just(f64::NEG_INFINITY),
+    ]
+}
