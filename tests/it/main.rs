@@ -7,6 +7,8 @@ mod child;
 #[cfg(test)]
 mod concurrency;
 #[cfg(test)]
+mod config;
+#[cfg(test)]
 mod failures;
 #[cfg(test)]
 mod golden;
