@@ -5,6 +5,8 @@
 #[cfg(test)]
 mod child;
 #[cfg(test)]
+mod commands;
+#[cfg(test)]
 mod concurrency;
 #[cfg(test)]
 mod config;
