@@ -3,13 +3,21 @@
 //! The modules stand under `cfg(test)` so that lints know their helpers as test code.
 
 #[cfg(test)]
+mod bayes;
+#[cfg(test)]
+mod behaviour;
+#[cfg(test)]
 mod child;
 #[cfg(test)]
 mod concurrency;
 #[cfg(test)]
 mod failures;
 #[cfg(test)]
+mod figures;
+#[cfg(test)]
 mod golden;
+#[cfg(test)]
+mod imports;
 #[cfg(test)]
 mod refusals;
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! What the bot does with what happens in chats.
 //!
 //! Handlers know neither the transport nor the database behind the wrapper. To add a command, write a room with a
-//! [`Command`] in it and name it in [`COMMANDS`].
+//! `Command` in it and name it in `COMMANDS`.
 
 mod bot;
 mod help;

@@ -1,6 +1,6 @@
 //! Records gathered until they are enough for a transaction, in the database's terms.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use database::{
     ChatType, ImportBatch, ImportProgress, ImportedName, MediaId, MediaStatus, MessageCategory, MessageId,
@@ -24,8 +24,8 @@ pub(super) struct Batch {
     bytes: usize,
     messages: Vec<NewMessage>,
     media: Vec<NewMedia>,
-    people: HashMap<UserId, ImportedName>,
-    topics: HashMap<TopicId, ImportedName>,
+    people: BTreeMap<UserId, ImportedName>,
+    topics: BTreeMap<TopicId, ImportedName>,
     chat: Option<(ChatType, ImportedName)>,
     places: HashMap<i64, MessagePlace>,
     latest: Option<Timestamp>,
