@@ -9,6 +9,9 @@ use super::chat::ChatState;
 use super::export::{ChatHeader, ChatKind, Record, Sink};
 use super::report::{ChatReport, Report};
 
+/// How many records are passed over between two questions whether to stop.
+const RECORDS_BETWEEN_QUESTIONS: u64 = 1_000;
+
 /// Why storing ended.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Stop {
@@ -90,7 +93,8 @@ impl<Tick: FnMut()> Sink for DatabaseSink<'_, Tick> {
         chat.note(&record);
         if chat.records <= chat.stored {
             report.stored_before += 1;
-            return Ok(());
+            let is_time_to_ask = report.stored_before.is_multiple_of(RECORDS_BETWEEN_QUESTIONS);
+            return if is_time_to_ask && (self.asked_to_stop)() { Err(Stop::Asked) } else { Ok(()) };
         }
         match record {
             Record::Message(message) => {
