@@ -17,6 +17,7 @@ use std::sync::Arc;
 use database::{ChatType, Clock, DatabaseWrapper, MessageCategory, NewChatInfo, NewMessage, Result, UserId};
 
 use crate::message::{Handle, HandleError, Incoming, MessageIds, Outgoing};
+use crate::text::sanitize::sanitize_line;
 
 /// Every command there is, in the order in which `/help` lists them.
 const COMMANDS: &[&Command] =
@@ -174,7 +175,7 @@ impl Call<'_> {
     /// What the chat is called in an answer.
     fn chat_name(&self) -> Result<String> {
         let title = self.db.get_chat_info(self.incoming.chat)?.and_then(|info| info.title);
-        Ok(title.unwrap_or_else(|| "This chat".to_owned()))
+        Ok(title.map_or_else(|| "This chat".to_owned(), |title| sanitize_line(&title).into_owned()))
     }
 }
 

@@ -6,6 +6,7 @@ use database::{Result, TopicId};
 
 use super::{Call, Command};
 use crate::text::chart::thousands;
+use crate::text::sanitize::sanitize_line;
 
 pub(super) const TOPICS: Command =
     Command { name: "topics", arguments: "", summary: "the topics of this chat, with how much was said in each", run };
@@ -29,7 +30,7 @@ fn run(call: &Call<'_>) -> Result<String> {
     for topic in topics {
         let count = said.remove(&topic.topic_id).unwrap_or_default();
         let name = topic.name.unwrap_or_else(|| format!("topic {}", topic.topic_id));
-        lines.push(format!("{name}: {}", messages(count)));
+        lines.push(format!("{}: {}", sanitize_line(&name), messages(count)));
     }
     let elsewhere: i64 = said.values().sum();
     if elsewhere > 0 {
