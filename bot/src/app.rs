@@ -81,7 +81,7 @@ pub fn main() -> ExitCode {
 fn run(cli: &Cli) -> Result<Outcome, AppError> {
     match &cli.command {
         None => console(cli, &cli.speaker),
-        Some(Command::Run(speaker) | Command::Console(speaker)) => console(cli, speaker),
+        Some(Command::Run(speaker) | Command::Console(speaker)) => console(cli, &speaker.clone().or(&cli.speaker)),
         Some(Command::Import(what)) => import_files(cli, what),
     }
 }
