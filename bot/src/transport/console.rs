@@ -293,7 +293,8 @@ impl<'a> Console<'a> {
 
     fn prompt(&self) -> String {
         let name = fit(&sanitize_line(&self.speaker.user_name), PROMPT_NAME_COLUMNS);
-        format!("chat {} · {name}> ", self.speaker.chat)
+        let separator = if name.is_empty() { "" } else { " · " };
+        format!("chat {}{separator}{name}> ", self.speaker.chat)
     }
 }
 
