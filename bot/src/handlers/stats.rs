@@ -3,7 +3,7 @@
 use database::Result;
 
 use super::{Call, Command};
-use crate::text::chart::{bar_chart, thousands};
+use crate::text::chart::{bar_chart, counted};
 
 pub(super) const STATS: Command =
     Command { name: "stats", arguments: "[DAYS]", summary: "how much was said here, in all and by day", run };
@@ -19,13 +19,13 @@ fn run(call: &Call<'_>) -> Result<String> {
         return Ok("Nothing was said here yet.".to_owned());
     };
     let date = |day: database::Timestamp| day.to_string()[..10].to_owned();
-    let number = |count: i64| thousands(count.unsigned_abs());
+    let number = |count: i64, one, many| counted(count.unsigned_abs(), one, many);
     let mut lines = vec![format!(
-        "{}: {} messages by {} people on {} days, {} to {} (UTC).",
+        "{}: {} by {} on {}, {} to {} (UTC).",
         call.chat_name()?,
-        number(totals.messages),
-        number(totals.people),
-        number(totals.days),
+        number(totals.messages, "message", "messages"),
+        number(totals.people, "person", "people"),
+        number(totals.days, "day", "days"),
         date(first),
         date(last),
     )];

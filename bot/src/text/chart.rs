@@ -69,6 +69,11 @@ pub fn thousands(number: u64) -> String {
     text
 }
 
+/// A number of things, in words that fit one as well: `1 day`, `1,234 days`.
+pub fn counted(number: u64, one: &str, many: &str) -> String {
+    format!("{} {}", thousands(number), if number == 1 { one } else { many })
+}
+
 /// The text, cut to so many columns between two characters as a reader sees them, with `…` where something is missing.
 ///
 /// Expects one line without control characters ([`sanitize_line`]).
