@@ -11,13 +11,21 @@ mod child;
 #[cfg(test)]
 mod concurrency;
 #[cfg(test)]
+mod console;
+#[cfg(test)]
 mod failures;
 #[cfg(test)]
 mod figures;
 #[cfg(test)]
 mod golden;
 #[cfg(test)]
+mod handlers;
+#[cfg(test)]
+mod import;
+#[cfg(test)]
 mod imports;
+#[cfg(test)]
+mod program;
 #[cfg(test)]
 mod refusals;
 #[cfg(test)]

@@ -23,6 +23,7 @@ use std::time::Duration;
 use database::{DatabaseWrapper, MessageCategory, Result, UserId};
 
 use crate::message::Incoming;
+use crate::text::sanitize::sanitize_line;
 
 pub use bot::{Bot, Identity};
 
@@ -117,7 +118,7 @@ impl<'a> Call<'a> {
     /// What the chat is called in an answer.
     fn chat_name(&self) -> Result<String> {
         let title = self.db.get_chat_info(self.incoming.chat)?.and_then(|info| info.title);
-        Ok(title.unwrap_or_else(|| "This chat".to_owned()))
+        Ok(title.map_or_else(|| "This chat".to_owned(), |title| sanitize_line(&title).into_owned()))
     }
 }
 
