@@ -58,9 +58,9 @@ impl MadeUp {
                 write!(to, "{comma}\n     {{\n      \"id\": {record},")?;
                 write!(to, "\n      \"date_unixtime\": \"{}\",", START + record * 37)?;
                 if is_service(record) {
-                    service(&mut to, id, record)?
+                    service(&mut to, id, record)?;
                 } else {
-                    message(&mut to, id, record)?
+                    message(&mut to, id, record)?;
                 }
                 write!(to, "\n     }}")?;
             }
