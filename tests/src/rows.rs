@@ -62,8 +62,9 @@ pub fn table(connection: &Connection, name: &str, order: &str) -> Result<Vec<Str
 }
 
 fn each_row(connection: &Connection, leave_out: LeaveOut, mut f: impl FnMut(String)) -> Result<()> {
+    let is_content = "name NOT LIKE 'switchyard@_%' ESCAPE '@' AND name NOT LIKE 'sqlite@_%' ESCAPE '@'";
     let tables: Vec<String> = connection
-        .prepare("SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'switchyard@_%' ESCAPE '@' AND name NOT LIKE 'sqlite@_%' ESCAPE '@' ORDER BY name")?
+        .prepare(&format!("SELECT name FROM sqlite_schema WHERE type = 'table' AND {is_content} ORDER BY name"))?
         .query_map([], |row| row.get(0))?
         .collect::<Result<_>>()?;
     for table in tables {
@@ -79,11 +80,8 @@ fn each_row_of(
     leave_out: LeaveOut,
     mut f: impl FnMut(String),
 ) -> Result<()> {
-    let columns: Vec<String> = connection
-        .prepare(&format!("SELECT * FROM {table} LIMIT 0"))?
-        .column_names()
-        .map(str::to_owned)
-        .collect();
+    let empty = connection.prepare(&format!("SELECT * FROM {table} LIMIT 0"))?;
+    let columns: Vec<_> = empty.column_names().map(str::to_owned).collect();
     let kept: Vec<_> = columns.into_iter().filter(|column| !leave_out(table, column)).collect();
     let listed = kept.join(", ");
     let mut statement =
