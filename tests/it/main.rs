@@ -11,6 +11,8 @@ mod child;
 #[cfg(test)]
 mod concurrency;
 #[cfg(test)]
+mod config;
+#[cfg(test)]
 mod console;
 #[cfg(test)]
 mod failures;
