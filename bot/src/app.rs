@@ -70,7 +70,9 @@ fn run(cli: &Cli) -> Result<Outcome, AppError> {
     logging::start(config.log, cli.verbose, cli.quiet);
     match &cli.command {
         None => run::console(cli, &config, &cli.speaker),
-        Some(Command::Run(speaker) | Command::Console(speaker)) => run::console(cli, &config, speaker),
+        Some(Command::Run(speaker) | Command::Console(speaker)) => {
+            run::console(cli, &config, &speaker.clone().or(&cli.speaker))
+        }
         Some(Command::Import(what)) => run::import(cli, &config, what),
         Some(Command::Config(ConfigCommand::Check)) => show::check(&config),
         Some(Command::Config(ConfigCommand::Show)) => show::show(&config),

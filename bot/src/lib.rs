@@ -17,7 +17,8 @@
 //!
 //! # The rooms
 //!
-//! - [`cli`]: the command line. [`app`]: from the command line to the work, and the exit code.
+//! - [`cli`]: the command line. [`app`]: from the command line to the work, and the exit code. [`databases`]: opening
+//!   what the configuration names.
 //! - [`transport`]: the console, and the signals that end it.
 //! - [`handlers`]: the bot's commands, a room each.
 //! - [`import`]: history out of Telegram Desktop's exports. Its [`import::export`] only reads, and knows no database.
@@ -26,9 +27,9 @@
 //!
 //! # To add a command
 //!
-//! 1. Write `handlers/NAME.rs` with a `const` of type `Command`: its name, its arguments, a line for `/help`, and a
-//!    function from a `Call` to the text of the answer. The call has the database, the message and what follows the
-//!    command's name.
+//! 1. Write `handlers/NAME.rs` with a `const` of type `Command`: its name, its arguments, a line for `/help`, who
+//!    may give it, and a function from a `Call` to the text of the answer. The call has the database, the message and
+//!    what follows the command's name.
 //! 2. Name the `const` in `COMMANDS` in `handlers/mod.rs`. `/help` and the look-up follow from that.
 //! 3. Answer bad arguments with `usage()`, which is no error. What the database refuses goes up with `?`.
 //! 4. Ask the database through a method of the wrapper; where there is none that fits, the front page of the

@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use database::{
     ChatId, ClassCounts, ClassDelta, DatabaseWrapper, Durability, Options, Route, SourceConfig, UserId, params,
@@ -130,14 +130,14 @@ fn readers_who_ask_for_one_moment_get_one_while_others_write() {
         .unwrap();
     };
     set_both(0);
-    let done = AtomicBool::new(false);
-    let satisfied = AtomicU32::new(0);
+    // Each reader goes on until it has seen so many changes, and the writer until no reader does.
+    let (reading, written_enough) = (AtomicUsize::new(3), AtomicBool::new(false));
     std::thread::scope(|scope| {
         for _ in 0..3 {
             scope.spawn(|| {
                 let mut changes = 0;
                 let mut last = String::new();
-                while !done.load(Ordering::Relaxed) {
+                while changes < 20 && !written_enough.load(Ordering::Relaxed) {
                     let seen = db
                         .read("test.get_both", Route::Shared, |tx| {
                             tx.snapshot()?;
@@ -149,19 +149,20 @@ fn readers_who_ask_for_one_moment_get_one_while_others_write() {
                             Ok(one.unwrap())
                         })
                         .unwrap();
-                    let changed = seen != last;
-                    changes += u32::from(changed);
+                    changes += u32::from(seen != last);
                     last = seen;
-                    if changed && changes == 5 {
-                        satisfied.fetch_add(1, Ordering::Relaxed);
-                    }
                 }
-                assert!(changes >= 5, "the reader saw the writer's work");
+                reading.fetch_sub(1, Ordering::Relaxed);
+                assert_eq!(changes, 20, "the reader saw the writer's work");
             });
         }
-        // Until each reader has seen some of it; a reader that never does is told by its own assertion.
-        (1..=20_000).take_while(|_| satisfied.load(Ordering::Relaxed) < 3).for_each(set_both);
-        done.store(true, Ordering::Relaxed);
+        for value in 1..100_000 {
+            if reading.load(Ordering::Relaxed) == 0 {
+                break;
+            }
+            set_both(value);
+        }
+        written_enough.store(true, Ordering::Relaxed);
     });
 }
 

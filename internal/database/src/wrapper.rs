@@ -17,7 +17,7 @@ use crate::time::{Clock, SystemClock, Timestamp};
 
 /// The databases behind one face. Cheap to clone; all clones are the same databases.
 ///
-/// Its methods stand in the rooms of [`store`](crate::store), each made of one of the verbs here: [`read`](Self::read),
+/// Its methods stand in the rooms of `store`, each made of one of the verbs here: [`read`](Self::read),
 /// [`write`](Self::write), [`read_every`](Self::read_every).
 #[derive(Clone)]
 pub struct DatabaseWrapper {
