@@ -61,9 +61,16 @@ pub(super) fn due(bot: &Bot) -> Result<Vec<Due>> {
     let now = bot.clock.now().unix_seconds();
     let mut said = Vec::new();
     for task in bot.db.get_pending_delayed_tasks()? {
-        if task.function == FUNCTION && task.delayed_ts <= now {
-            said.extend(say(bot, &task)?);
-            bot.db.update_delayed_task(&task.id, true)?;
+        if task.function != FUNCTION || task.delayed_ts > now {
+            continue;
+        }
+        // One that fails is tried again the next time, and holds back no other.
+        let done = say(bot, &task).and_then(|due| {
+            said.extend(due);
+            bot.db.update_delayed_task(&task.id, true)
+        });
+        if let Err(error) = done {
+            tracing::error!(task = task.id, %error, "a reminder could not be said");
         }
     }
     Ok(said)

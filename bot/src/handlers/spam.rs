@@ -6,9 +6,7 @@
 
 use std::collections::BTreeSet;
 
-use database::{
-    ChatId, ClassDelta, DatabaseWrapper, MessageCategory, MessageId, NewSpam, Result, SpamReason, TokenDelta, UserId,
-};
+use database::{ChatId, DatabaseWrapper, MessageCategory, MessageId, NewSpam, Result, SpamReason, UserId};
 use unicode_segmentation::UnicodeSegmentation;
 
 use super::settings::{DEFAULT_THRESHOLD, DETECT_SPAM, SPAM_THRESHOLD};
@@ -65,16 +63,11 @@ fn learn(call: &Call<'_>, command: &Command, is_spam: bool) -> Result<String> {
     let score = score(call.db, chat, &words)?.unwrap_or_default();
     let Example { user, message, text } = example;
     let kept = NewSpam { user_id: user, message_id: message.clone(), text, reason, score };
-    let added = if is_spam { call.db.add_spam_message(chat, &kept) } else { call.db.add_ham_message(chat, &kept) };
-    match added {
+    let tokens: Vec<&str> = words.iter().map(String::as_str).collect();
+    match call.db.learn_example(chat, is_spam, &kept, &tokens) {
         Err(error) if error.is_duplicate() => return Ok("I learnt that already.".to_owned()),
         other => other?,
     }
-    let count = i64::from(is_spam);
-    let tokens: Vec<_> =
-        words.iter().map(|word| TokenDelta { token: word.clone(), spam: count, ham: 1 - count }).collect();
-    let class = ClassDelta { is_spam, messages: 1, tokens: i64::try_from(words.len()).unwrap_or(i64::MAX) };
-    call.db.update_bayes(Some(chat), &tokens, &[class])?;
     if call.incoming.reply_to.as_ref() == Some(&message) {
         let category = if is_spam { MessageCategory::UserSpam } else { MessageCategory::User };
         call.db.update_chat_message_category(chat, &message, &category)?;

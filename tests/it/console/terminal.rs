@@ -143,7 +143,7 @@ fn a_speaker_without_a_name_has_a_prompt_all_the_same() {
     let home = Home::new();
     let mut session = Session::start(&home, &["-q"]);
     let found = session.local_modes();
-    session.see("chat 1> ");
+    session.see("chat 1 · user 1> ");
     session.press(":user 7\r");
     session.see("chat 1 · user 7> ");
     session.press("\x03");

@@ -52,9 +52,10 @@ impl DatabaseWrapper {
         if old == new {
             return Ok(());
         }
+        // The alias last: where it is, the rest is done. Until then the news comes again and does it again.
+        self.take_over(old, new)?;
         self.add_alias(old, new)?;
-        self.know_aliases()?;
-        self.take_over(old, new)
+        self.know_aliases()
     }
 
     fn add_alias(&self, old: ChatId, new: ChatId) -> Result<()> {
@@ -69,7 +70,8 @@ impl DatabaseWrapper {
     }
 
     fn take_over(&self, old: ChatId, new: ChatId) -> Result<()> {
-        self.write("aliases.take_over", Route::Chat(new), |tx| {
+        // To where the old chat lives, which is where the new one will.
+        self.write("aliases.take_over", Route::Chat(old), |tx| {
             for sql in TAKE_OVER {
                 tx.execute(sql, params![old, new])?;
             }

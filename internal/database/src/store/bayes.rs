@@ -165,7 +165,7 @@ fn top(tx: &ReadTx<'_>, chat: Option<ChatId>, column: &'static str, limit: u32) 
 }
 
 /// Adds to a token's counts: to one of its rows, or as a row where it has none.
-fn add_token(tx: &mut WriteTx<'_>, chat: Option<ChatId>, delta: &TokenDelta, now: Timestamp) -> Result<()> {
+pub(super) fn add_token(tx: &mut WriteTx<'_>, chat: Option<ChatId>, delta: &TokenDelta, now: Timestamp) -> Result<()> {
     let TokenDelta { token, spam, ham } = delta;
     let total = spam.saturating_add(*ham);
     let Some(chat) = chat else {
@@ -200,7 +200,7 @@ fn add_token(tx: &mut WriteTx<'_>, chat: Option<ChatId>, delta: &TokenDelta, now
 }
 
 /// Adds to a class's counts: to one of its rows, or as a row where it has none.
-fn add_class(tx: &mut WriteTx<'_>, chat: Option<ChatId>, delta: ClassDelta, now: Timestamp) -> Result<()> {
+pub(super) fn add_class(tx: &mut WriteTx<'_>, chat: Option<ChatId>, delta: ClassDelta, now: Timestamp) -> Result<()> {
     let ClassDelta { is_spam, messages, tokens } = delta;
     let Some(chat) = chat else {
         let params = params![is_spam, messages, tokens, now];

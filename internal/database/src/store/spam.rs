@@ -1,13 +1,24 @@
 //! Messages kept as examples of spam and of its opposite.
 
+use super::bayes;
 use crate::error::Result;
 use crate::gathered::{Gathered, Merge};
 use crate::ids::{ChatId, MessageId, UserId};
-use crate::models::{NewSpam, SpamMessage};
+use crate::models::{ClassDelta, NewSpam, SpamMessage, TokenDelta};
 use crate::route::Route;
 use crate::source::{Refusal, WriteTx};
 use crate::time::Timestamp;
 use crate::{DatabaseWrapper, params};
+
+const INSERT_SPAM: &str = "INSERT INTO spam_messages
+     (chat_id, user_id, message_id, text, reason, score, created_at, updated_at)
+ VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7)
+ ON CONFLICT (chat_id, user_id, message_id) DO NOTHING";
+
+const INSERT_HAM: &str = "INSERT INTO ham_messages
+     (chat_id, user_id, message_id, text, reason, score, created_at, updated_at)
+ VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7)
+ ON CONFLICT (chat_id, user_id, message_id) DO NOTHING";
 
 type Key = (ChatId, UserId, MessageId);
 
@@ -43,15 +54,7 @@ impl DatabaseWrapper {
     /// written.
     pub fn add_spam_message(&self, chat: ChatId, spam: &NewSpam) -> Result<()> {
         let now = self.now();
-        self.write("spam.add_spam_message", Route::Chat(chat), |tx| {
-            insert(
-                tx,
-                "INSERT INTO spam_messages (chat_id, user_id, message_id, text, reason, score, created_at, updated_at)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7)
-                 ON CONFLICT (chat_id, user_id, message_id) DO NOTHING",
-                (chat, spam, now),
-            )
-        })
+        self.write("spam.add_spam_message", Route::Chat(chat), |tx| insert(tx, INSERT_SPAM, (chat, spam, now)))
     }
 
     /// Keeps a message as an example of what is no spam.
@@ -61,14 +64,25 @@ impl DatabaseWrapper {
     /// written.
     pub fn add_ham_message(&self, chat: ChatId, ham: &NewSpam) -> Result<()> {
         let now = self.now();
-        self.write("spam.add_ham_message", Route::Chat(chat), |tx| {
-            insert(
-                tx,
-                "INSERT INTO ham_messages (chat_id, user_id, message_id, text, reason, score, created_at, updated_at)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7)
-                 ON CONFLICT (chat_id, user_id, message_id) DO NOTHING",
-                (chat, ham, now),
-            )
+        self.write("spam.add_ham_message", Route::Chat(chat), |tx| insert(tx, INSERT_HAM, (chat, ham, now)))
+    }
+
+    /// Keeps a message as an example and teaches the chat's model its tokens, both or neither.
+    ///
+    /// # Errors
+    /// [`Duplicate`](crate::ErrorKind::Duplicate) where it is kept already: nothing is changed. The source cannot be
+    /// written.
+    pub fn learn_example(&self, chat: ChatId, is_spam: bool, example: &NewSpam, tokens: &[&str]) -> Result<()> {
+        let now = self.now();
+        let counts = i64::from(is_spam);
+        let class = ClassDelta { is_spam, messages: 1, tokens: i64::try_from(tokens.len()).unwrap_or(i64::MAX) };
+        self.write("spam.learn_example", Route::Chat(chat), |tx| {
+            insert(tx, if is_spam { INSERT_SPAM } else { INSERT_HAM }, (chat, example, now))?;
+            for token in tokens {
+                let delta = TokenDelta { token: (*token).to_owned(), spam: counts, ham: 1 - counts };
+                bayes::add_token(tx, Some(chat), &delta, now)?;
+            }
+            bayes::add_class(tx, Some(chat), class, now)
         })
     }
 

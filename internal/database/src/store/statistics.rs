@@ -74,10 +74,10 @@ impl DatabaseWrapper {
             tx.query(
                 "SELECT thread_id AS topic_id, COUNT(*) AS messages
                  FROM chat_messages
-                 WHERE chat_id = ?1
+                 WHERE chat_id IN (?1, ?2)
                  GROUP BY thread_id
                  ORDER BY thread_id",
-                params![chat],
+                params![chat, self.earlier(chat).unwrap_or(chat)],
             )
         })
     }
