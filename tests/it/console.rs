@@ -14,7 +14,7 @@ fn at_the_start_it_says_which_database_it_uses_and_what_it_creates() {
     let home = Home::new();
     let said = home.run(&[], "");
     assert_eq!((said.code, said.out.as_str()), (Some(0), ""));
-    assert_eq!(said.err, "Created the database [home]/data/bot.db.\n");
+    assert_eq!(said.err, "Created the folder [home]/data.\nCreated the database [home]/data/bot.db.\n");
     let said = home.run(&["console"], "hello\n");
     assert_eq!((said.code, said.out.as_str()), (Some(0), ""));
     assert_eq!(said.err, "Using the database [home]/data/bot.db.\n");
@@ -35,7 +35,13 @@ fn a_relative_folder_is_told_as_an_absolute_one() {
     let said = Running::start(&mut command).end();
     assert_eq!(
         (said.code, said.err),
-        (Some(0), format!("Created the database {}/here/there/bot.db.\n", folder.display()))
+        (
+            Some(0),
+            format!(
+                "Created the folder {0}/here/there.\nCreated the database {0}/here/there/bot.db.\n",
+                folder.display()
+            )
+        )
     );
 }
 
@@ -124,8 +130,8 @@ fn a_folder_or_database_that_cannot_be_used_is_told() {
             }
         }
     }
-    insta::assert_snapshot!(told, @r"
-    error: cannot create the data folder [home]/file/below: Not a directory (os error 20); create it, or name another with --data-dir
+    insta::assert_snapshot!(told, @"
+    error: cannot create the data folder [home]/file/below: Not a directory (os error 20); create it, or name another (data_dir, --data-dir)
     error: cannot open the database: [home]/file/bot.db cannot be opened (Not a directory (os error 20))
     error: cannot open the database: [home]/dir/bot.db is a directory; give the path of a database file inside it, such as [home]/dir/bot.db/bot.db
     error: cannot open the database: [home]/text/bot.db is not a SQLite database; correct the path, or move the file away to start with a new one

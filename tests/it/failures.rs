@@ -59,7 +59,7 @@ fn what_the_schema_or_sqlite_forbids_is_said_without_the_values() {
     insta::assert_snapshot!(said(insert("INSERT INTO chat_settings (chat_id, key) VALUES (NULL, ?1)")), @"test.insert on source `primary`: the schema does not allow it (NOT NULL constraint failed: chat_settings.chat_id, code 1299); nothing was changed");
     insta::assert_snapshot!(said(insert("INSERT INTO settings (key) VALUES ('kept'), (?1)")), @"test.insert on source `primary`: the schema does not allow it (UNIQUE constraint failed: settings.key, code 1555); nothing was changed");
     insta::assert_snapshot!(said(insert("INSERT INTO no_such_table VALUES (?1)")), @"test.insert on source `primary`: the database refused the statement (no such table: no_such_table, code 1)");
-    insta::assert_snapshot!(said(insert("SELECT ?1")), @"test.insert on source `primary`: the database refused the statement (Execute returned results - did you mean to call query?)");
+    insta::assert_snapshot!(said(insert("SELECT ?1")), @"test.insert on source `primary`: the database refused the statement (a write is made of INSERT, UPDATE, DELETE and WITH, and of CREATE, ALTER and DROP; transactions, pragmas and other databases are not its own)");
     insta::assert_snapshot!(said(insert("INSERT INTO settings (key) VALUES (?1), (?2)")), @"test.insert on source `primary`: the database refused the statement (Wrong number of parameters passed to query. Got 1, needed 2)");
     assert_eq!(crate::support::rows_of(&sqlite(&scratch.file("bot.db")), "settings").len(), 2, "nothing was kept");
 }
@@ -95,6 +95,9 @@ fn a_write_inside_a_write_is_an_error_and_not_a_deadlock() {
     let db = fresh(&scratch);
     let nested = db.write("test.outer", Route::Shared, |tx| {
         tx.execute("INSERT INTO settings (key) VALUES ('outer')", params![])?;
+        // Refused each time, not only the first.
+        assert!(matches!(db.set_setting("inner", "x").unwrap_err().kind(), ErrorKind::NestedWrite));
+        insta::assert_snapshot!(said(db.get_setting("outer")), @"settings.get_setting on source `primary`: a read inside a write: a write must not act on what is stored; read first, or put the condition into the SQL");
         db.set_setting("inner", "x")
     });
     insta::assert_snapshot!(said(nested), @"settings.set_setting on source `primary`: a write inside a write would wait for itself; do both in one closure");
@@ -313,12 +316,11 @@ fn a_stored_value_that_does_not_fit_is_named_by_table_column_and_row_and_never_s
 }
 
 #[test]
-fn a_transaction_that_cannot_be_ended_is_of_unknown_outcome() {
+fn a_write_cannot_end_its_own_transaction() {
     let scratch = Scratch::new();
     let db = fresh(&scratch);
-    // Ended by its own closure, which no closure should do, it cannot be ended once more.
     let ended = db.write("test.commit", Route::Shared, |tx| tx.execute("COMMIT", params![]).map(drop));
-    insta::assert_snapshot!(said(ended), @"test.commit on source `primary`: it is not known whether the write was kept (cannot commit - no transaction is active, code 1); look before writing it again");
+    insta::assert_snapshot!(said(ended), @"test.commit on source `primary`: the database refused the statement (a write is made of INSERT, UPDATE, DELETE and WITH, and of CREATE, ALTER and DROP; transactions, pragmas and other databases are not its own)");
     db.set_setting("after", "x").unwrap();
 }
 

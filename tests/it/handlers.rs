@@ -75,7 +75,7 @@ fn a_reply_stands_in_the_topic_and_names_what_it_answers() {
     );
     assert_eq!(
         rows,
-        ["7, user-command, 3, 4, -, 2025-06-01 11:59:59", "1000, bot-command-reply, 3, 5, 5, 2025-06-01 12:00:00"]
+        ["7, user-command, 3, 4, 4, 2025-06-01 11:59:59", "1000, bot-command-reply, 3, 5, 5, 2025-06-01 12:00:00"]
     );
 }
 

@@ -98,7 +98,10 @@ fn everything_that_an_export_tells_is_stored_chat_by_chat() {
 fn the_report_tells_what_was_taken_and_what_was_skipped_and_why() {
     let home = Home::new();
     let said = home.run(&["import", MADE, SINGLE], "");
-    assert_eq!((said.code, said.err.as_str()), (Some(0), "Created the database [home]/data/bot.db.\n"));
+    assert_eq!(
+        (said.code, said.err.as_str()),
+        (Some(0), "Created the folder [home]/data.\nCreated the database [home]/data/bot.db.\n")
+    );
     let fixtures = Path::new(MADE).parent().unwrap().to_str().unwrap();
     insta::assert_snapshot!(said.out.replace(fixtures, "[fixtures]"), @r"
     [fixtures]/made.json: 8 chats

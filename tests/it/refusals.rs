@@ -118,7 +118,7 @@ fn a_damaged_file_is_refused() {
     let path = file_with(&scratch, "").path;
     let whole = std::fs::read(&path).unwrap();
     insta::assert_snapshot!(refused_bytes(&whole[..8192]), @"DIR/bot.db is damaged (database disk image is malformed, code 11); restore a backup, or recover what is left with `sqlite3 FILE .recover`");
-    insta::assert_snapshot!(refused_bytes(&whole[..whole.len() - 100]), @"DIR/bot.db is damaged (it has 257948 bytes and should have 258048); restore a backup, or recover what is left with `sqlite3 FILE .recover`");
+    insta::assert_snapshot!(refused_bytes(&whole[..whole.len() - 100]), @"DIR/bot.db is damaged (it has 262044 bytes and should have 262144); restore a backup, or recover what is left with `sqlite3 FILE .recover`");
     insta::assert_snapshot!(refused_bytes(&whole[..50]), @"DIR/bot.db is damaged (database disk image is malformed, code 11); restore a backup, or recover what is left with `sqlite3 FILE .recover`");
     let mut header = whole.clone();
     header[100..4096].fill(0xAA);
@@ -171,7 +171,7 @@ fn a_path_that_names_no_file_is_refused() {
     std::fs::write(scratch.file("file"), "x").unwrap();
     insta::assert_snapshot!(refused(scratch.path(), &SourceConfig::new(scratch.file("file/bot.db"))), @"DIR/file/bot.db cannot be opened (Not a directory (os error 20))");
     std::os::unix::fs::symlink("nowhere/bot.db", scratch.file("link.db")).unwrap();
-    insta::assert_snapshot!(refused(scratch.path(), &SourceConfig::new(scratch.file("link.db"))), @"DIR/link.db cannot be opened (unable to open database file: DIR/link.db, code 14)");
+    insta::assert_snapshot!(refused(scratch.path(), &SourceConfig::new(scratch.file("link.db"))), @"`DIR/link.db` cannot be used as a database path: it is a link that leads nowhere; give the path of a file");
     insta::assert_snapshot!(refused(scratch.path(), &SourceConfig::new("/dev/null")), @"`/dev/null` cannot be used as a database path: it is a device, a pipe or a socket; give the path of a file");
     assert_eq!(scratch.names(), ["file", "link.db"]);
 }
@@ -287,4 +287,14 @@ fn a_full_disk_is_said_so_and_leaves_what_was_there() {
     // Room for a part of the copy; then for the copy, but not for the tables that are new.
     insta::assert_snapshot!(said_in_a_small_folder(length + (16 << 10), Some(&old)), @"DIR/bot.db has to be brought to this release's version, but its copy DIR/bot.db.v1.bak could not be written first (database or disk is full); make room or change the folder's mode");
     insta::assert_snapshot!(said_in_a_small_folder(2 * length + (32 << 10), Some(&old)), @"DIR/bot.db cannot be opened, the disk is full; make room");
+}
+
+#[test]
+fn a_log_whose_file_is_missing_or_empty_is_not_dropped() {
+    let scratch = Scratch::new();
+    let path = scratch.file("bot.db");
+    std::fs::write(scratch.file("bot.db-wal"), "acknowledged").unwrap();
+    insta::assert_snapshot!(refused(scratch.path(), &SourceConfig::new(&path)), @"DIR/bot.db is missing, but DIR/bot.db-wal is there, with writes that belong into it; put the database file back, or move the log away to start anew without them");
+    std::fs::write(&path, "").unwrap();
+    insta::assert_snapshot!(refused(scratch.path(), &SourceConfig::new(&path)), @"DIR/bot.db is empty, but DIR/bot.db-wal is there, with writes that belong into it; put the database file back, or move the log away to start anew without them");
 }

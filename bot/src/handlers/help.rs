@@ -18,17 +18,21 @@ fn start(call: &Call<'_>) -> Result<String> {
     ))
 }
 
+/// A command as it is given.
+fn left(command: &Command) -> String {
+    format!("/{} {}", command.name, command.arguments).trim_end().to_owned()
+}
+
 fn help(call: &Call<'_>) -> Result<String> {
     let name = call.arguments.trim_start_matches('/');
     if name.is_empty() {
         let allowed: Vec<_> = COMMANDS.iter().filter(|command| command.who <= call.rank).collect();
-        let left = |command: &Command| format!("/{} {}", command.name, command.arguments);
         let width = allowed.iter().map(|command| left(command).chars().count()).max().unwrap_or_default();
         let line = |command: &&&Command| format!("{:width$}  {}", left(command), command.summary);
         return Ok(allowed.iter().map(line).collect::<Vec<_>>().join("\n"));
     }
     Ok(match find(name) {
-        Some(command) if command.who <= call.rank => format!("{}\nTo see or do: {}.", command.usage(), command.summary),
+        Some(command) if command.who <= call.rank => format!("{}: {}", left(command), command.summary),
         Some(command) => format!("/{} is for the bot's owners.", command.name),
         None => format!("I do not know /{name}. /help lists what I know."),
     })

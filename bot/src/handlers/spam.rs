@@ -80,13 +80,11 @@ fn learn(call: &Call<'_>, command: &Command, is_spam: bool) -> Result<String> {
     let score = score(call.db, chat, &words)?.unwrap_or_default();
     let Example { user, message, text, stands_in } = example;
     let kept = NewSpam { user_id: user, message_id: message.clone(), text, reason, score };
-    let added = if is_spam { call.db.add_spam_message(chat, &kept) } else { call.db.add_ham_message(chat, &kept) };
-    match added {
+    let tokens: Vec<&str> = words.iter().map(String::as_str).collect();
+    match call.db.learn_example(chat, is_spam, &kept, &tokens) {
         Err(error) if error.is_duplicate() => return Ok("I learnt that already.".to_owned()),
         other => other?,
     }
-    let (tokens, class) = counts(&words, is_spam, 1);
-    call.db.update_bayes(Some(chat), &tokens, &[class])?;
     if let Some(stands_in) = stands_in {
         let category = if is_spam { MessageCategory::UserSpam } else { MessageCategory::User };
         call.db.update_chat_message_category(stands_in, &message, &category)?;
@@ -106,24 +104,20 @@ fn meant(call: &Call<'_>, answered: &MessageId) -> Result<Option<ChatMessage>> {
     }
 }
 
-/// What an example adds to the counts of a model; with -1, what it takes away again.
-fn counts(words: &BTreeSet<String>, is_spam: bool, times: i64) -> (Vec<TokenDelta>, ClassDelta) {
-    let spam = if is_spam { times } else { 0 };
-    let tokens = words.iter().map(|word| TokenDelta { token: word.clone(), spam, ham: times - spam }).collect();
-    let length = i64::try_from(words.len()).unwrap_or(i64::MAX);
-    (tokens, ClassDelta { is_spam, messages: times, tokens: times.saturating_mul(length) })
-}
-
 /// Unlearns what a person's messages taught a chat, and drops them as examples: the words of a model are theirs too.
 pub(super) fn unlearn(db: &DatabaseWrapper, chat: ChatId, user: UserId) -> Result<()> {
     let mut taught = Vec::new();
     for example in db.get_examples_of_user(chat, user)? {
         let words = words(&example.text);
+        let count = i64::from(example.is_spam);
+        let tokens: Vec<_> =
+            words.into_iter().map(|token| TokenDelta { token, spam: -count, ham: count - 1 }).collect();
+        let length = i64::try_from(tokens.len()).unwrap_or(i64::MAX);
+        let class = ClassDelta { is_spam: example.is_spam, messages: -1, tokens: -length };
         // What the chat was taught before it became a supergroup it took over.
         let models = if example.chat_id == chat { vec![chat] } else { vec![chat, example.chat_id] };
         for model in models {
-            let (tokens, class) = counts(&words, example.is_spam, -1);
-            taught.push(Unlearnt { chat: model, tokens, class });
+            taught.push(Unlearnt { chat: model, tokens: tokens.clone(), class });
         }
     }
     db.forget_examples_of_user(chat, user, &taught)

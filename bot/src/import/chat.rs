@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use database::{DatabaseWrapper, ImportProgress, MessageId, MessagePlace, Timestamp, TopicId};
 
 use super::batch::Batch;
-use super::export::{ChatHeader, Message, Record};
+use super::export::{ChatHeader, Message};
 
 /// A chat whose records come in.
 pub(super) struct ChatState {
@@ -30,20 +30,22 @@ pub(super) struct Standing {
 }
 
 impl ChatState {
-    /// A chat of which an earlier import from the same file may have got somewhere.
-    pub(super) fn new(header: ChatHeader, progress: Option<ImportProgress>, topics: HashSet<TopicId>) -> Self {
+    /// A chat of which an earlier import from the same file may have got somewhere; `seen` records of it came before,
+    /// in another list of the file.
+    pub(super) fn new(
+        header: ChatHeader,
+        seen: i64,
+        progress: Option<ImportProgress>,
+        topics: HashSet<TopicId>,
+    ) -> Self {
         let (stored, is_complete) = progress.map_or((0, false), |progress| (progress.records, progress.is_complete));
-        Self { header, records: 0, stored, is_complete, latest: None, topics }
+        Self { header, records: seen, stored, is_complete, latest: None, topics }
     }
 
-    /// Counts a record.
-    pub(super) fn note(&mut self, record: &Record) {
+    /// Counts a record that is dealt with.
+    pub(super) fn note(&mut self, date: Option<Timestamp>) {
         self.records += 1;
-        self.latest = self.latest.max(match record {
-            Record::Message(message) => Some(message.date),
-            Record::Service(service) => Some(service.date),
-            Record::Unreadable(_) => None,
-        });
+        self.latest = self.latest.max(date);
     }
 
     /// Where a message stands: what it answers tells its topic and its chain. Each message was placed so when it came

@@ -1,8 +1,8 @@
 //! Where an export's records go: into batches, and these into the database.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
-use database::{ChatType, DatabaseWrapper, ImportProgress};
+use database::{ChatId, ChatType, DatabaseWrapper, ImportProgress, Timestamp};
 
 use super::batch::Batch;
 use super::chat::ChatState;
@@ -30,6 +30,8 @@ pub(super) struct DatabaseSink<'a, Tick> {
     tick: Tick,
     report: &'a mut Report,
     chat: Option<ChatState>,
+    /// How many records of each chat that is through were seen.
+    seen: HashMap<ChatId, i64>,
     batch: Batch,
 }
 
@@ -42,7 +44,7 @@ impl<'a, Tick: FnMut()> DatabaseSink<'a, Tick> {
         report: &'a mut Report,
         tick: Tick,
     ) -> Self {
-        Self { db, file, again, asked_to_stop, tick, report, chat: None, batch: Batch::default() }
+        Self { db, file, again, asked_to_stop, tick, report, chat: None, seen: HashMap::new(), batch: Batch::default() }
     }
 
     /// Stores what has been gathered.
@@ -84,17 +86,25 @@ impl<Tick: FnMut()> Sink for DatabaseSink<'_, Tick> {
             service: 0,
             skipped: BTreeMap::new(),
         });
-        self.chat = Some(ChatState::new(header, progress, topics));
+        // A chat may stand in the file twice, in both of its lists: its records are counted on.
+        let seen = self.seen.get(&header.id).copied().unwrap_or_default();
+        self.chat = Some(ChatState::new(header, seen, progress, topics));
         Ok(())
     }
 
     fn record(&mut self, record: Record) -> Result<(), Stop> {
         let (Some(chat), Some(report)) = (&mut self.chat, self.report.chats.last_mut()) else { return Ok(()) };
-        chat.note(&record);
-        if chat.records <= chat.stored {
+        let date = date_of(&record);
+        if chat.records < chat.stored {
+            chat.note(date);
             report.stored_before += 1;
-            let is_time_to_ask = report.stored_before.is_multiple_of(RECORDS_BETWEEN_QUESTIONS);
-            return if is_time_to_ask && (self.asked_to_stop)() { Err(Stop::Asked) } else { Ok(()) };
+            if report.stored_before.is_multiple_of(RECORDS_BETWEEN_QUESTIONS) {
+                (self.tick)();
+                if (self.asked_to_stop)() {
+                    return Err(Stop::Asked);
+                }
+            }
+            return Ok(());
         }
         match record {
             Record::Message(message) => {
@@ -111,6 +121,8 @@ impl<Tick: FnMut()> Sink for DatabaseSink<'_, Tick> {
                 self.batch.records += 1;
             }
         }
+        // Only now: a record that failed on the way must not be counted as stored.
+        chat.note(date);
         if self.batch.is_full() {
             self.store(false)?;
             if (self.asked_to_stop)() {
@@ -121,6 +133,9 @@ impl<Tick: FnMut()> Sink for DatabaseSink<'_, Tick> {
     }
 
     fn chat_end(&mut self) -> Result<(), Stop> {
+        if let Some(chat) = &self.chat {
+            self.seen.insert(chat.header.id, chat.records);
+        }
         // All records may be stored already, and yet not that they are all.
         if let Some(chat) = &self.chat
             && (chat.records > chat.stored || !chat.is_complete)
@@ -130,6 +145,14 @@ impl<Tick: FnMut()> Sink for DatabaseSink<'_, Tick> {
         }
         self.chat = None;
         Ok(())
+    }
+}
+
+fn date_of(record: &Record) -> Option<Timestamp> {
+    match record {
+        Record::Message(message) => Some(message.date),
+        Record::Service(service) => Some(service.date),
+        Record::Unreadable(_) => None,
     }
 }
 

@@ -58,6 +58,11 @@ pub enum ErrorKind {
     /// A write was started inside the closure of another write, which would wait for itself.
     #[error("a write inside a write would wait for itself; do both in one closure")]
     NestedWrite,
+    /// A read was started inside the closure of a write, which must not act on what it finds.
+    #[error(
+        "a read inside a write: a write must not act on what is stored; read first, or put the condition into the SQL"
+    )]
+    NestedRead,
     /// The wrapper was closed.
     #[error("the database was closed")]
     Closed,

@@ -10,6 +10,7 @@ use crate::ids::ChatId;
 
 /// Where a call's rows are, as the method that makes the call says it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Route {
     /// In the source that the chat is mapped to; the default source where it is mapped to none.

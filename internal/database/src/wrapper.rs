@@ -106,11 +106,11 @@ impl DatabaseWrapper {
         self.on_topology(|topology| topology.source("wrapper.source_of", route).map(|source| source.name().clone()))
     }
 
-    /// Runs a read on the source that the route leads to.
+    /// Runs a read on the source that the route leads to. The closure may be run again.
     ///
     /// # Errors
     /// The source cannot be read, or the closure fails.
-    pub fn read<T>(&self, op: &'static str, route: Route, f: impl FnOnce(&ReadTx<'_>) -> Result<T>) -> Result<T> {
+    pub fn read<T>(&self, op: &'static str, route: Route, f: impl FnMut(&ReadTx<'_>) -> Result<T>) -> Result<T> {
         self.on_topology(|topology| topology.read(op, route, f))
     }
 
@@ -121,6 +121,16 @@ impl DatabaseWrapper {
     /// # Errors
     /// The source cannot be written, or the closure fails: then nothing is kept.
     pub fn write<T>(&self, op: &'static str, route: Route, f: impl FnMut(&mut WriteTx<'_>) -> Result<T>) -> Result<T> {
+        self.write_recorded_as(op, op, route, f)
+    }
+
+    fn write_recorded_as<T>(
+        &self,
+        op: &'static str,
+        recorded: &str,
+        route: Route,
+        f: impl FnMut(&mut WriteTx<'_>) -> Result<T>,
+    ) -> Result<T> {
         if let Some(name) = &self.explicit {
             return Err(Error::new(op, &SourceName::unchecked(name), ErrorKind::ExplicitWrite));
         }
@@ -130,7 +140,7 @@ impl DatabaseWrapper {
             match &self.shared.observer {
                 None => source.write(op, None, f),
                 Some(observer) => {
-                    let tell = |steps| observer(&Operation { op: op.to_owned(), route, steps });
+                    let tell = |steps| observer(&Operation { op: recorded.to_owned(), route, steps });
                     source.write(op, Some(&tell), f)
                 }
             }
@@ -175,7 +185,7 @@ impl DatabaseWrapper {
     ///
     /// # Errors
     /// The closure fails on a source.
-    pub fn read_every<T, K: Eq + Hash, O: Ord>(
+    pub fn read_every<T: Send, K: Eq + Hash, O: Ord>(
         &self,
         op: &'static str,
         merge: &Merge<T, K, O>,
@@ -190,7 +200,8 @@ impl DatabaseWrapper {
     /// # Errors
     /// As [`write`](Self::write).
     pub fn replay(&self, operation: &Operation) -> Result<bool> {
-        match self.write("wrapper.replay", operation.route, |tx| tx.replay(&operation.steps)) {
+        let Operation { op, route, steps } = operation;
+        match self.write_recorded_as("wrapper.replay", op, *route, |tx| tx.replay(steps)) {
             Ok(()) => Ok(true),
             Err(error) if matches!(error.kind(), ErrorKind::Duplicate | ErrorKind::NotFound) => Ok(false),
             Err(error) => Err(error),

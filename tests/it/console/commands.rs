@@ -18,25 +18,31 @@ fn answers(home: &Home, who: [&str; 4], input: &str) -> String {
 #[test]
 fn help_lists_the_commands_and_tells_of_each() {
     let home = Home::new();
-    insta::assert_snapshot!(home.answers(&[], "/help"), @r"
+    insta::assert_snapshot!(home.answers(&[], "/help"), @"
+    /start                    what I am
     /help [COMMAND]           what I can be asked
     /stats [DAYS]             how much was said here, in all and by day
     /top [PEOPLE]             who says most here
     /history [MESSAGES]       what was said here last, oldest first
     /search WORD... [page=N]  messages with all of these words, newest first
     /topics                   the topics of this chat, with how much was said in each
-    /mydata                   what is kept about you in this chat
+    /remember KEY TEXT        keep a text for you under a key, in this chat
+    /recall [KEY]             what I was asked to remember for you
+    /forget KEY               forget what stands under a key
+    /remind WHEN TEXT         say something here later: in 90s, 10m, 2h30m or 3d, or at 2030-01-31T08:00 (UTC)
+    /settings                 how I behave in this chat, and what can be set
+    /set SETTING VALUE        change how I behave in this chat
+    /unset SETTING            go back to how I behave by myself
+    /spam [TEXT]              teach me that the message you answer, or this text, is spam
+    /ham [TEXT]               teach me that the message you answer, or this text, is no spam
+    /mydata [show | erase]    what is kept about you: in this chat, or everywhere where we are alone
     ");
-    insta::assert_snapshot!(home.answers(&[], "/help stats\n/HELP /Search\n/help mydata\n/help nonsense\n/help@bot help"), @r"
-    Usage: /stats [DAYS]
-    Answers how much was said here, in all and by day.
-    Usage: /search WORD... [page=N]
-    Answers messages with all of these words, newest first.
-    Usage: /mydata
-    Answers what is kept about you in this chat.
+    insta::assert_snapshot!(home.answers(&[], "/help stats\n/HELP /Search\n/help mydata\n/help nonsense\n/help@bot help"), @"
+    /stats [DAYS]: how much was said here, in all and by day
+    /search WORD... [page=N]: messages with all of these words, newest first
+    /mydata [show | erase]: what is kept about you: in this chat, or everywhere where we are alone
     I do not know /nonsense. /help lists what I know.
-    Usage: /help [COMMAND]
-    Answers what I can be asked.
+    /help [COMMAND]: what I can be asked
     ");
 }
 
@@ -67,7 +73,7 @@ fn wrong_arguments_are_answered_with_the_usage() {
     let home = Home::new();
     let input = "/stats x\n/stats 0\n/stats 367\n/stats -1\n/top 0\n/top 101\n/top many\n/history 201\n/history 1 2\n\
                  /search\n/search page=2\n/search word page=0\n/search word page=x\n/topics all\n/mydata of others\n";
-    insta::assert_snapshot!(home.answers(&[], input), @r"
+    insta::assert_snapshot!(home.answers(&[], input), @"
     Usage: /stats [DAYS] (a number from 1 to 366)
     Usage: /stats [DAYS] (a number from 1 to 366)
     Usage: /stats [DAYS] (a number from 1 to 366)
@@ -82,7 +88,7 @@ fn wrong_arguments_are_answered_with_the_usage() {
     Usage: /search WORD... [page=N] (a page is a number from 1)
     Usage: /search WORD... [page=N] (a page is a number from 1)
     Usage: /topics
-    Usage: /mydata
+    Usage: /mydata [show | erase]
     ");
 }
 
@@ -109,7 +115,7 @@ fn stats_counts_in_all_and_by_day() {
 #[test]
 fn top_tells_who_says_most_but_not_the_bot() {
     let home = Home::with_made();
-    insta::assert_snapshot!(answers(&home, ["--chat", "-1000000020001", "--user", "10009"], "/help\n/help\n/top").lines().skip(14).collect::<Vec<_>>().join("\n"), @r"
+    insta::assert_snapshot!(answers(&home, ["--chat", "-1000000020001", "--user", "10009"], "/help\n/help\n/top").lines().skip(34).collect::<Vec<_>>().join("\n"), @"
     Ada Lovelace  5 ████████████████████████████████████████████████████████████████
     Alan Turing   4 ███████████████████████████████████████████████████▎
     user 10009    4 ███████████████████████████████████████████████████▎
@@ -230,13 +236,14 @@ fn mydata_tells_what_is_kept_of_who_asks_and_of_nobody_else() {
         // What happened just now has today's date and some time.
         line.split_once("[today] ").map_or(line.to_owned(), |(before, after)| format!("{before}[today]{}", &after[8..]))
     };
-    insta::assert_snapshot!(text.lines().map(clock).collect::<Vec<_>>().join("\n"), @r"
+    insta::assert_snapshot!(text.lines().map(clock).collect::<Vec<_>>().join("\n"), @"
     Kept about you (user 10001) in this chat:
     - name: Ada Lovelace; user name: none
-    - known since 2025-06-01 12:00:00, last changed [today] (UTC)
+    - known since 2025-06-01 12:00:00, last heard of [today] (UTC)
     - messages: 6, from 2023-11-14 22:50:57 to [today] (UTC)
     - days with a count of your messages: 2
     - remembered: city = London
+    /mydata erase tells how to have it erased.
     ");
 }
 

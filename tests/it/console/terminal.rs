@@ -20,6 +20,8 @@ struct Session {
     screen: Receiver<Vec<u8>>,
     /// The terminal's own side, open so that its modes can be looked at when the bot is gone.
     line: File,
+    /// The terminal's modes before the bot had it.
+    found: LocalModes,
     seen: String,
     /// How much of what was seen has been asked for.
     asked: usize,
@@ -34,6 +36,8 @@ impl Session {
         let no_control = i32::try_from(OFlags::NOCTTY.bits()).unwrap();
         let line = File::options().read(true).write(true).custom_flags(no_control).open(name).unwrap();
         tcsetwinsize(&line, Winsize { ws_row: 24, ws_col: 60, ws_xpixel: 0, ws_ypixel: 0 }).unwrap();
+        let found = tcgetattr(&line).unwrap().local_modes;
+        assert!(found.contains(LocalModes::ECHO | LocalModes::ICANON));
         let bot = home.bot(args);
         let mut command = Command::new(env!("CARGO_BIN_EXE_in-terminal"));
         command.arg(bot.get_program()).args(bot.get_args()).env("TERM", "xterm").env_remove("RUST_LOG");
@@ -50,7 +54,7 @@ impl Session {
                 }
             }
         });
-        Self { child, keyboard, screen, line, seen: String::new(), asked: 0 }
+        Self { child, keyboard, screen, line, found, seen: String::new(), asked: 0 }
     }
 
     fn press(&mut self, keys: &str) {
@@ -76,14 +80,13 @@ impl Session {
     }
 
     /// How it ends, with the terminal as it was found.
-    fn end(mut self, found: LocalModes) -> Option<i32> {
+    fn end(mut self) -> Option<i32> {
         let mut status = None;
         until("the session ends", || {
             status = self.child.try_wait().unwrap();
             status.is_some()
         });
-        assert_eq!(self.local_modes(), found, "the terminal's modes are not those that were found");
-        assert!(found.contains(LocalModes::ECHO | LocalModes::ICANON));
+        assert_eq!(self.local_modes(), self.found, "the terminal's modes are not those that were found");
         status.unwrap().code()
     }
 }
@@ -99,7 +102,6 @@ impl Drop for Session {
 fn lines_are_typed_at_a_prompt_and_brought_back_from_the_history() {
     let home = Home::with_made();
     let mut session = Session::start(&home, &["--chat", "-1000000020001", "--user", "10001", "--name", "Ada"]);
-    let found = session.local_modes();
     session.see("Using the database ");
     session.see("Type a message, /help for what I can be asked");
     session.see("chat -1000000020001 · Ada> ");
@@ -120,7 +122,7 @@ fn lines_are_typed_at_a_prompt_and_brought_back_from_the_history() {
     session.press("only here\r");
     session.see("chat 5 · Ada> ");
     session.press("\x04");
-    assert_eq!(session.end(found), Some(0));
+    assert_eq!(session.end(), Some(0));
     assert_eq!(home.texts("SELECT message_text FROM chat_messages WHERE chat_id = 5"), ["only here"]);
     let history = home.path("data/console_history");
     assert_eq!(std::fs::metadata(&history).unwrap().permissions().mode() & 0o777, 0o600);
@@ -128,40 +130,37 @@ fn lines_are_typed_at_a_prompt_and_brought_back_from_the_history() {
 
     // The next run remembers.
     let mut session = Session::start(&home, &["-q"]);
-    let found = session.local_modes();
     session.see("> ");
     session.press("\x1b[A");
     session.see("only here");
     session.press("\x03");
     session.see("> ");
     session.press(":quit\r");
-    assert_eq!(session.end(found), Some(0));
+    assert_eq!(session.end(), Some(0));
 }
 
 #[test]
 fn a_speaker_without_a_name_has_a_prompt_all_the_same() {
     let home = Home::new();
     let mut session = Session::start(&home, &["-q"]);
-    let found = session.local_modes();
-    session.see("chat 1> ");
+    session.see("chat 1 · user 1> ");
     session.press(":user 7\r");
     session.see("chat 1 · user 7> ");
     session.press("\x03");
     session.see("(Ctrl-C again, Ctrl-D or :quit leaves)");
     session.press("\x03");
-    assert_eq!(session.end(found), Some(0));
+    assert_eq!(session.end(), Some(0));
 }
 
 #[test]
 fn a_signal_gives_the_terminal_back_in_the_middle_of_a_line() {
     let home = Home::new();
     let mut session = Session::start(&home, &[]);
-    let found = session.local_modes();
     session.see("chat 1");
     session.press("half a li");
     session.see("half a li");
     kill_process(Pid::from_child(&session.child), Signal::TERM).unwrap();
-    assert_eq!(session.end(found), Some(0));
+    assert_eq!(session.end(), Some(0));
     assert_eq!(home.names(), ["bot.db", "console_history"]);
     assert_eq!(home.one("SELECT COUNT(*) FROM chat_messages"), 0);
 }

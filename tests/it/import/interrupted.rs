@@ -124,7 +124,8 @@ fn ten_times_as_long_it_needs_no_more_memory() {
         peak
     };
     let once = peak("once.json", MadeUp { chats: 2, records: 4_000, first_chat: 1 });
-    let ten_times = peak("ten-times.json", MadeUp { chats: 20, records: 4_000, first_chat: 1_000 });
+    // In longer chats: nothing may be held until a chat ends.
+    let ten_times = peak("ten-times.json", MadeUp { chats: 2, records: 40_000, first_chat: 1_000 });
     assert!(once > 1_000_000, "{once} bytes is no process");
     assert!(ten_times < once + 10_000_000, "{once} bytes once, {ten_times} bytes ten times");
 }

@@ -38,6 +38,7 @@ const STEPS: [&str; 1] = [
     CREATE INDEX switchyard_chat_messages_user ON chat_messages (chat_id, user_id, date);
     CREATE INDEX switchyard_chat_messages_root ON chat_messages (chat_id, root_message_id, date)
         WHERE root_message_id IS NOT NULL;
+    CREATE INDEX switchyard_chat_messages_media ON chat_messages (media_id) WHERE media_id IS NOT NULL;
     CREATE INDEX switchyard_chat_users_user ON chat_users (user_id);
     ",
 ];

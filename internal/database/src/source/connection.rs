@@ -65,14 +65,18 @@ pub(super) fn probe(path: &Path, timeout: Duration) -> rusqlite::Result<Link> {
     Ok(link)
 }
 
-/// Write-ahead logging, so that readers and the writer do not wait for each other; kept in the file.
-pub(super) fn use_wal(connection: &Connection, durability: Durability, deadline: Instant) -> rusqlite::Result<()> {
-    retry_while_busy(deadline, || connection.pragma_update(None, "journal_mode", "WAL"))?;
+/// Write-ahead logging, so that readers and the writer do not wait for each other; kept in the file. `false` where the
+/// file system does not allow it.
+pub(super) fn use_wal(connection: &Connection, durability: Durability, deadline: Instant) -> rusqlite::Result<bool> {
+    let mode: String = retry_while_busy(deadline, || {
+        connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))
+    })?;
     let synchronous = match durability {
         Durability::Full => "FULL",
         Durability::Normal => "NORMAL",
     };
-    connection.pragma_update(None, "synchronous", synchronous)
+    connection.pragma_update(None, "synchronous", synchronous)?;
+    Ok(mode.eq_ignore_ascii_case("wal"))
 }
 
 /// Some of SQLite's locks are refused at once whatever the busy timeout says: changing the journal mode is one.

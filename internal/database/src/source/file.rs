@@ -65,6 +65,7 @@ pub(super) fn prepare(path: &Path) -> Result<Found, OpenError> {
     if accessat(CWD, &folder, Access::WRITE_OK | Access::EXEC_OK, AtFlags::EACCESS).is_err() {
         return Err(OpenError::FolderNotWritable { folder });
     }
+    refuse_log_without_file(path, found)?;
     match found {
         Some(0) => Ok(Found::Nothing),
         // SQLite takes a file of one byte for an empty one.
@@ -72,6 +73,25 @@ pub(super) fn prepare(path: &Path) -> Result<Found, OpenError> {
         Some(_) => Ok(Found::File),
         None => create(path).map(|()| Found::Nothing),
     }
+}
+
+/// SQLite would drop a log whose file is not there, and with it what was acknowledged. (An empty file may have a
+/// rollback journal: a process that was killed while it made the file leaves that.)
+fn refuse_log_without_file(path: &Path, found: Option<u64>) -> Result<(), OpenError> {
+    let (what, logs): (_, &[&str]) = match found {
+        None if path.is_symlink() => {
+            return Err(OpenError::InvalidPath { path: path.to_owned(), reason: "it is a link that leads nowhere" });
+        }
+        None => ("missing", &["-wal", "-journal"]),
+        Some(0) => ("empty", &["-wal"]),
+        Some(_) => return Ok(()),
+    };
+    for log in logs.iter().map(|suffix| beside(path, suffix)) {
+        if fs::metadata(&log).is_ok_and(|found| found.len() > 0) {
+            return Err(OpenError::LogWithoutFile { path: path.to_owned(), what, log });
+        }
+    }
+    Ok(())
 }
 
 /// Makes an empty file; another process that did it first is as good. (No lock of ours can be on a file that was not

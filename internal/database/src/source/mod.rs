@@ -67,8 +67,17 @@ pub(crate) struct Source {
     file: FileId,
     /// When the file was last looked at, in [`micros`].
     looked: AtomicU64,
-    writer: Mutex<Option<Link>>,
+    durability: Durability,
+    writer: Mutex<Writer>,
     readers: Readers,
+}
+
+/// The one connection that writes.
+enum Writer {
+    Open(Link),
+    /// It could not end a transaction and was given up.
+    Broken,
+    Closed,
 }
 
 impl Source {
@@ -87,6 +96,9 @@ impl Source {
     /// Runs a read on a connection that cannot write.
     pub(crate) fn read<T>(&self, op: &'static str, f: impl FnOnce(&ReadTx<'_>) -> Result<T>) -> Result<T> {
         let context = self.context(op);
+        if WRITING.get() {
+            return Err(context.error(ErrorKind::NestedRead));
+        }
         let deadline = Instant::now() + self.timeout;
         if micros(Instant::now()).saturating_sub(self.looked.load(Ordering::Relaxed)) >= LOOK_EVERY {
             self.look(&context)?;
@@ -108,8 +120,8 @@ impl Source {
         let context = self.context(op);
         let deadline = Instant::now() + self.timeout;
         let busy = || context.error(ErrorKind::Busy { waited: self.timeout });
-        let writer = self.writer.try_lock_until(deadline).ok_or_else(busy)?;
-        let link = writer.as_ref().ok_or_else(|| context.error(ErrorKind::Closed))?;
+        let mut writer = self.writer.try_lock_until(deadline).ok_or_else(busy)?;
+        let link = self.link(&mut writer, &context, deadline)?;
         link.until(deadline).map_err(|error| context.sqlite(&error))?;
         f(&ReadTx::new(&link.connection, context))
     }
@@ -129,12 +141,12 @@ impl Source {
         let deadline = Instant::now() + self.timeout;
         let busy = || context.error(ErrorKind::Busy { waited: self.timeout });
         let mut writer = self.writer.try_lock_until(deadline).ok_or_else(busy)?;
-        let link = writer.as_ref().ok_or_else(|| context.error(ErrorKind::Closed))?;
+        let link = self.link(&mut writer, &context, deadline)?;
         link.until(deadline).map_err(|error| context.sqlite(&error))?;
         let outcome = self.transact(&link.connection, context, on_commit, f);
         if !link.connection.is_autocommit() && run(&link.connection, "ROLLBACK").is_err() {
-            // Closing the connection ends the transaction for certain.
-            *writer = None;
+            // Closing the connection ends the transaction for certain; the next call opens another.
+            *writer = Writer::Broken;
         }
         drop(writer);
         outcome.unwrap_or_else(|panic| resume_unwind(panic))
@@ -154,6 +166,10 @@ impl Source {
             let mut tx = WriteTx::new(connection, context, on_commit.is_some());
             let answer = f(&mut tx)?;
             let steps = tx.into_recording();
+            if connection.is_autocommit() {
+                let detail = "a statement ended the transaction".to_owned();
+                return Err(context.error(ErrorKind::OutcomeUnknown { detail }));
+            }
             run(connection, "COMMIT").map_err(|error| match error.sqlite_error_code() {
                 // Without room the log has no commit, so this much is known.
                 Some(ErrorCode::DiskFull) => context.sqlite(&error),
@@ -170,9 +186,31 @@ impl Source {
     /// Ends all use of the database: waits for the calls under way, then moves what is in the log into the file.
     pub(crate) fn close(&self) {
         self.readers.close();
-        let Some(link) = self.writer.lock().take() else { return };
-        if let Err(error) = link.connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)") {
+        let Writer::Open(link) = std::mem::replace(&mut *self.writer.lock(), Writer::Closed) else { return };
+        let checkpoint = || {
+            // Readers in other processes are not waited for: what they hold back is moved by whoever comes next.
+            link.connection.busy_timeout(Duration::ZERO)?;
+            link.connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)")
+        };
+        if let Err(error) = checkpoint() {
             tracing::debug!(source = %self.name, %error, "the log is left for the next start");
+        }
+    }
+
+    /// The writer's connection; a new one where the last had to be given up.
+    fn link<'w>(&self, writer: &'w mut Writer, context: &Context<'_>, deadline: Instant) -> Result<&'w Link> {
+        if let Writer::Broken = writer {
+            self.look(context)?;
+            let reopened = connection::writer(&self.path, self.timeout).and_then(|link| {
+                connection::use_wal(&link.connection, self.durability, deadline)?;
+                Ok(link)
+            });
+            *writer = Writer::Open(reopened.map_err(|error| context.sqlite(&error))?);
+            self.look(context)?;
+        }
+        match writer {
+            Writer::Open(link) => Ok(link),
+            Writer::Broken | Writer::Closed => Err(context.error(ErrorKind::Closed)),
         }
     }
 
@@ -206,7 +244,8 @@ struct Writing;
 
 impl Writing {
     fn begin() -> Option<Self> {
-        (!WRITING.replace(true)).then_some(Self)
+        // Lazily: one that is made is also dropped, and would end the outer one's mark.
+        (!WRITING.replace(true)).then(|| Self)
     }
 }
 

@@ -9,7 +9,7 @@ use rusqlite::Connection;
 
 use super::file::{self, FileId, Found};
 use super::readers::Readers;
-use super::{OpenError, Source, SourceConfig, connection};
+use super::{OpenError, Source, SourceConfig, Writer, connection};
 use crate::migrate;
 use crate::time::Clock;
 
@@ -20,29 +20,35 @@ impl Source {
         check_settings(config)?;
         let deadline = Instant::now() + *timeout;
         let found = file::prepare(path)?;
+        let file = FileId::of(path);
         // Absolute, so that a change of the working directory changes nothing; links stay as they are.
         let path = std::path::absolute(path).map_err(|error| OpenError::from_io(path, &error))?;
         let failed = |error: rusqlite::Error| OpenError::from_sqlite(&path, &error, *timeout);
 
         if found == Found::File {
             let probe = connection::probe(&path, *timeout).map_err(failed)?;
-            migrate::check(&path, &probe.connection).map_err(|error| error.at(&path, *timeout))?;
-            check_length(&path, &probe.connection)?;
+            let checked = migrate::check(&path, &probe.connection).map_err(|error| error.at(&path, *timeout));
+            checked.and_then(|()| check_length(&path, &probe.connection)).map_err(|error| with_log(&path, error))?;
         }
         let writer = connection::writer(&path, *timeout).map_err(failed)?;
         if writer.connection.is_readonly(rusqlite::MAIN_DB).map_err(failed)? {
             return Err(OpenError::NotPermitted { path, action: "written" });
         }
-        let file = FileId::of(&path)
-            .ok_or_else(|| OpenError::Other { path: path.clone(), detail: "the file vanished".to_owned() })?;
+        let same_file = || file.filter(|file| FileId::of(&path) == Some(*file));
+        let replaced = || OpenError::Other { path: path.clone(), detail: "it was replaced meanwhile".to_owned() };
+        same_file().ok_or_else(replaced)?;
         migrate::run(&path, &writer.connection, clock).map_err(|error| error.at(&path, *timeout))?;
-        connection::use_wal(&writer.connection, *durability, deadline).map_err(failed)?;
+        if !connection::use_wal(&writer.connection, *durability, deadline).map_err(failed)? {
+            return Err(OpenError::NoLog { path });
+        }
+        let file = same_file().ok_or_else(replaced)?;
         Ok(Self {
             name: name.clone(),
             timeout: *timeout,
             file,
             looked: AtomicU64::new(connection::micros(Instant::now())),
-            writer: Mutex::new(Some(writer)),
+            durability: *durability,
+            writer: Mutex::new(Writer::Open(writer)),
             readers: Readers::new(path.clone(), file, max_connections - 1),
             path,
         })
@@ -62,6 +68,21 @@ fn check_settings(config: &SourceConfig) -> Result<(), OpenError> {
         return wrong("readonly", "true".to_owned(), "false: the one database of a bot is written");
     }
     Ok(())
+}
+
+/// What looks like damage may be a log that belongs to another file.
+fn with_log(path: &Path, error: OpenError) -> OpenError {
+    let log = file::beside(path, "-wal");
+    match error {
+        OpenError::Damaged { path, detail } if std::fs::metadata(&log).is_ok_and(|found| found.len() > 0) => {
+            let hint = format!(
+                "{detail}; if the file was restored or copied there, first move its old log {} away",
+                log.display()
+            );
+            OpenError::Damaged { path, detail: hint }
+        }
+        other => other,
+    }
 }
 
 /// A file shorter than its own header says was cut off. (With a log beside it, the log may hold the rest.)

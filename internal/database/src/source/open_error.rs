@@ -117,6 +117,26 @@ pub enum OpenError {
         /// What went wrong.
         detail: String,
     },
+    /// The file is missing, but the log of one is there.
+    #[error(
+        "{path} is {what}, but {log} is there, with writes that belong into it; put the database file back, or move the log away to start anew without them"
+    )]
+    LogWithoutFile {
+        /// The file.
+        path: PathBuf,
+        /// `missing` or `empty`.
+        what: &'static str,
+        /// The log.
+        log: PathBuf,
+    },
+    /// The file system does not allow a write-ahead log.
+    #[error(
+        "{path} is on a file system that does not allow SQLite's write-ahead log (a network folder, perhaps); move it to a local disk"
+    )]
+    NoLog {
+        /// The file.
+        path: PathBuf,
+    },
     /// The disk has no room left.
     #[error("{path} cannot be opened, the disk is full; make room")]
     DiskFull {

@@ -52,7 +52,8 @@ pub enum Step {
 pub enum Refusal {
     /// The row is already there.
     Duplicate,
-    /// The row is not there.
+    /// The row is not there. A write that is refused is not recorded: where a database stands in for another for a
+    /// while, it refuses what the other would have taken. Where that matters, let an update match nothing instead.
     NotFound,
 }
 

@@ -81,7 +81,10 @@ impl<'r> Row<'r> {
             };
             format!("{column}={value}")
         };
-        columns.iter().map(part).collect::<Vec<_>>().join(", ")
+        match columns {
+            [] => "unnamed".to_owned(),
+            columns => columns.iter().map(part).collect::<Vec<_>>().join(", "),
+        }
     }
 
     fn value(&self, column: &str) -> Result<ValueRef<'_>, BadColumn> {

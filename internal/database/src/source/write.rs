@@ -115,17 +115,35 @@ impl<'a> WriteTx<'a> {
     }
 
     fn run(&self, sql: &str, params: &[ValueRef<'_>]) -> Result<u64> {
+        let is_change = begins_with(sql, &["INSERT", "UPDATE", "DELETE", "WITH", "REPLACE"]);
+        if !is_change && !begins_with(sql, &["CREATE", "ALTER", "DROP"]) {
+            return Err(self.malformed(
+                "a write is made of INSERT, UPDATE, DELETE and WITH, and of CREATE, ALTER and DROP; transactions, \
+                 pragmas and other databases are not its own"
+                    .to_owned(),
+            ));
+        }
         let run = || {
             let mut statement = self.connection.prepare_cached(sql)?;
             bind(&mut statement, params)?;
             statement.raw_execute()
         };
-        run().map(|rows| rows as u64).map_err(|error| self.context.sqlite(&error))
+        // SQLite leaves the count of the last change where a statement changes no rows.
+        run().map(|rows| if is_change { rows as u64 } else { 0 }).map_err(|error| self.context.sqlite(&error))
     }
 
     fn malformed(&self, detail: String) -> crate::Error {
         self.context.error(ErrorKind::Statement { detail })
     }
+}
+
+/// Whether a statement begins with one of these words.
+fn begins_with(sql: &str, words: &[&str]) -> bool {
+    let sql = sql.trim_start().as_bytes();
+    words.iter().any(|word| {
+        sql.get(..word.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(word.as_bytes()))
+            && sql.get(word.len()).is_none_or(u8::is_ascii_whitespace)
+    })
 }
 
 /// Counts the statements of a body that is not run, so that later ones keep their numbers.

@@ -58,9 +58,10 @@ impl DatabaseWrapper {
         if old == new {
             return Ok(());
         }
+        // The alias last: where it is, the rest is done. Until then the news comes again and does it again.
+        self.take_over(old, new)?;
         self.add_alias(old, new)?;
-        self.know_aliases()?;
-        self.take_over(old, new)
+        self.know_aliases()
     }
 
     fn add_alias(&self, old: ChatId, new: ChatId) -> Result<()> {
@@ -75,9 +76,10 @@ impl DatabaseWrapper {
     }
 
     fn take_over(&self, old: ChatId, new: ChatId) -> Result<()> {
-        // Once: what the new chat dropped since must not come back when the news is delivered again.
+        // To where the old chat lives, which is where the new one will; and once: what the new chat dropped since must
+        // not come back when the news is delivered again.
         let key = format!("took-over:{new}");
-        self.write("aliases.take_over", Route::Chat(new), |tx| {
+        self.write("aliases.take_over", Route::Chat(old), |tx| {
             let first = tx.execute(
                 "INSERT INTO switchyard_meta (key, value) VALUES (?1, ?2) ON CONFLICT (key) DO NOTHING",
                 params![key, old.to_string()],

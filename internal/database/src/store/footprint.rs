@@ -24,8 +24,9 @@ const ERASE: [&str; 11] = [
     // Media go with the last message that shows them.
     "DELETE FROM media_attachments
      WHERE file_unique_id IN (SELECT media_id FROM chat_messages WHERE chat_id = ?1 AND user_id = ?2)
-       AND file_unique_id NOT IN (SELECT media_id FROM chat_messages
-                                  WHERE media_id IS NOT NULL AND NOT (chat_id = ?1 AND user_id = ?2))",
+       AND NOT EXISTS (SELECT 1 FROM chat_messages m
+                       WHERE m.media_id = media_attachments.file_unique_id
+                         AND NOT (m.chat_id = ?1 AND m.user_id = ?2))",
     "DELETE FROM chat_messages WHERE chat_id = ?1 AND user_id = ?2",
     "DELETE FROM chat_users WHERE chat_id = ?1 AND user_id = ?2",
     "DELETE FROM user_data WHERE chat_id = ?1 AND user_id = ?2",
@@ -44,9 +45,10 @@ impl DatabaseWrapper {
     /// # Errors
     /// The source cannot be written: nothing is erased.
     pub fn erase_user(&self, chat: ChatId, user: UserId) -> Result<u64> {
+        let chats = [Some(chat), self.earlier(chat)];
         self.write_tallied("footprint.erase_user", Route::Chat(chat), |tx| {
             let mut erased = Tally::default();
-            for chat in std::iter::once(chat).chain(self.earlier(chat)) {
+            for chat in chats.iter().flatten() {
                 for sql in ERASE {
                     erased.add(tx.execute(sql, params![chat, user])?);
                 }

@@ -4,11 +4,21 @@ use super::bayes;
 use crate::error::Result;
 use crate::gathered::{Gathered, Merge};
 use crate::ids::{ChatId, MessageId, UserId};
-use crate::models::{Example, NewSpam, SpamMessage, Unlearnt};
+use crate::models::{ClassDelta, Example, NewSpam, SpamMessage, TokenDelta, Unlearnt};
 use crate::route::Route;
 use crate::source::{Refusal, WriteTx};
 use crate::time::Timestamp;
 use crate::{DatabaseWrapper, params};
+
+const INSERT_SPAM: &str = "INSERT INTO spam_messages
+     (chat_id, user_id, message_id, text, reason, score, created_at, updated_at)
+ VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7)
+ ON CONFLICT (chat_id, user_id, message_id) DO NOTHING";
+
+const INSERT_HAM: &str = "INSERT INTO ham_messages
+     (chat_id, user_id, message_id, text, reason, score, created_at, updated_at)
+ VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7)
+ ON CONFLICT (chat_id, user_id, message_id) DO NOTHING";
 
 type Key = (ChatId, UserId, MessageId);
 
@@ -44,15 +54,7 @@ impl DatabaseWrapper {
     /// written.
     pub fn add_spam_message(&self, chat: ChatId, spam: &NewSpam) -> Result<()> {
         let now = self.now();
-        self.write("spam.add_spam_message", Route::Chat(chat), |tx| {
-            insert(
-                tx,
-                "INSERT INTO spam_messages (chat_id, user_id, message_id, text, reason, score, created_at, updated_at)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7)
-                 ON CONFLICT (chat_id, user_id, message_id) DO NOTHING",
-                (chat, spam, now),
-            )
-        })
+        self.write("spam.add_spam_message", Route::Chat(chat), |tx| insert(tx, INSERT_SPAM, (chat, spam, now)))
     }
 
     /// Keeps a message as an example of what is no spam.
@@ -62,14 +64,25 @@ impl DatabaseWrapper {
     /// written.
     pub fn add_ham_message(&self, chat: ChatId, ham: &NewSpam) -> Result<()> {
         let now = self.now();
-        self.write("spam.add_ham_message", Route::Chat(chat), |tx| {
-            insert(
-                tx,
-                "INSERT INTO ham_messages (chat_id, user_id, message_id, text, reason, score, created_at, updated_at)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7)
-                 ON CONFLICT (chat_id, user_id, message_id) DO NOTHING",
-                (chat, ham, now),
-            )
+        self.write("spam.add_ham_message", Route::Chat(chat), |tx| insert(tx, INSERT_HAM, (chat, ham, now)))
+    }
+
+    /// Keeps a message as an example and teaches the chat's model its tokens, both or neither.
+    ///
+    /// # Errors
+    /// [`Duplicate`](crate::ErrorKind::Duplicate) where it is kept already: nothing is changed. The source cannot be
+    /// written.
+    pub fn learn_example(&self, chat: ChatId, is_spam: bool, example: &NewSpam, tokens: &[&str]) -> Result<()> {
+        let now = self.now();
+        let counts = i64::from(is_spam);
+        let class = ClassDelta { is_spam, messages: 1, tokens: i64::try_from(tokens.len()).unwrap_or(i64::MAX) };
+        self.write("spam.learn_example", Route::Chat(chat), |tx| {
+            insert(tx, if is_spam { INSERT_SPAM } else { INSERT_HAM }, (chat, example, now))?;
+            for token in tokens {
+                let delta = TokenDelta { token: (*token).to_owned(), spam: counts, ham: 1 - counts };
+                bayes::add_token(tx, Some(chat), &delta, now)?;
+            }
+            bayes::add_class(tx, Some(chat), class, now)
         })
     }
 
@@ -144,6 +157,7 @@ impl DatabaseWrapper {
     /// The source cannot be written: nothing is dropped.
     pub fn forget_examples_of_user(&self, chat: ChatId, user: UserId, taught: &[Unlearnt]) -> Result<()> {
         let now = self.now();
+        let chats = [Some(chat), self.earlier(chat)];
         self.write("spam.forget_examples_of_user", Route::Chat(chat), |tx| {
             for Unlearnt { chat, tokens, class } in taught {
                 for token in tokens {
@@ -153,7 +167,7 @@ impl DatabaseWrapper {
                 tx.execute("DELETE FROM bayes_tokens WHERE chat_id = ?1 AND total_count <= 0", params![chat])?;
                 tx.execute("DELETE FROM bayes_classes WHERE chat_id = ?1 AND message_count <= 0", params![chat])?;
             }
-            for chat in std::iter::once(chat).chain(self.earlier(chat)) {
+            for chat in chats.iter().flatten() {
                 tx.execute("DELETE FROM spam_messages WHERE chat_id = ?1 AND user_id = ?2", params![chat, user])?;
                 tx.execute("DELETE FROM ham_messages WHERE chat_id = ?1 AND user_id = ?2", params![chat, user])?;
             }
