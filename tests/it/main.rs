@@ -9,6 +9,8 @@ mod behaviour;
 #[cfg(test)]
 mod child;
 #[cfg(test)]
+mod commands;
+#[cfg(test)]
 mod concurrency;
 #[cfg(test)]
 mod config;

@@ -9,7 +9,7 @@ use database::{
     UserId,
 };
 
-use super::{Call, Who, command_in, find, remind, spam};
+use super::{Call, REPEATING, Who, command_in, find, remind, spam};
 use crate::message::{Due, Event, Handle, HandleError, Handled, Incoming, MessageIds, Outgoing};
 
 /// The bot as one of those who speak in a chat.
@@ -148,7 +148,9 @@ impl Bot {
                 None => return Ok(Handled::default()),
             },
         };
-        self.store_reply(incoming, category, &text)?;
+        let repeats = command.and_then(|(name, _)| REPEATING.iter().find(|one| one.name.eq_ignore_ascii_case(name)));
+        let kept = repeats.map_or_else(|| text.clone(), |command| format!("(an answer to /{})", command.name));
+        self.store_reply(incoming, category, &kept)?;
         Ok(Handled { replies: vec![Outgoing::from(text)], ..Handled::default() })
     }
 

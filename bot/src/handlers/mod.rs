@@ -50,6 +50,10 @@ const COMMANDS: &[&Command] = &[
     &owners::STATUS,
 ];
 
+/// Commands whose answers repeat what others said, or their names. Such an answer is not kept word by word: what it
+/// repeats is kept already, and would stay behind when somebody has it erased.
+const REPEATING: &[&Command] = &[&top::TOP, &history::HISTORY, &search::SEARCH];
+
 /// What is conversation: commands and the answers to them are not, and would be found again and again.
 const CONVERSATION: &[MessageCategory] = &[
     MessageCategory::Unspecified,

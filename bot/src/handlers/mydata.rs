@@ -3,7 +3,7 @@
 
 use database::{ChatId, ChatType, Result, UserFootprint};
 
-use super::{Call, Command, Who, people};
+use super::{Call, Command, Who, people, spam};
 use crate::message::ChatKind;
 use crate::text::chart::{counted, thousands};
 use crate::text::sanitize::sanitize_line;
@@ -36,7 +36,8 @@ fn chats(call: &Call<'_>) -> Result<Vec<(ChatId, String)>> {
     }
     let mut chats = vec![here];
     for chat in call.db.get_user_chats(call.incoming.user)? {
-        if chat.chat_id != call.incoming.chat {
+        // A group that became a supergroup is shown and erased with it.
+        if chat.chat_id != call.incoming.chat && call.db.current_chat(chat.chat_id) == chat.chat_id {
             let kind = match chat.chat_type {
                 ChatType::Private => "private chat",
                 ChatType::Channel => "channel",
@@ -113,6 +114,7 @@ fn announce(call: &Call<'_>) -> Result<String> {
 fn erase(call: &Call<'_>) -> Result<String> {
     let mut lines = Vec::new();
     for (chat, name) in chats(call)? {
+        spam::unlearn(call.db, chat, call.incoming.user)?;
         let rows = call.db.erase_user(chat, call.incoming.user)?;
         lines.push(format!("Erased what was kept about you in {name} ({}).", counted(rows, "row", "rows")));
     }

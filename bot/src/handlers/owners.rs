@@ -21,6 +21,7 @@ fn chats(call: &Call<'_>) -> Result<String> {
     let chats = call.db.get_all_group_chats()?;
     let mut lines: Vec<_> = chats
         .iter()
+        .filter(|chat| call.db.current_chat(chat.chat_id) == chat.chat_id)
         .map(|chat| {
             let title = sanitize_line(chat.title.as_deref().unwrap_or("(no title)"));
             format!("{} {} {title}", chat.chat_id, chat.chat_type)

@@ -56,24 +56,29 @@ fn run(call: &Call<'_>) -> Result<String> {
     }
 }
 
-/// The reminders whose time has come: each is stored in its chat, and its task done, before it is answered.
+/// The reminders whose time has come: each is stored in its chat, and its task done, before it is answered. One that
+/// fails stays for the next time and keeps no other from being said.
 pub(super) fn due(bot: &Bot) -> Result<Vec<Due>> {
     let now = bot.clock.now().unix_seconds();
     let mut said = Vec::new();
+    let mut failed = None;
     for task in bot.db.get_pending_delayed_tasks()? {
         if task.function != FUNCTION || task.delayed_ts > now {
             continue;
         }
-        // One that fails is tried again the next time, and holds back no other.
-        let done = say(bot, &task).and_then(|due| {
-            said.extend(due);
+        let done = say(bot, &task).and_then(|text| {
+            said.extend(text);
             bot.db.update_delayed_task(&task.id, true)
         });
         if let Err(error) = done {
-            tracing::error!(task = task.id, %error, "a reminder could not be said");
+            tracing::warn!(task = task.id, %error, "a reminder has to wait");
+            failed = Some(error);
         }
     }
-    Ok(said)
+    match failed {
+        Some(error) if said.is_empty() => Err(error),
+        _ => Ok(said),
+    }
 }
 
 /// Says a reminder in its chat; `None` where it was said before, or the message that asked for it is no longer there.
@@ -93,7 +98,8 @@ fn say(bot: &Bot, task: &DelayedTask) -> Result<Option<Due>> {
     let mut own = Incoming::new(chat_id, user_id, String::new(), own_id, bot.clock.now(), text.as_str());
     own.thread = thread_id;
     own.reply_to = Some(message_id);
-    Ok(bot.store_own(&own, &text)?.then_some(Due { chat: chat_id, thread: thread_id, text }))
+    let chat = bot.db.current_chat(chat_id);
+    Ok(bot.store_own(&own, &text)?.then_some(Due { chat, thread: thread_id, text }))
 }
 
 /// The moment that is meant: so long from now, or a date and time.
@@ -101,7 +107,12 @@ fn moment(when: &str, now: Timestamp) -> Option<Timestamp> {
     if let Some(seconds) = duration(when) {
         return Timestamp::from_unix_seconds(now.unix_seconds().checked_add(seconds)?).ok();
     }
-    Timestamp::from_utc(when.parse::<DateTime>().ok()?).ok()
+    if let Ok(moment) = when.parse::<jiff::Timestamp>() {
+        return Timestamp::from_unix_seconds(moment.as_second()).ok();
+    }
+    // A zone without an offset would be passed over.
+    let civil = (!when.contains('[')).then(|| when.parse::<DateTime>())?;
+    Timestamp::from_utc(civil.ok()?).ok()
 }
 
 /// `2h30m` in seconds.

@@ -6,7 +6,10 @@
 
 use std::collections::BTreeSet;
 
-use database::{ChatId, DatabaseWrapper, MessageCategory, MessageId, NewSpam, Result, SpamReason, UserId};
+use database::{
+    ChatId, ChatMessage, ClassDelta, DatabaseWrapper, MessageCategory, MessageId, NewSpam, Result, SpamReason,
+    TokenDelta, Unlearnt, UserId,
+};
 use unicode_segmentation::UnicodeSegmentation;
 
 use super::settings::{DEFAULT_THRESHOLD, DETECT_SPAM, SPAM_THRESHOLD};
@@ -39,21 +42,35 @@ struct Example {
     user: UserId,
     message: MessageId,
     text: String,
+    /// The chat that the message stands in, where it is not the text of a command.
+    stands_in: Option<ChatId>,
 }
 
 fn learn(call: &Call<'_>, command: &Command, is_spam: bool) -> Result<String> {
     let chat = call.incoming.chat;
     let example = match (&call.incoming.reply_to, call.arguments) {
-        (Some(answered), "") => match call.db.get_chat_message_by_message_id(chat, answered)? {
-            Some(found) => Example { user: found.user_id, message: found.message_id, text: found.message_text },
+        (Some(answered), "") => match meant(call, answered)? {
             None => return Ok("I do not have the message that you answer.".to_owned()),
+            // Its category tells that it has to go when the person goes whom it answers.
+            Some(found) if found.user_id == call.bot => {
+                return Ok("I do not learn from what I said myself.".to_owned());
+            }
+            Some(found) => Example {
+                user: found.user_id,
+                message: found.message_id,
+                text: found.message_text,
+                stands_in: Some(found.chat_id),
+            },
         },
         (None, "") => {
             return Ok(format!("{} (answer the message that you mean, or write its text)", command.usage()));
         }
-        (_, text) => {
-            Example { user: call.incoming.user, message: call.incoming.message_id.clone(), text: text.to_owned() }
-        }
+        (_, text) => Example {
+            user: call.incoming.user,
+            message: call.incoming.message_id.clone(),
+            text: text.to_owned(),
+            stands_in: None,
+        },
     };
     let words = words(&example.text);
     if words.is_empty() {
@@ -61,18 +78,52 @@ fn learn(call: &Call<'_>, command: &Command, is_spam: bool) -> Result<String> {
     }
     let reason = if call.rank == Who::Owners { SpamReason::Admin } else { SpamReason::User };
     let score = score(call.db, chat, &words)?.unwrap_or_default();
-    let Example { user, message, text } = example;
+    let Example { user, message, text, stands_in } = example;
     let kept = NewSpam { user_id: user, message_id: message.clone(), text, reason, score };
     let tokens: Vec<&str> = words.iter().map(String::as_str).collect();
     match call.db.learn_example(chat, is_spam, &kept, &tokens) {
         Err(error) if error.is_duplicate() => return Ok("I learnt that already.".to_owned()),
         other => other?,
     }
-    if call.incoming.reply_to.as_ref() == Some(&message) {
+    if let Some(stands_in) = stands_in {
         let category = if is_spam { MessageCategory::UserSpam } else { MessageCategory::User };
-        call.db.update_chat_message_category(chat, &message, &category)?;
+        call.db.update_chat_message_category(stands_in, &message, &category)?;
     }
     Ok(format!("I learnt that this is {}.", if is_spam { "spam" } else { "no spam" }))
+}
+
+/// The message that is meant by answering one: it, or the one that it warns of.
+fn meant(call: &Call<'_>, answered: &MessageId) -> Result<Option<ChatMessage>> {
+    let chat = call.incoming.chat;
+    let found = call.db.get_chat_message_by_message_id(chat, answered)?;
+    match found {
+        Some(ChatMessage {
+            message_category: MessageCategory::BotSpamNotification, reply_id: Some(flagged), ..
+        }) => call.db.get_chat_message_by_message_id(chat, &flagged),
+        found => Ok(found),
+    }
+}
+
+/// What an example takes away from the counts of a model when it is unlearnt.
+fn taken_away(words: &BTreeSet<String>, is_spam: bool) -> (Vec<TokenDelta>, ClassDelta) {
+    let (spam, ham) = if is_spam { (-1, 0) } else { (0, -1) };
+    let tokens = words.iter().map(|word| TokenDelta { token: word.clone(), spam, ham }).collect();
+    (tokens, ClassDelta { is_spam, messages: -1, tokens: -i64::try_from(words.len()).unwrap_or(i64::MAX) })
+}
+
+/// Unlearns what a person's messages taught a chat, and drops them as examples: the words of a model are theirs too.
+pub(super) fn unlearn(db: &DatabaseWrapper, chat: ChatId, user: UserId) -> Result<()> {
+    let mut taught = Vec::new();
+    for example in db.get_examples_of_user(chat, user)? {
+        let words = words(&example.text);
+        // What the chat was taught before it became a supergroup it took over.
+        let models = if example.chat_id == chat { vec![chat] } else { vec![chat, example.chat_id] };
+        for model in models {
+            let (tokens, class) = taken_away(&words, example.is_spam);
+            taught.push(Unlearnt { chat: model, tokens, class });
+        }
+    }
+    db.forget_examples_of_user(chat, user, &taught)
 }
 
 /// Scores a new message where the chat asks for it, and marks it where the score is high; answers what to say then.

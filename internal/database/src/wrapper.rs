@@ -213,6 +213,11 @@ impl DatabaseWrapper {
         self.shared.aliases.read().get(&chat).copied()
     }
 
+    /// The supergroup that a chat became.
+    pub(crate) fn later(&self, chat: ChatId) -> Option<ChatId> {
+        self.shared.aliases.read().iter().find(|(_, old)| **old == chat).map(|(new, _)| *new)
+    }
+
     pub(crate) fn replace_aliases(&self, aliases: HashMap<ChatId, ChatId>) {
         *self.shared.aliases.write() = aliases;
     }

@@ -3,7 +3,7 @@
 use database::{
     CacheType, ChatId, ChatType, ClassDelta, DatabaseWrapper, ImportBatch, ImportProgress, ImportedName, MediaChanges,
     MediaId, MediaStatus, MessageCategory, MessageId, NewChatInfo, NewMedia, NewMessage, NewSpam, NewSummarization,
-    NewTopic, Result, SpamReason, SummarizationKey, Timestamp, TokenDelta, TopicId, UserId,
+    NewTopic, Result, SpamReason, SummarizationKey, Timestamp, TokenDelta, TopicId, Unlearnt, UserId,
 };
 use proptest::prelude::*;
 
@@ -72,6 +72,16 @@ pub(super) const KINDS: &[(&str, Made)] = &[
     ("spam.add_spam_message", |db, w| db.add_spam_message(w.chat(), &w.example())),
     ("spam.add_ham_message", |db, w| db.add_ham_message(w.chat(), &w.example())),
     ("spam.delete_spam_messages_by_user_id", |db, w| db.delete_spam_messages_by_user_id(w.chat(), w.user())),
+    ("spam.forget_examples_of_user", |db, w| {
+        let delta = |(number, count): &(i64, i64)| TokenDelta {
+            token: WORDS[usize::try_from(*number).unwrap() % WORDS.len()].to_owned(),
+            spam: -count,
+            ham: 0,
+        };
+        let class = ClassDelta { is_spam: w.flag, messages: -1, tokens: -w.number };
+        let taught = Unlearnt { chat: w.chat(), tokens: w.more.iter().map(delta).collect(), class };
+        db.forget_examples_of_user(w.chat(), w.user(), &[taught])
+    }),
     ("cache.set_cache_storage", |db, w| db.set_cache_storage("n", w.key(), w.word())),
     ("cache.unset_cache_storage", |db, w| db.unset_cache_storage("n", w.key())),
     ("cache.set_cache_entry", |db, w| db.set_cache_entry(w.cache(), w.key(), w.word())),

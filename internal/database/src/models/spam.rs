@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{SpamReason, from_row};
+use super::{ClassDelta, SpamReason, TokenDelta, from_row};
 use crate::ids::{ChatId, MessageId, UserId};
 use crate::time::Timestamp;
 
@@ -46,3 +46,29 @@ from_row!(
     SpamMessage, "spam_messages", key: ["chat_id", "user_id", "message_id"],
     chat_id, user_id, message_id, text, reason, score, created_at, updated_at,
 );
+
+/// What a person's message taught, as spam or as its opposite.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Example {
+    /// The chat it was said in.
+    pub chat_id: ChatId,
+    /// The message.
+    pub message_id: MessageId,
+    /// Whether it was spam.
+    pub is_spam: bool,
+    /// What was said.
+    pub text: String,
+}
+
+from_row!(Example, "spam_messages", key: ["chat_id", "message_id"], chat_id, message_id, is_spam, text);
+
+/// What a chat's model has to unlearn with an example.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unlearnt {
+    /// The chat whose model it is.
+    pub chat: ChatId,
+    /// From the counts of tokens; negative.
+    pub tokens: Vec<TokenDelta>,
+    /// From the counts of the class; negative.
+    pub class: ClassDelta,
+}

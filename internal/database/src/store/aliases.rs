@@ -1,7 +1,7 @@
 //! Groups that became supergroups: the new chat goes on with the history of the old one.
 //!
 //! Rows keep the id that they were stored under. What a chat *is* (its settings, its people, what they asked to be
-//! remembered) is copied to the new id; what was *said* is read from both.
+//! remembered, what it was taught of spam) is copied to the new id, once; what was *said* is read from both.
 
 use crate::error::Result;
 use crate::ids::ChatId;
@@ -25,7 +25,7 @@ impl FromRow for Alias {
 }
 
 /// What the new chat takes over, in the chat's source. Rows that the new chat has already stay.
-const TAKE_OVER: [&str; 4] = [
+const TAKE_OVER: [&str; 6] = [
     "INSERT INTO chat_settings (chat_id, key, value, created_at, updated_at)
      SELECT ?2, key, value, created_at, updated_at FROM chat_settings WHERE chat_id = ?1
      ON CONFLICT (chat_id, key) DO NOTHING",
@@ -40,6 +40,12 @@ const TAKE_OVER: [&str; 4] = [
     "INSERT INTO chat_info (chat_id, title, username, type, is_forum, created_at, updated_at)
      SELECT ?2, title, username, 'supergroup', is_forum, created_at, updated_at FROM chat_info WHERE chat_id = ?1
      ON CONFLICT (chat_id) DO NOTHING",
+    "INSERT INTO bayes_tokens (token, chat_id, spam_count, ham_count, total_count, created_at, updated_at)
+     SELECT token, ?2, spam_count, ham_count, total_count, created_at, updated_at FROM bayes_tokens WHERE chat_id = ?1
+     ON CONFLICT (token, chat_id) DO NOTHING",
+    "INSERT INTO bayes_classes (chat_id, is_spam, message_count, token_count, created_at, updated_at)
+     SELECT ?2, is_spam, message_count, token_count, created_at, updated_at FROM bayes_classes WHERE chat_id = ?1
+     ON CONFLICT (chat_id, is_spam) DO NOTHING",
 ];
 
 impl DatabaseWrapper {
@@ -70,13 +76,25 @@ impl DatabaseWrapper {
     }
 
     fn take_over(&self, old: ChatId, new: ChatId) -> Result<()> {
-        // To where the old chat lives, which is where the new one will.
+        // To where the old chat lives, which is where the new one will. Once: what the new chat dropped since must not come back when the news is delivered again.
+        let key = format!("took-over:{new}");
         self.write("aliases.take_over", Route::Chat(old), |tx| {
-            for sql in TAKE_OVER {
-                tx.execute(sql, params![old, new])?;
-            }
-            Ok(())
+            let first = tx.execute(
+                "INSERT INTO switchyard_meta (key, value) VALUES (?1, ?2) ON CONFLICT (key) DO NOTHING",
+                params![key, old.to_string()],
+            )?;
+            tx.only_if(first, |tx| {
+                for sql in TAKE_OVER {
+                    tx.execute(sql, params![old, new])?;
+                }
+                Ok(())
+            })
         })
+    }
+
+    /// The chat that goes on with this one: the supergroup that it became, or itself.
+    pub fn current_chat(&self, chat: ChatId) -> ChatId {
+        self.later(chat).unwrap_or(chat)
     }
 
     /// Reads the aliases anew. They are few and rare, and looked at by every call that lists what was said.

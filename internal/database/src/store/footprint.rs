@@ -10,10 +10,17 @@ use crate::source::Tally;
 use crate::{DatabaseWrapper, params};
 
 /// The answers go first: what tells them are the messages that they answer.
-const ERASE: [&str; 8] = [
+const ERASE: [&str; 11] = [
     "DELETE FROM chat_messages
      WHERE chat_id = ?1 AND message_category IN ('bot', 'bot-command-reply', 'bot-error', 'bot-spam-notification')
        AND reply_id IN (SELECT message_id FROM chat_messages WHERE chat_id = ?1 AND user_id = ?2)",
+    // What others quoted is theirs no more than what was said.
+    "UPDATE chat_messages SET quote_text = NULL
+     WHERE chat_id = ?1 AND quote_text IS NOT NULL
+       AND reply_id IN (SELECT message_id FROM chat_messages WHERE chat_id = ?1 AND user_id = ?2)",
+    // Summaries may tell it; they are a cache.
+    "DELETE FROM chat_summarization_cache
+     WHERE chat_id = ?1 AND EXISTS (SELECT 1 FROM chat_messages WHERE chat_id = ?1 AND user_id = ?2)",
     // Media go with the last message that shows them.
     "DELETE FROM media_attachments
      WHERE file_unique_id IN (SELECT media_id FROM chat_messages WHERE chat_id = ?1 AND user_id = ?2)
@@ -26,12 +33,14 @@ const ERASE: [&str; 8] = [
     "DELETE FROM spam_messages WHERE chat_id = ?1 AND user_id = ?2",
     "DELETE FROM ham_messages WHERE chat_id = ?1 AND user_id = ?2",
     "DELETE FROM chat_user_stats WHERE chat_id = ?1 AND user_id = ?2",
+    // A private chat is called as the person is.
+    "DELETE FROM chat_info WHERE chat_id = ?1 AND chat_id = ?2",
 ];
 
 impl DatabaseWrapper {
     /// Erases what a chat keeps about a person: messages with the bot's answers to their commands, their row, what was
-    /// remembered, examples of spam and of its opposite, their counts. How much was said on a day stays: it names nobody.
-    /// Answers how many rows that were.
+    /// remembered, examples of spam and of its opposite, their counts, what others quoted, the chat's summaries. How much
+    /// was said on a day stays: it names nobody. Answers how many rows that were.
     ///
     /// # Errors
     /// The source cannot be written: nothing is erased.

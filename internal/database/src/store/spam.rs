@@ -4,7 +4,7 @@ use super::bayes;
 use crate::error::Result;
 use crate::gathered::{Gathered, Merge};
 use crate::ids::{ChatId, MessageId, UserId};
-use crate::models::{ClassDelta, NewSpam, SpamMessage, TokenDelta};
+use crate::models::{ClassDelta, Example, NewSpam, SpamMessage, TokenDelta, Unlearnt};
 use crate::route::Route;
 use crate::source::{Refusal, WriteTx};
 use crate::time::Timestamp;
@@ -128,6 +128,50 @@ impl DatabaseWrapper {
             "DELETE FROM spam_messages WHERE chat_id = ?1 AND user_id = ?2",
             params![chat, user],
         )
+    }
+
+    /// The examples of both kinds from a person in a chat, and in what it was before it became a supergroup.
+    ///
+    /// # Errors
+    /// The source cannot be read.
+    pub fn get_examples_of_user(&self, chat: ChatId, user: UserId) -> Result<Vec<Example>> {
+        self.read("spam.get_examples_of_user", Route::Chat(chat), |tx| {
+            tx.query(
+                "SELECT chat_id, message_id, TRUE AS is_spam, text
+                 FROM spam_messages
+                 WHERE chat_id IN (?1, ?3) AND user_id = ?2
+                 UNION ALL
+                 SELECT chat_id, message_id, FALSE AS is_spam, text
+                 FROM ham_messages
+                 WHERE chat_id IN (?1, ?3) AND user_id = ?2
+                 ORDER BY chat_id, message_id, is_spam",
+                params![chat, user, self.earlier(chat).unwrap_or(chat)],
+            )
+        })
+    }
+
+    /// Drops the examples of both kinds from a person in a chat and in what it was before it became a supergroup, and
+    /// with them what they taught. Words that nothing taught any more go.
+    ///
+    /// # Errors
+    /// The source cannot be written: nothing is dropped.
+    pub fn forget_examples_of_user(&self, chat: ChatId, user: UserId, taught: &[Unlearnt]) -> Result<()> {
+        let now = self.now();
+        self.write("spam.forget_examples_of_user", Route::Chat(chat), |tx| {
+            for Unlearnt { chat, tokens, class } in taught {
+                for token in tokens {
+                    bayes::add_token(tx, Some(*chat), token, now)?;
+                }
+                bayes::add_class(tx, Some(*chat), *class, now)?;
+                tx.execute("DELETE FROM bayes_tokens WHERE chat_id = ?1 AND total_count <= 0", params![chat])?;
+                tx.execute("DELETE FROM bayes_classes WHERE chat_id = ?1 AND message_count <= 0", params![chat])?;
+            }
+            for chat in std::iter::once(chat).chain(self.earlier(chat)) {
+                tx.execute("DELETE FROM spam_messages WHERE chat_id = ?1 AND user_id = ?2", params![chat, user])?;
+                tx.execute("DELETE FROM ham_messages WHERE chat_id = ?1 AND user_id = ?2", params![chat, user])?;
+            }
+            Ok(())
+        })
     }
 }
 

@@ -40,29 +40,33 @@ impl DatabaseWrapper {
         })
     }
 
-    /// Forgets one thing about a person in a chat; forgetting what is not there is fine.
+    /// Forgets one thing about a person in a chat, and in what it was before it became a supergroup; forgetting what is
+    /// not there is fine.
     ///
     /// # Errors
     /// The source cannot be written.
     pub fn delete_user_data(&self, chat: ChatId, user: UserId, key: &str) -> Result<()> {
-        self.execute(
-            "user_data.delete_user_data",
-            Route::Chat(chat),
-            "DELETE FROM user_data WHERE user_id = ?2 AND chat_id = ?1 AND key = ?3",
-            params![chat, user, key],
-        )
+        self.write("user_data.delete_user_data", Route::Chat(chat), |tx| {
+            for chat in std::iter::once(chat).chain(self.earlier(chat)) {
+                tx.execute(
+                    "DELETE FROM user_data WHERE user_id = ?2 AND chat_id = ?1 AND key = ?3",
+                    params![chat, user, key],
+                )?;
+            }
+            Ok(())
+        })
     }
 
-    /// Forgets all that is remembered about a person in a chat.
+    /// Forgets all that is remembered about a person in a chat, and in what it was before it became a supergroup.
     ///
     /// # Errors
     /// The source cannot be written.
     pub fn clear_user_data(&self, chat: ChatId, user: UserId) -> Result<()> {
-        self.execute(
-            "user_data.clear_user_data",
-            Route::Chat(chat),
-            "DELETE FROM user_data WHERE user_id = ?2 AND chat_id = ?1",
-            params![chat, user],
-        )
+        self.write("user_data.clear_user_data", Route::Chat(chat), |tx| {
+            for chat in std::iter::once(chat).chain(self.earlier(chat)) {
+                tx.execute("DELETE FROM user_data WHERE user_id = ?2 AND chat_id = ?1", params![chat, user])?;
+            }
+            Ok(())
+        })
     }
 }
