@@ -66,12 +66,12 @@ pub(super) fn due(bot: &Bot) -> Result<Vec<Due>> {
         if task.function != FUNCTION || task.delayed_ts > now {
             continue;
         }
-        let done = say(bot, &task).and_then(|due| {
-            said.extend(due);
+        let done = say(bot, &task).and_then(|text| {
+            said.extend(text);
             bot.db.update_delayed_task(&task.id, true)
         });
         if let Err(error) = done {
-            tracing::error!(task = task.id, %error, "a reminder could not be said");
+            tracing::warn!(task = task.id, %error, "a reminder has to wait");
             failed = Some(error);
         }
     }

@@ -104,20 +104,23 @@ fn meant(call: &Call<'_>, answered: &MessageId) -> Result<Option<ChatMessage>> {
     }
 }
 
+/// What an example takes away from the counts of a model when it is unlearnt.
+fn taken_away(words: &BTreeSet<String>, is_spam: bool) -> (Vec<TokenDelta>, ClassDelta) {
+    let (spam, ham) = if is_spam { (-1, 0) } else { (0, -1) };
+    let tokens = words.iter().map(|word| TokenDelta { token: word.clone(), spam, ham }).collect();
+    (tokens, ClassDelta { is_spam, messages: -1, tokens: -i64::try_from(words.len()).unwrap_or(i64::MAX) })
+}
+
 /// Unlearns what a person's messages taught a chat, and drops them as examples: the words of a model are theirs too.
 pub(super) fn unlearn(db: &DatabaseWrapper, chat: ChatId, user: UserId) -> Result<()> {
     let mut taught = Vec::new();
     for example in db.get_examples_of_user(chat, user)? {
         let words = words(&example.text);
-        let count = i64::from(example.is_spam);
-        let tokens: Vec<_> =
-            words.into_iter().map(|token| TokenDelta { token, spam: -count, ham: count - 1 }).collect();
-        let length = i64::try_from(tokens.len()).unwrap_or(i64::MAX);
-        let class = ClassDelta { is_spam: example.is_spam, messages: -1, tokens: -length };
         // What the chat was taught before it became a supergroup it took over.
         let models = if example.chat_id == chat { vec![chat] } else { vec![chat, example.chat_id] };
         for model in models {
-            taught.push(Unlearnt { chat: model, tokens: tokens.clone(), class });
+            let (tokens, class) = taken_away(&words, example.is_spam);
+            taught.push(Unlearnt { chat: model, tokens, class });
         }
     }
     db.forget_examples_of_user(chat, user, &taught)

@@ -8,6 +8,7 @@
 mod command;
 mod history;
 mod lines;
+mod output;
 mod terminal;
 
 use std::io::{self, IsTerminal, Write};
@@ -23,6 +24,7 @@ use signal_hook::consts::SIGHUP;
 use self::command::{Command, HELP};
 use self::history::History;
 use self::lines::{LINE_LIMIT, Lines};
+use self::output::{print, tell, with_sources};
 use self::terminal::Terminal;
 use super::signals::StopSignals;
 use crate::message::{DEFAULT_COLUMNS, Due, Handle, Incoming, MessageIds};
@@ -346,33 +348,6 @@ fn start_pipe(events: SyncSender<Event>) -> Result<(), ConsoleError> {
 
 fn spawn(read: impl FnOnce() + Send + 'static) -> Result<(), ConsoleError> {
     std::thread::Builder::new().name("input".into()).spawn(read).map(drop).map_err(ConsoleError::Thread)
-}
-
-/// Prints a reply, made safe and ended by a line break, and sends it off.
-fn print(out: &mut dyn Write, text: &str) -> io::Result<()> {
-    let text = sanitize(text.strip_suffix('\n').unwrap_or(text));
-    out.write_all(format!("{text}\n").as_bytes())?;
-    out.flush()
-}
-
-/// Tells what is no reply. That it cannot be told is no reason to stop.
-fn tell(err: &mut dyn Write, what: &str) {
-    let _ = err.write_all(format!("error: {}\n", sanitize(what)).as_bytes()).and_then(|()| err.flush());
-}
-
-fn with_sources(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        let more = error.to_string();
-        // Some errors repeat their source already.
-        if !text.ends_with(&more) {
-            text.push_str(": ");
-            text.push_str(&more);
-        }
-        source = error.source();
-    }
-    text
 }
 
 #[cfg(test)]

@@ -39,14 +39,8 @@ fn help_shows_what_the_writer_may_do() {
         assert!(!everybody.contains(&format!("/{command}")), "{command}");
         assert_eq!(bench.say(GROUP, ADA, &format!("/help {command}")), bench.say(GROUP, ADA, &format!("/{command}")));
     }
-    assert_snapshot!(bench.say(GROUP, OWNER, "/help chats"), @"
-        Usage: /chats
-        To see or do: the groups that I am in.
-        ");
-    assert_snapshot!(bench.say(GROUP, ADA, "/help /SET"), @"
-        Usage: /set SETTING VALUE
-        To see or do: change how I behave in this chat.
-        ");
+    assert_snapshot!(bench.say(GROUP, OWNER, "/help chats"), @"/chats: the groups that I am in");
+    assert_snapshot!(bench.say(GROUP, ADA, "/help /SET"), @"/set SETTING VALUE: change how I behave in this chat");
     assert_snapshot!(bench.say(GROUP, ADA, "/help nothing"), @"I do not know /nothing. /help lists what I know.");
     assert_snapshot!(bench.say(GROUP, ADA, "/start"), @"I am Switchyard. I keep what is said here and answer questions about it. /help lists what I can be asked, /mydata shows what I keep about you.");
     assert_snapshot!(bench.say(GROUP, ADA, "/frobnicate now"), @"I do not know /frobnicate. /help lists what I know.");
@@ -60,7 +54,7 @@ fn each_command_that_help_lists_helps_with_itself() {
     assert_eq!(names.len(), 19);
     for name in names {
         let help = bench.say(GROUP, OWNER, &format!("/help {name}"));
-        assert!(help.starts_with(&format!("Usage: {name}")), "{help}");
+        assert!(help.starts_with(name) && help.contains(": "), "{help}");
     }
 }
 

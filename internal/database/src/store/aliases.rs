@@ -76,8 +76,7 @@ impl DatabaseWrapper {
     }
 
     fn take_over(&self, old: ChatId, new: ChatId) -> Result<()> {
-        // To where the old chat lives, which is where the new one will; and once: what the new chat dropped since must
-        // not come back when the news is delivered again.
+        // To where the old chat lives, which is where the new one will. Once: what the new chat dropped since must not come back when the news is delivered again.
         let key = format!("took-over:{new}");
         self.write("aliases.take_over", Route::Chat(old), |tx| {
             let first = tx.execute(
