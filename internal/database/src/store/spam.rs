@@ -157,6 +157,7 @@ impl DatabaseWrapper {
     /// The source cannot be written: nothing is dropped.
     pub fn forget_examples_of_user(&self, chat: ChatId, user: UserId, taught: &[Unlearnt]) -> Result<()> {
         let now = self.now();
+        let chats = [Some(chat), self.earlier(chat)];
         self.write("spam.forget_examples_of_user", Route::Chat(chat), |tx| {
             for Unlearnt { chat, tokens, class } in taught {
                 for token in tokens {
@@ -166,7 +167,7 @@ impl DatabaseWrapper {
                 tx.execute("DELETE FROM bayes_tokens WHERE chat_id = ?1 AND total_count <= 0", params![chat])?;
                 tx.execute("DELETE FROM bayes_classes WHERE chat_id = ?1 AND message_count <= 0", params![chat])?;
             }
-            for chat in std::iter::once(chat).chain(self.earlier(chat)) {
+            for chat in chats.iter().flatten() {
                 tx.execute("DELETE FROM spam_messages WHERE chat_id = ?1 AND user_id = ?2", params![chat, user])?;
                 tx.execute("DELETE FROM ham_messages WHERE chat_id = ?1 AND user_id = ?2", params![chat, user])?;
             }

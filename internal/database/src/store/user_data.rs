@@ -46,8 +46,9 @@ impl DatabaseWrapper {
     /// # Errors
     /// The source cannot be written.
     pub fn delete_user_data(&self, chat: ChatId, user: UserId, key: &str) -> Result<()> {
+        let chats = [Some(chat), self.earlier(chat)];
         self.write("user_data.delete_user_data", Route::Chat(chat), |tx| {
-            for chat in std::iter::once(chat).chain(self.earlier(chat)) {
+            for chat in chats.iter().flatten() {
                 tx.execute(
                     "DELETE FROM user_data WHERE user_id = ?2 AND chat_id = ?1 AND key = ?3",
                     params![chat, user, key],
@@ -62,8 +63,9 @@ impl DatabaseWrapper {
     /// # Errors
     /// The source cannot be written.
     pub fn clear_user_data(&self, chat: ChatId, user: UserId) -> Result<()> {
+        let chats = [Some(chat), self.earlier(chat)];
         self.write("user_data.clear_user_data", Route::Chat(chat), |tx| {
-            for chat in std::iter::once(chat).chain(self.earlier(chat)) {
+            for chat in chats.iter().flatten() {
                 tx.execute("DELETE FROM user_data WHERE user_id = ?2 AND chat_id = ?1", params![chat, user])?;
             }
             Ok(())
