@@ -15,7 +15,7 @@ use tempfile::TempDir;
 
 use crate::support::{sqlite, time};
 
-const TASK: &str = "SWITCHYARD_TEST_TASK";
+const TASK: &str = "TEST_CHILD_TASK";
 /// What sets a helper's lines apart from the test runner's.
 const MARK: &str = "@@ ";
 /// The user and group that own nothing.

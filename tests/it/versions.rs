@@ -230,7 +230,7 @@ fn of_processes_that_start_at_once_all_work(#[values(None, Some(1))] version: Op
 #[rstest]
 fn a_real_file_of_an_earlier_release_opens_and_keeps_every_row(#[values(1, 6)] version: u32) {
     let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared");
-    let folder = std::env::var_os("SWITCHYARD_SHARED").map_or(beside, PathBuf::from);
+    let folder = std::env::var_os("TEST_SHARED").map_or(beside, PathBuf::from);
     let from = folder.join(format!("legacy/legacy-v{version}.db"));
     let Ok(bytes) = std::fs::read(&from) else {
         use std::io::Write as _;

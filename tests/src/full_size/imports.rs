@@ -13,7 +13,7 @@ use super::report::Report;
 use super::{Result, eprint};
 
 /// The environment variable with which this program is the bot.
-pub(crate) const AS_BOT: &str = "SWITCHYARD_FULL_SIZE_BOT";
+pub(crate) const AS_BOT: &str = "FULL_SIZE_BOT";
 
 /// An import that went to its end.
 pub(crate) struct Done {

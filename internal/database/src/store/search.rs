@@ -4,6 +4,7 @@
 //! is kept for an index, and what "the same letter" means does not depend on the engine.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::ops::ControlFlow;
 
 use icu_casemap::{CaseMapper, CaseMapperBorrowed};
@@ -12,10 +13,11 @@ use memchr::memmem::Finder;
 use super::GO_ON;
 use super::messages::SELECT_MESSAGE;
 use crate::error::Result;
-use crate::ids::{ChatId, MessageId};
-use crate::models::{FoundMessages, Search};
+use crate::ids::{ChatId, MessageId, UserId};
+use crate::models::{FoundMessages, MessageCategory, Search};
 use crate::route::Route;
-use crate::source::ToValue;
+use crate::source::ReadTx;
+use crate::time::Timestamp;
 use crate::{DatabaseWrapper, params};
 
 impl DatabaseWrapper {
@@ -32,35 +34,19 @@ impl DatabaseWrapper {
         self.on_topology(|topology| {
             let mut found = topology.read(op, Route::Chat(chat), |tx| {
                 tx.snapshot()?;
-                let mut ids: Vec<(ChatId, MessageId)> = Vec::new();
-                if needles.is_empty() || categories.is_empty() || size == 0 {
-                    return Ok(FoundMessages { messages: Vec::new(), more: false });
+                let mut hits = Vec::new();
+                if !needles.is_empty() && !categories.is_empty() && size > 0 {
+                    // What was said before the chat became a supergroup came earlier.
+                    for chat in std::iter::once(chat).chain(self.earlier(chat)) {
+                        find(tx, chat, categories, &mut needles, skip + size, &mut hits)?;
+                    }
                 }
-                let mut hits = 0;
-                let sql = select_texts(categories.len());
-                // What was said before the chat became a supergroup came earlier.
-                for chat in std::iter::once(chat).chain(self.earlier(chat)) {
-                    let mut params = vec![chat.to_param()];
-                    params.extend(categories.iter().map(ToValue::to_param));
-                    tx.scan(&sql, &params, |row| {
-                        let bad = |bad| tx.bad_value("chat_messages", &format!("of chat {chat}"), bad);
-                        if needles.are_in(row.text("message_text").map_err(bad)?) {
-                            hits += 1;
-                            if hits > skip + size {
-                                return Ok(ControlFlow::Break(()));
-                            }
-                            if hits > skip {
-                                ids.push((chat, row.get("message_id").map_err(bad)?));
-                            }
-                        }
-                        GO_ON
-                    })?;
-                }
-                let mut messages = Vec::with_capacity(ids.len());
-                for (chat, id) in &ids {
+                let more = hits.len() > skip + size;
+                let mut messages = Vec::with_capacity(size.min(hits.len()));
+                for Hit { chat, id, .. } in hits.iter().skip(skip).take(size) {
                     messages.extend(tx.query_one(SELECT_MESSAGE, params![chat, id])?);
                 }
-                Ok(FoundMessages { messages, more: hits > skip + size })
+                Ok(FoundMessages { messages, more })
             })?;
             found.messages = topology.with_shared_media(op, chat, found.messages)?;
             Ok(found)
@@ -68,18 +54,64 @@ impl DatabaseWrapper {
     }
 }
 
-/// The texts of a chat's messages of so many categories. (As in the lists, those of unknown authors are left out.)
-fn select_texts(categories: usize) -> String {
-    let places: Vec<_> = (2..categories + 2).map(|place| format!("?{place}")).collect();
-    format!(
-        "SELECT m.message_id, m.message_text
-         FROM chat_messages m
-         WHERE m.chat_id = ?1
-           AND m.message_category IN ({})
-           AND EXISTS (SELECT 1 FROM chat_users u WHERE u.chat_id = m.chat_id AND u.user_id = m.user_id)
-         ORDER BY m.date DESC, length(m.message_id) DESC, m.message_id DESC",
-        places.join(", ")
-    )
+/// A message that contains what is looked for.
+struct Hit {
+    chat: ChatId,
+    date: Timestamp,
+    id: MessageId,
+}
+
+/// Adds a chat's hits, newest first, until there are more than enough.
+///
+/// All but the texts is looked at for hits only, and their order within a second is made here: it is most of a scan's
+/// cost to have SQLite do that for every message.
+fn find(
+    tx: &ReadTx<'_>,
+    chat: ChatId,
+    categories: &[MessageCategory],
+    needles: &mut Needles,
+    enough: usize,
+    hits: &mut Vec<Hit>,
+) -> Result<()> {
+    let first = hits.len();
+    // As in the lists, messages of authors whom the chat does not know are left out.
+    let mut known: HashMap<UserId, bool> = HashMap::new();
+    let sql = "SELECT message_text, message_id, date, user_id, message_category
+               FROM chat_messages
+               WHERE chat_id = ?1
+               ORDER BY date DESC";
+    tx.scan(sql, params![chat], |row| {
+        let bad = |bad| tx.bad_value("chat_messages", &format!("of chat {chat}"), bad);
+        if !needles.are_in(row.text("message_text").map_err(bad)?) {
+            return GO_ON;
+        }
+        let id = row.get("message_id").map_err(bad)?;
+        let date = row.get("date").map_err(bad)?;
+        let author: UserId = row.get("user_id").map_err(bad)?;
+        let category: MessageCategory = row.get("message_category").map_err(bad)?;
+        // Of one second all have to be seen before it is known which come first.
+        if hits.len() > enough && hits.last().is_some_and(|last| last.date != date) {
+            return Ok(ControlFlow::Break(()));
+        }
+        let is_known = match known.get(&author) {
+            Some(is_known) => *is_known,
+            None => {
+                let sql = "SELECT 1 FROM chat_users WHERE chat_id = ?1 AND user_id = ?2";
+                let is_known = tx.value::<i64>("chat_users", sql, params![chat, author])?.is_some();
+                known.insert(author, is_known);
+                is_known
+            }
+        };
+        if is_known && categories.contains(&category) {
+            hits.push(Hit { chat, date, id });
+        }
+        GO_ON
+    })?;
+    let length = |hit: &Hit| hit.id.as_str().chars().count();
+    hits[first..].sort_by(|one, other| {
+        other.date.cmp(&one.date).then(length(other).cmp(&length(one))).then_with(|| other.id.cmp(&one.id))
+    });
+    Ok(())
 }
 
 /// The words that are looked for.
