@@ -16,7 +16,7 @@ use bot::message::{Event, Handle as _, Handled, Incoming, MessageIds};
 use config::Owner;
 use database::{ChatId, DatabaseWrapper, MessageId, Timestamp, UserId};
 
-use super::support::{HandClock, Scratch, open_with, rows, sqlite, time};
+use super::support::{HandClock, Recording, Scratch, open_with, rows, sqlite, time};
 
 /// A group, and another one.
 pub(crate) const GROUP: i64 = -5;
@@ -36,6 +36,8 @@ pub(crate) struct Bench {
     clock: HandClock,
     now: AtomicI64,
     next_id: AtomicI64,
+    /// What was written.
+    pub(crate) recording: Recording,
     pub(crate) db: DatabaseWrapper,
     pub(crate) bot: Bot,
 }
@@ -45,9 +47,10 @@ impl Bench {
     pub(crate) fn new() -> Self {
         let scratch = Scratch::in_memory();
         let clock = HandClock::at("2026-01-01 12:00:00");
-        let (db, bot) = start(&scratch, &clock);
+        let recording = Recording::default();
+        let (db, bot) = start(&scratch, &clock, &recording);
         let now = AtomicI64::new(time("2026-01-01 12:00:00").unix_seconds());
-        Self { scratch, clock, now, next_id: AtomicI64::new(1), db, bot }
+        Self { scratch, clock, now, next_id: AtomicI64::new(1), recording, db, bot }
     }
 
     /// The same after the program ended and was started again.
@@ -55,7 +58,7 @@ impl Bench {
         // Ids come from the clock: no program starts again within the same microsecond.
         self.pass(1);
         self.db.close();
-        let (db, bot) = start(&self.scratch, &self.clock);
+        let (db, bot) = start(&self.scratch, &self.clock, &self.recording);
         Self { db, bot, ..self }
     }
 
@@ -134,8 +137,8 @@ impl Bench {
     }
 }
 
-fn start(scratch: &Scratch, clock: &HandClock) -> (DatabaseWrapper, Bot) {
-    let options = clock.options();
+fn start(scratch: &Scratch, clock: &HandClock, recording: &Recording) -> (DatabaseWrapper, Bot) {
+    let options = recording.of(clock.options());
     let db = open_with(&scratch.file("bot.db"), options.clone());
     let ids = Arc::new(MessageIds::by({
         let clock = Arc::clone(&options.clock);

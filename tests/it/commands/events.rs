@@ -1,7 +1,7 @@
 //! What happens in chats besides commands: edits, media, topics, joins, titles, and everything delivered twice.
 
 use bot::message::Event;
-use database::{MessageType, NewMedia, NewTopic, TopicId, UserId};
+use database::{MessageType, NewMedia, NewTopic, Route, TopicId, UserId};
 
 use super::{ADA, BOB, Bench, GROUP, OTHER, OWNER, SUPER};
 use crate::support::rows;
@@ -51,6 +51,33 @@ fn media_are_stored_with_their_chat_and_read_back() {
     }
     assert_eq!(bench.count("media_attachments"), 1);
     assert!(bench.say(GROUP, ADA, "/history").ends_with("Bob: [video]"));
+}
+
+#[test]
+fn what_happens_in_a_chat_is_written_to_its_source_and_what_is_shared_is_ids() {
+    let bench = Bench::new();
+    let mut incoming = bench.incoming(GROUP, ADA, "look");
+    incoming.media = Some(NewMedia::new("file-1"));
+    bench.send(incoming);
+    for text in ["/remember tea green", "/set detect-spam true", "/spam pills", "/ham lunch", "pills", "/history"] {
+        bench.say(GROUP, ADA, text);
+    }
+    let mut edit = bench.incoming(GROUP, ADA, "see");
+    edit.event = Event::Edited;
+    bench.send(edit);
+    bench.happen(GROUP, ADA, Event::Topic(NewTopic { name: "Tea".to_owned(), ..NewTopic::default() }));
+    bench.say(GROUP, ADA, "/mydata erase yes");
+    let written = bench.recording.take();
+    assert!(written.iter().any(|write| write.op == "media.add_media_attachment"));
+    for write in &written {
+        assert_eq!(write.route, Route::Chat(GROUP.into()), "{}", write.op);
+    }
+    // What waits for its time and what a chat became are of no chat.
+    bench.say(GROUP, ADA, "/remind 1h tea");
+    bench.happen(GROUP, ADA, Event::MigratedTo(SUPER.into()));
+    let shared = bench.recording.take().into_iter().filter(|write| write.route == Route::Shared);
+    let shared: Vec<_> = shared.map(|write| write.op).collect();
+    assert_eq!(shared, ["tasks.add_delayed_task", "aliases.add_alias"]);
 }
 
 #[test]
