@@ -52,7 +52,8 @@
 //! What a statement did is known to a closure only as a [`Changed`], to be handed to one of these:
 //!
 //! - [`WriteTx::require`]: the statement has changed a row, else nothing of the write is kept and the caller gets
-//!   [`ErrorKind::Duplicate`] or [`ErrorKind::NotFound`];
+//!   [`ErrorKind::Duplicate`] or [`ErrorKind::NotFound`] (where an update may find no row,
+//!   rather let it match nothing: see [`Refusal::NotFound`]);
 //! - [`WriteTx::only_if`]: further statements for when it has;
 //! - [`Tally::add`]: counted, and told to the caller after the commit.
 //!
@@ -107,32 +108,30 @@
 //!     })
 //! }
 //!
-//! /// Calls a person something else; an error where the chat does not know them.
-//! fn rename(db: &DatabaseWrapper, chat: ChatId, user: UserId, full_name: &str) -> Result<()> {
+//! /// Makes a person known to a chat under a name; an error where the chat knows them already.
+//! fn introduce(db: &DatabaseWrapper, chat: ChatId, user: UserId, full_name: &str) -> Result<()> {
 //!     let now = db.now(); // once, outside: the closure may be run again
-//!     db.write("people.rename", Route::Chat(chat), |tx| {
-//!         let renamed = tx.execute(
-//!             "UPDATE chat_users
-//!              SET full_name = ?3, updated_at = ?4
-//!              WHERE chat_id = ?1 AND user_id = ?2",
+//!     db.write("people.introduce", Route::Chat(chat), |tx| {
+//!         let inserted = tx.execute(
+//!             "INSERT INTO chat_users (chat_id, user_id, username, full_name, created_at, updated_at)
+//!              VALUES (?1, ?2, '', ?3, ?4, ?4)
+//!              ON CONFLICT (chat_id, user_id) DO NOTHING",
 //!             params![chat, user, full_name, now],
 //!         )?;
-//!         tx.require(renamed, Refusal::NotFound)
+//!         tx.require(inserted, Refusal::Duplicate)
 //!     })
 //! }
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # let folder = tempfile::tempdir()?;
 //! # let db = DatabaseWrapper::open(&SourceConfig::new(folder.path().join("bot.db")))?;
-//! let (chat, ada, nobody) = (ChatId(-5), UserId(7), UserId(8));
-//! db.update_chat_user(chat, ada, "", "Ada")?;
+//! let (chat, ada) = (ChatId(-5), UserId(7));
+//! introduce(&db, chat, ada, "Ada Lovelace")?;
+//! let refused = introduce(&db, chat, ada, "Somebody else").unwrap_err();
+//! assert!(matches!(refused.kind(), ErrorKind::Duplicate));
+//! assert_eq!(refused.op(), "people.introduce");
+//!
 //! db.save_chat_message(chat, &NewMessage::text("1", db.now(), ada, "hello"))?;
-//!
-//! rename(&db, chat, ada, "Ada Lovelace")?;
-//! let refused = rename(&db, chat, nobody, "Nobody").unwrap_err();
-//! assert!(matches!(refused.kind(), ErrorKind::NotFound));
-//! assert_eq!(refused.op(), "people.rename");
-//!
 //! let talkers = get_talkers(&db, chat, 10)?;
 //! assert_eq!(talkers, [Talker { user_id: ada, full_name: "Ada Lovelace".into(), characters: 5 }]);
 //! # Ok(())
@@ -193,7 +192,9 @@
 //!
 //! # What else to know
 //!
-//! - A write inside the closure of another write would wait for itself; it is refused ([`ErrorKind::NestedWrite`]).
+//! - A write inside the closure of another write would wait for itself, and a read there would be acted on; both are
+//!   refused ([`ErrorKind::NestedWrite`], [`ErrorKind::NestedRead`]). So are statements that are not a write's own, such
+//!   as COMMIT and PRAGMA.
 //! - A call takes as long as the source's `timeout` at most, all its waiting and running together.
 //! - Nothing but SQLite may open a database file in the process that has it open: closing it again would drop SQLite's
 //!   locks. Copies are made by SQLite's backup interface.
