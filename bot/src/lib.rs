@@ -6,6 +6,7 @@
 pub mod app;
 pub mod cli;
 pub mod databases;
+pub mod dispatch;
 pub mod handlers;
 pub mod import;
 pub mod logging;
