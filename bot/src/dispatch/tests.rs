@@ -269,10 +269,14 @@ fn a_panic_of_whoever_submits_ends_the_workers_and_comes_through() {
     let dispatcher = Dispatcher::new(limits(2, 2, 10, 10));
     let told = Told::default();
     let panic = catch_unwind(AssertUnwindSafe(|| {
-        dispatcher.serve(|job: Job| job.number, told.keep(), || {
-            (0..5).for_each(|number| submit(&dispatcher, Job { chat: 1, source: 0, number }));
-            panic!("enough");
-        })
+        dispatcher.serve(
+            |job: Job| job.number,
+            told.keep(),
+            || {
+                (0..5).for_each(|number| submit(&dispatcher, Job { chat: 1, source: 0, number }));
+                panic!("enough");
+            },
+        )
     }));
     assert_eq!(words_of(&*panic.map(drop).unwrap_err()), "enough");
     assert_eq!(told.0.lock().len(), 5, "each was told, run or not");
@@ -302,6 +306,25 @@ fn a_chat_that_is_slow_leaves_room_and_workers_to_others() {
             });
         })
         .unwrap();
+}
+
+#[test]
+fn the_end_of_one_job_lets_two_begin_where_its_chat_goes_on_elsewhere() {
+    let dispatcher = Dispatcher::new(limits(2, 1, 10, 10));
+    let (started, starts) = channel();
+    let told = Told::default();
+    dispatcher
+        .serve(held(started), told.keep(), || {
+            submit(&dispatcher, Job { chat: 1, source: 0, number: 0 });
+            let first = soon(&starts);
+            submit(&dispatcher, Job { chat: 1, source: 1, number: 1 });
+            submit(&dispatcher, Job { chat: 2, source: 0, number: 2 });
+            first.go.send(()).unwrap();
+            let both = [soon(&starts), soon(&starts)];
+            both.iter().for_each(|one| one.go.send(()).unwrap());
+        })
+        .unwrap();
+    assert_eq!(told.numbers_by_chat(), BTreeMap::from([(1, vec![0, 1]), (2, vec![2])]));
 }
 
 #[test]

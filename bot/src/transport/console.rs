@@ -7,7 +7,6 @@
 
 mod command;
 mod history;
-mod lines;
 mod terminal;
 
 use std::io::{self, IsTerminal, Write};
@@ -22,8 +21,8 @@ use signal_hook::consts::SIGHUP;
 
 use self::command::{Command, HELP};
 use self::history::History;
-use self::lines::{LINE_LIMIT, Lines};
 use self::terminal::Terminal;
+use super::lines::{LINE_LIMIT, Lines};
 use super::signals::StopSignals;
 use crate::message::{DEFAULT_COLUMNS, Due, Handle, Incoming, MessageIds};
 use crate::text::chart::fit;
@@ -178,7 +177,7 @@ impl<'a> Console<'a> {
     pub fn run(mut self, out: &mut dyn Write, err: &mut dyn Write) -> Result<Report, ConsoleError> {
         let (sender, events) = sync_channel(READ_AHEAD);
         let wake = sender.clone();
-        self.signals.on_signal(move || match wake.try_send(Event::Wake) {
+        self.signals.on_signal(move |_| match wake.try_send(Event::Wake) {
             // Full: the loop is busy and looks before it takes the next one.
             Ok(()) | Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => {}
         });
@@ -360,7 +359,8 @@ fn tell(err: &mut dyn Write, what: &str) {
     let _ = err.write_all(format!("error: {}\n", sanitize(what)).as_bytes()).and_then(|()| err.flush());
 }
 
-fn with_sources(error: &(dyn std::error::Error + 'static)) -> String {
+/// An error's words, and those of what is behind it.
+pub(super) fn with_sources(error: &(dyn std::error::Error + 'static)) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(error) = source {
