@@ -69,6 +69,7 @@ pub struct Json<'a> {
     clock: &'a dyn Clock,
     signals: &'a StopSignals,
     limits: Limits,
+    tick: Duration,
 }
 
 /// What arrives at the main loop.
@@ -115,7 +116,7 @@ impl<'a> Json<'a> {
         clock: &'a dyn Clock,
         signals: &'a StopSignals,
     ) -> Self {
-        Self { handler, source_of, ids, clock, signals, limits: Limits::default() }
+        Self { handler, source_of, ids, clock, signals, limits: Limits::default(), tick: TICK }
     }
 
     /// The same session with other limits on what is done at a time and what may wait.
@@ -235,7 +236,7 @@ impl<'a> Json<'a> {
     /// Tells what the bot says by itself, once a second until the session ends.
     fn say_what_is_due(&self, end: &Receiver<()>, answers: &Answers<'_>) {
         let mut last_error = None;
-        while end.recv_timeout(TICK) == Err(RecvTimeoutError::Timeout) {
+        while end.recv_timeout(self.tick) == Err(RecvTimeoutError::Timeout) {
             match self.handler.due() {
                 Ok(due) => {
                     last_error = None;
@@ -278,3 +279,6 @@ fn read_lines(mut lines: Lines<impl BufRead>, events: &SyncSender<Event>, readin
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

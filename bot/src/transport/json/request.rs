@@ -251,3 +251,6 @@ fn media(fields: &Fields<'_>) -> Result<Option<NewMedia>, String> {
         ..NewMedia::new(MediaId::from(id))
     }))
 }
+
+#[cfg(test)]
+mod tests;
