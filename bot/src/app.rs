@@ -75,7 +75,7 @@ fn run(cli: &Cli) -> Result<Outcome, AppError> {
         None => run::console(cli, &config, &cli.speaker),
         Some(Command::Console(console)) if console.json => run::json(cli, &config),
         Some(Command::Run(speaker) | Command::Console(ConsoleArgs { speaker, .. })) => {
-            run::console(cli, &config, speaker)
+            run::console(cli, &config, &speaker.clone().or(&cli.speaker))
         }
         Some(Command::Import(what)) => run::import(cli, &config, what),
         Some(Command::Config(ConfigCommand::Check)) => show::check(&config),

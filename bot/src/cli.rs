@@ -76,6 +76,18 @@ pub struct SpeakerArgs {
     pub name: Option<String>,
 }
 
+impl SpeakerArgs {
+    /// These, and where they say nothing what was said before the command.
+    #[must_use]
+    pub fn or(self, before: &Self) -> Self {
+        Self {
+            chat: self.chat.or(before.chat),
+            user: self.user.or(before.user),
+            name: self.name.or_else(|| before.name.clone()),
+        }
+    }
+}
+
 /// How the bot is talked to.
 #[derive(Args, Clone, Debug, Default)]
 pub struct ConsoleArgs {

@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use database::{
     ChatId, ClassCounts, ClassDelta, DatabaseWrapper, Durability, Options, Route, SourceConfig, UserId, params,
@@ -130,13 +130,14 @@ fn readers_who_ask_for_one_moment_get_one_while_others_write() {
         .unwrap();
     };
     set_both(0);
-    let done = AtomicBool::new(false);
+    // Each reader goes on until it has seen so many changes, and the writer until no reader does.
+    let (reading, written_enough) = (AtomicUsize::new(3), AtomicBool::new(false));
     std::thread::scope(|scope| {
         for _ in 0..3 {
             scope.spawn(|| {
                 let mut changes = 0;
                 let mut last = String::new();
-                while !done.load(Ordering::Relaxed) {
+                while changes < 20 && !written_enough.load(Ordering::Relaxed) {
                     let seen = db
                         .read("test.get_both", Route::Shared, |tx| {
                             tx.snapshot()?;
@@ -151,11 +152,17 @@ fn readers_who_ask_for_one_moment_get_one_while_others_write() {
                     changes += u32::from(seen != last);
                     last = seen;
                 }
-                assert!(changes > 1, "the reader saw the writer's work");
+                reading.fetch_sub(1, Ordering::Relaxed);
+                assert_eq!(changes, 20, "the reader saw the writer's work");
             });
         }
-        (1..=300).for_each(set_both);
-        done.store(true, Ordering::Relaxed);
+        for value in 1..100_000 {
+            if reading.load(Ordering::Relaxed) == 0 {
+                break;
+            }
+            set_both(value);
+        }
+        written_enough.store(true, Ordering::Relaxed);
     });
 }
 

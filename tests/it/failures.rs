@@ -289,7 +289,7 @@ fn a_stored_value_that_does_not_fit_is_named_by_table_column_and_row_and_never_s
         CHAT,
         database::Search {
             words: &["a"],
-            categories: &[database::MessageCategory::User],
+            categories: &[database::MessageCategory::Unspecified],
             page: database::Page { number: 0, size: 1 },
         },
     )));

@@ -3,13 +3,31 @@
 //! The modules stand under `cfg(test)` so that lints know their helpers as test code.
 
 #[cfg(test)]
+mod bayes;
+#[cfg(test)]
+mod behaviour;
+#[cfg(test)]
 mod child;
 #[cfg(test)]
 mod concurrency;
 #[cfg(test)]
+mod config;
+#[cfg(test)]
+mod console;
+#[cfg(test)]
 mod failures;
 #[cfg(test)]
+mod figures;
+#[cfg(test)]
 mod golden;
+#[cfg(test)]
+mod handlers;
+#[cfg(test)]
+mod import;
+#[cfg(test)]
+mod imports;
+#[cfg(test)]
+mod program;
 #[cfg(test)]
 mod refusals;
 #[cfg(test)]

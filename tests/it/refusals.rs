@@ -118,7 +118,7 @@ fn a_damaged_file_is_refused() {
     let path = file_with(&scratch, "").path;
     let whole = std::fs::read(&path).unwrap();
     insta::assert_snapshot!(refused_bytes(&whole[..8192]), @"DIR/bot.db is damaged (database disk image is malformed, code 11); restore a backup, or recover what is left with `sqlite3 FILE .recover`");
-    insta::assert_snapshot!(refused_bytes(&whole[..whole.len() - 100]), @"DIR/bot.db is damaged (it has 253852 bytes and should have 253952); restore a backup, or recover what is left with `sqlite3 FILE .recover`");
+    insta::assert_snapshot!(refused_bytes(&whole[..whole.len() - 100]), @"DIR/bot.db is damaged (it has 257948 bytes and should have 258048); restore a backup, or recover what is left with `sqlite3 FILE .recover`");
     insta::assert_snapshot!(refused_bytes(&whole[..50]), @"DIR/bot.db is damaged (database disk image is malformed, code 11); restore a backup, or recover what is left with `sqlite3 FILE .recover`");
     let mut header = whole.clone();
     header[100..4096].fill(0xAA);
@@ -182,8 +182,8 @@ fn a_setting_out_of_range_is_refused_before_any_file_is_made() {
     let config = SourceConfig::new(scratch.file("bot.db"));
     let timeout = |timeout| SourceConfig { timeout, ..config.clone() };
     let pool = |max_connections| SourceConfig { max_connections, ..config.clone() };
-    insta::assert_snapshot!(refused(scratch.path(), &timeout(Duration::ZERO)), @"timeout is 0 s, but must be between 0.001 and 3600 seconds");
-    insta::assert_snapshot!(refused(scratch.path(), &timeout(Duration::from_secs(3601))), @"timeout is 3601 s, but must be between 0.001 and 3600 seconds");
+    insta::assert_snapshot!(refused(scratch.path(), &timeout(Duration::ZERO)), @"timeout is 0ns, but must be between 1 millisecond and 1 hour");
+    insta::assert_snapshot!(refused(scratch.path(), &timeout(Duration::from_secs(3601))), @"timeout is 3601s, but must be between 1 millisecond and 1 hour");
     insta::assert_snapshot!(refused(scratch.path(), &pool(1)), @"max_connections is 1, but must be between 2 and 1000");
     insta::assert_snapshot!(refused(scratch.path(), &pool(1001)), @"max_connections is 1001, but must be between 2 and 1000");
     assert!(scratch.names().is_empty());

@@ -5,7 +5,7 @@ mod writes;
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use database::{DatabaseWrapper, Durability, Operation, Options, SourceConfig};
+use database::{DatabaseWrapper, Durability, Operation, Options, Refusal, Route, SourceConfig, Tally, WriteTx, params};
 use proptest::prelude::*;
 
 use self::writes::{KINDS, Write};
@@ -40,6 +40,56 @@ fn the_golden_run_made_again_from_its_recording_leaves_the_same_rows() {
 fn every_write_there_is_stands_in_the_property() {
     let known: BTreeSet<_> = KINDS.iter().map(|(op, _)| (*op).to_owned()).collect();
     assert_eq!(known, write_operations());
+}
+
+#[test]
+fn a_condition_is_judged_where_the_write_is_made_again_and_not_where_it_was_recorded() {
+    let (scratch, clock, recording) = (Scratch::new(), HandClock::at("2026-01-01 00:00:00"), Recording::default());
+    let [direct, home, empty] = ["direct.db", "home.db", "empty.db"].map(|name| scratch.file(name));
+    let set = |tx: &mut WriteTx<'_>, key: &str, value: &str| {
+        tx.execute("UPDATE settings SET value = ?2 WHERE key = ?1", params![key, value])
+    };
+    // Nothing of it comes about on the empty file but the last statement; of what is told there nothing may be lost.
+    let nested = |db: &DatabaseWrapper| {
+        db.write_tallied("test.nested", Route::Shared, |tx| {
+            let mut told = Tally::default();
+            let outer = set(tx, "outer", "1")?;
+            tx.only_if(outer, |tx| {
+                let absent = set(tx, "absent", "2")?;
+                tx.only_if(absent, |tx| set(tx, "other", "never").map(drop))?;
+                let inner = set(tx, "inner", "3")?;
+                tx.only_if(inner, |tx| {
+                    let other = set(tx, "other", "4")?;
+                    tx.require(other, Refusal::NotFound)
+                })
+            })?;
+            let last = tx.execute("INSERT INTO settings (key) VALUES ('last')", params![])?;
+            tx.only_if(last, |tx| set(tx, "last", "5").map(drop))?;
+            told.add(last);
+            Ok(told)
+        })
+    };
+    let [direct_db, home_db] = [&direct, &home].map(|path| {
+        let db = open_with(path, clock.options());
+        ["outer", "inner", "other"].iter().for_each(|key| db.set_setting(key, "0").unwrap());
+        db
+    });
+    assert_eq!(nested(&direct_db).unwrap(), 1);
+    assert_eq!(nested(&open_with(&empty, recording.of(clock.options()))).unwrap(), 1);
+    let recorded = recording.take();
+    assert!(home_db.replay(&kept(&recorded[0])).unwrap());
+    assert_eq!(rows(&direct), rows(&home));
+    let settings = home_db.get_settings().unwrap();
+    let values = ["outer", "inner", "other", "last"].map(|key| settings[key].as_str());
+    assert_eq!(values, ["1", "3", "4", "5"]);
+    assert_eq!(settings.get("absent"), None);
+
+    // Where the condition inside does not hold, all of it is as if it had never been.
+    let missing = open_with(&scratch.file("missing.db"), clock.options());
+    ["outer", "inner"].iter().for_each(|key| missing.set_setting(key, "0").unwrap());
+    let before = rows(&scratch.file("missing.db"));
+    assert!(!missing.replay(&recorded[0]).unwrap());
+    assert_eq!(rows(&scratch.file("missing.db")), before);
 }
 
 /// Fast, since nothing here outlives the machine.

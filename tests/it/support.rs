@@ -123,7 +123,7 @@ pub(crate) fn rows(path: &Path) -> BTreeMap<String, Vec<String>> {
 
 pub(crate) fn rows_of(connection: &Connection, table: &str) -> Vec<String> {
     let mut statement = connection.prepare(&format!("SELECT * FROM {table}")).unwrap();
-    let columns: Vec<String> = statement.column_names().into_iter().map(str::to_owned).collect();
+    let columns: Vec<String> = statement.column_names().map(str::to_owned).collect();
     let mut found = statement.query([]).unwrap();
     let mut lines = Vec::new();
     while let Some(row) = found.next().unwrap() {

@@ -1,7 +1,7 @@
 //! What the bot does with what happens in chats.
 //!
 //! Handlers know neither the transport nor the database behind the wrapper. To add a command, write a room with a
-//! [`Command`] in it and name it in [`COMMANDS`].
+//! `Command` in it and name it in `COMMANDS`.
 
 mod bot;
 mod help;
@@ -23,6 +23,7 @@ use std::time::Duration;
 use database::{DatabaseWrapper, MessageCategory, Result, UserId};
 
 use crate::message::Incoming;
+use crate::text::sanitize::sanitize_line;
 
 pub use bot::{Bot, Identity};
 
@@ -117,7 +118,7 @@ impl<'a> Call<'a> {
     /// What the chat is called in an answer.
     fn chat_name(&self) -> Result<String> {
         let title = self.db.get_chat_info(self.incoming.chat)?.and_then(|info| info.title);
-        Ok(title.unwrap_or_else(|| "This chat".to_owned()))
+        Ok(title.map_or_else(|| "This chat".to_owned(), |title| sanitize_line(&title).into_owned()))
     }
 }
 

@@ -6,6 +6,7 @@ use database::{ChatId, ChatType, Result, UserFootprint};
 use super::{Call, Command, Who, people};
 use crate::message::ChatKind;
 use crate::text::chart::{counted, thousands};
+use crate::text::sanitize::sanitize_line;
 
 pub(super) const MYDATA: Command = Command {
     name: "mydata",
@@ -42,7 +43,7 @@ fn chats(call: &Call<'_>) -> Result<Vec<(ChatId, String)>> {
                 _ => "group",
             };
             let title = chat.title.unwrap_or_else(|| chat.chat_id.to_string());
-            chats.push((chat.chat_id, format!("the {kind} {title}")));
+            chats.push((chat.chat_id, format!("the {kind} {}", sanitize_line(&title))));
         }
     }
     Ok(chats)
@@ -56,7 +57,7 @@ fn show(call: &Call<'_>) -> Result<String> {
         lines.push(format!("Kept about you (user {user}) in {name}:"));
         describe(&kept, &mut lines);
         for (key, value) in call.db.get_user_data(chat, user)? {
-            lines.push(format!("- remembered: {key} = {value}"));
+            lines.push(format!("- remembered: {} = {}", sanitize_line(&key), sanitize_line(&value)));
         }
     }
     lines.push("/mydata erase tells how to have it erased.".to_owned());
@@ -67,7 +68,7 @@ fn describe(kept: &UserFootprint, lines: &mut Vec<String>) {
     let number = |count: i64| thousands(count.unsigned_abs());
     if let Some(known) = &kept.user {
         let name = people::name(&known.full_name, "", known.user_id);
-        let username = if known.username.is_empty() { "none" } else { &known.username };
+        let username = if known.username.is_empty() { "none" } else { &*sanitize_line(&known.username) };
         lines.push(format!("- name: {name}; user name: {username}"));
         lines.push(format!("- known since {}, last heard of {} (UTC)", known.created_at, known.updated_at));
         if let Some(timezone) = &known.timezone {
@@ -77,7 +78,7 @@ fn describe(kept: &UserFootprint, lines: &mut Vec<String>) {
             lines.push("- marked as a spammer".to_owned());
         }
         if !known.metadata.is_empty() {
-            lines.push(format!("- notes: {}", known.metadata));
+            lines.push(format!("- notes: {}", sanitize_line(&known.metadata)));
         }
     }
     let mut messages = format!("- messages: {}", number(kept.messages));

@@ -4,6 +4,7 @@ use database::Result;
 
 use super::{Call, Command, Who};
 use crate::text::chart::{counted, thousands};
+use crate::text::sanitize::sanitize_line;
 
 pub(super) const CHATS: Command =
     Command { name: "chats", arguments: "", summary: "the groups that I am in", who: Who::Owners, run: chats };
@@ -20,7 +21,10 @@ fn chats(call: &Call<'_>) -> Result<String> {
     let chats = call.db.get_all_group_chats()?;
     let mut lines: Vec<_> = chats
         .iter()
-        .map(|chat| format!("{} {} {}", chat.chat_id, chat.chat_type, chat.title.as_deref().unwrap_or("(no title)")))
+        .map(|chat| {
+            let title = sanitize_line(chat.title.as_deref().unwrap_or("(no title)"));
+            format!("{} {} {title}", chat.chat_id, chat.chat_type)
+        })
         .collect();
     if lines.is_empty() {
         lines.push("I am in no group.".to_owned());

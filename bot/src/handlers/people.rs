@@ -2,12 +2,15 @@
 
 use database::{ChatMessage, UserId};
 
-/// A person by the name that is known: the full name, the user name, or the id.
+use crate::text::sanitize::sanitize_line;
+
+/// A person by the name that is known: the full name, the user name, or the id. One line, whatever the name is: a line
+/// break in it would begin what looks like somebody else's message.
 pub(super) fn name(full_name: &str, username: &str, user: UserId) -> String {
     match (full_name.trim(), username) {
         ("", "") => format!("user {user}"),
-        ("", username) => username.to_owned(),
-        (full_name, _) => full_name.to_owned(),
+        ("", username) => sanitize_line(username).into_owned(),
+        (full_name, _) => sanitize_line(full_name).into_owned(),
     }
 }
 

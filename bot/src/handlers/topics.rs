@@ -6,6 +6,7 @@ use database::{Result, TopicId};
 
 use super::{Call, Command, Who};
 use crate::text::chart::counted;
+use crate::text::sanitize::sanitize_line;
 
 pub(super) const TOPICS: Command = Command {
     name: "topics",
@@ -31,7 +32,7 @@ fn run(call: &Call<'_>) -> Result<String> {
     for topic in topics {
         let count = said.remove(&topic.topic_id).unwrap_or_default();
         let name = topic.name.unwrap_or_else(|| format!("topic {}", topic.topic_id));
-        lines.push(format!("{name}: {}", messages(count)));
+        lines.push(format!("{}: {}", sanitize_line(&name), messages(count)));
     }
     let elsewhere: i64 = said.values().sum();
     if elsewhere > 0 {

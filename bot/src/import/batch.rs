@@ -1,6 +1,6 @@
 //! Records gathered until they are enough for a transaction, in the database's terms.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use database::{
     ChatType, ImportBatch, ImportProgress, ImportedName, MediaId, MediaStatus, MessageCategory, MessageId,
@@ -24,11 +24,10 @@ pub(super) struct Batch {
     bytes: usize,
     messages: Vec<NewMessage>,
     media: Vec<NewMedia>,
-    people: HashMap<UserId, ImportedName>,
-    topics: HashMap<TopicId, ImportedName>,
+    people: BTreeMap<UserId, ImportedName>,
+    topics: BTreeMap<TopicId, ImportedName>,
     chat: Option<(ChatType, ImportedName)>,
     places: HashMap<i64, MessagePlace>,
-    latest: Option<Timestamp>,
 }
 
 impl Batch {
@@ -100,7 +99,7 @@ impl Batch {
 
     /// Says at the end of a chat what it is called, which is what it was called when it was exported.
     pub(super) fn name_at_the_end(&mut self, chat: &ChatState) {
-        if let Some(at) = self.latest {
+        if let Some(at) = chat.latest {
             let name = ImportedName { name: chat.header.name.clone(), at };
             self.chat = Some((chat_type(chat.header.kind), name));
         }
@@ -119,7 +118,6 @@ impl Batch {
 
     fn note(&mut self, chat: &ChatState, at: Timestamp) {
         self.records += 1;
-        self.latest = self.latest.max(Some(at));
         if self.chat.is_none() {
             // The chat has to be known before its people and topics; what it is called now comes at the end.
             let name = ImportedName { name: chat.header.name.clone(), at };

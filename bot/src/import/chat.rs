@@ -2,10 +2,10 @@
 
 use std::collections::HashSet;
 
-use database::{DatabaseWrapper, MessageId, MessagePlace, TopicId};
+use database::{DatabaseWrapper, ImportProgress, MessageId, MessagePlace, Timestamp, TopicId};
 
 use super::batch::Batch;
-use super::export::{ChatHeader, Message};
+use super::export::{ChatHeader, Message, Record};
 
 /// A chat whose records come in.
 pub(super) struct ChatState {
@@ -14,6 +14,10 @@ pub(super) struct ChatState {
     pub(super) records: i64,
     /// Records that an earlier import from the same file stored.
     pub(super) stored: i64,
+    /// That import got to the chat's end.
+    pub(super) is_complete: bool,
+    /// The latest moment that its records tell of, those of earlier imports included.
+    pub(super) latest: Option<Timestamp>,
     pub(super) topics: HashSet<TopicId>,
 }
 
@@ -26,8 +30,20 @@ pub(super) struct Standing {
 }
 
 impl ChatState {
-    pub(super) fn new(header: ChatHeader, stored: i64, topics: HashSet<TopicId>) -> Self {
-        Self { header, records: 0, stored, topics }
+    /// A chat of which an earlier import from the same file may have got somewhere.
+    pub(super) fn new(header: ChatHeader, progress: Option<ImportProgress>, topics: HashSet<TopicId>) -> Self {
+        let (stored, is_complete) = progress.map_or((0, false), |progress| (progress.records, progress.is_complete));
+        Self { header, records: 0, stored, is_complete, latest: None, topics }
+    }
+
+    /// Counts a record.
+    pub(super) fn note(&mut self, record: &Record) {
+        self.records += 1;
+        self.latest = self.latest.max(match record {
+            Record::Message(message) => Some(message.date),
+            Record::Service(service) => Some(service.date),
+            Record::Unreadable(_) => None,
+        });
     }
 
     /// Where a message stands: what it answers tells its topic and its chain. Each message was placed so when it came

@@ -117,10 +117,12 @@ fn without_stop(error: ReadError<Stop>) -> ReadError<database::Error> {
 
 /// The file, and what tells it from others: its length and a checksum of its beginning.
 fn open(path: &Path) -> Result<(File, String), ImportError> {
-    let path = if path.is_dir() { &path.join(RESULT) } else { path };
-    if path.ends_with(RESULT) && !path.exists() {
-        return Err(ImportError::NoResult);
-    }
+    let in_folder = path.join(RESULT);
+    let path = match path.is_dir() {
+        true if !in_folder.exists() => return Err(ImportError::NoResult),
+        true => &in_folder,
+        false => path,
+    };
     let look = || -> io::Result<(File, String)> {
         let mut file = File::open(path)?;
         let mut checksum = flate2::Crc::new();

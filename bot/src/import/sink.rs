@@ -9,6 +9,9 @@ use super::chat::ChatState;
 use super::export::{ChatHeader, ChatKind, Record, Sink};
 use super::report::{ChatReport, Report};
 
+/// How many records are passed over between two questions whether to stop.
+const RECORDS_BETWEEN_QUESTIONS: u64 = 1_000;
+
 /// Why storing ended.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Stop {
@@ -69,7 +72,7 @@ impl<Tick: FnMut()> Sink for DatabaseSink<'_, Tick> {
 
     fn chat(&mut self, header: ChatHeader) -> Result<(), Stop> {
         let progress = self.db.get_import_progress(header.id, &self.file)?;
-        let stored = progress.filter(|_| !self.again).map_or(0, |progress| progress.records);
+        let progress = progress.filter(|_| !self.again);
         let topics = self.db.get_chat_topics(header.id)?.into_iter().map(|topic| topic.topic_id).collect();
         self.report.chats.push(ChatReport {
             chat: header.id,
@@ -81,16 +84,17 @@ impl<Tick: FnMut()> Sink for DatabaseSink<'_, Tick> {
             service: 0,
             skipped: BTreeMap::new(),
         });
-        self.chat = Some(ChatState::new(header, stored, topics));
+        self.chat = Some(ChatState::new(header, progress, topics));
         Ok(())
     }
 
     fn record(&mut self, record: Record) -> Result<(), Stop> {
         let (Some(chat), Some(report)) = (&mut self.chat, self.report.chats.last_mut()) else { return Ok(()) };
-        chat.records += 1;
+        chat.note(&record);
         if chat.records <= chat.stored {
             report.stored_before += 1;
-            return Ok(());
+            let is_time_to_ask = report.stored_before.is_multiple_of(RECORDS_BETWEEN_QUESTIONS);
+            return if is_time_to_ask && (self.asked_to_stop)() { Err(Stop::Asked) } else { Ok(()) };
         }
         match record {
             Record::Message(message) => {
@@ -117,8 +121,9 @@ impl<Tick: FnMut()> Sink for DatabaseSink<'_, Tick> {
     }
 
     fn chat_end(&mut self) -> Result<(), Stop> {
+        // All records may be stored already, and yet not that they are all.
         if let Some(chat) = &self.chat
-            && chat.records > chat.stored
+            && (chat.records > chat.stored || !chat.is_complete)
         {
             self.batch.name_at_the_end(chat);
             self.store(true)?;

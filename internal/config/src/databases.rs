@@ -26,21 +26,22 @@ pub(crate) fn read(mut section: Section<'_>) -> Option<DatabaseConfig> {
     let data_dir = read_data_dir(&mut section);
     let single = section.text("path");
     let sources = section.optional_section("sources");
-    let config = match (single, sources) {
-        (Some(path), Some(_)) => {
-            section.refuse(
-                "path",
-                &path.origin,
-                "names a single file, but there are [database.sources.*] too; keep one of the two forms",
-            );
-            None
+    let config = match sources {
+        Some(sources) => {
+            if let Some(path) = single {
+                section.refuse(
+                    "path",
+                    &path.origin,
+                    "names a single file, but there are [database.sources.*] too; keep one of the two forms",
+                );
+            }
+            read_sources(&mut section, data_dir, sources)
         }
-        (path, None) => read_single(&section, data_dir, path),
-        (None, Some(sources)) => read_sources(&mut section, data_dir, sources),
+        None => {
+            refuse_settings_of_sources(&mut section);
+            read_single(&section, data_dir, single)
+        }
     };
-    if config.as_ref().is_some_and(|config| config.form == Form::SingleFile) {
-        refuse_settings_of_sources(&mut section);
-    }
     section.finish();
     config
 }
@@ -94,7 +95,12 @@ fn read_sources(section: &mut Section<'_>, data_dir: PathBuf, mut tables: Sectio
     // All names, also of sources that are wrong otherwise.
     let mut names = BTreeSet::new();
     let mut files: HashMap<FileIdentity, SourceName> = HashMap::new();
-    for (name, node) in tables.entries() {
+    let entries = tables.entries();
+    if entries.is_empty() {
+        tables.refuse_all("has no source; add a [database.sources.NAME] table with a `path`");
+    }
+    let mut last = Origin::Default;
+    for (name, node) in entries {
         let origin = node.origin.clone();
         let Ok(name) = name.parse::<SourceName>() else {
             tables.refuse(
@@ -105,17 +111,15 @@ fn read_sources(section: &mut Section<'_>, data_dir: PathBuf, mut tables: Sectio
             continue;
         };
         names.insert(name.clone());
+        last = origin;
         let source = tables
             .entry(name.as_str(), node)
             .and_then(|table| read_source(table, &name, &data_dir, on_unavailable, &mut files));
         sources.extend(source.map(|source| (name, source)));
     }
-    if names.is_empty() {
-        tables.refuse_all("has no source; add a [database.sources.NAME] table with a `path`");
-    }
     tables.finish();
 
-    let default_source = read_default(section, &names, &sources);
+    let default_source = read_default(section, &names, &sources, &last);
     let chat_mapping = read_mapping(section.section("chat_mapping"), &names);
     let default_source = default_source?;
     Some(DatabaseConfig { form: Form::Sources, data_dir, sources, default_source, chat_mapping, partial_results })
@@ -141,8 +145,9 @@ fn read_source(
             _ => table.refuse("type", &kind.origin, "is no known kind of database; use \"sqlite\""),
         }
     }
+    let has_path = table.has("path");
     let path = table.text("path");
-    if path.is_none() {
+    if !has_path {
         table.refuse_all("has no `path`; say which file it is, such as path = \"bot.db\"");
     }
     let file = path.as_ref().and_then(|path| read_file(&table, data_dir, path));
@@ -200,6 +205,7 @@ fn read_default(
     section: &mut Section<'_>,
     names: &BTreeSet<SourceName>,
     sources: &BTreeMap<SourceName, SourceConfig>,
+    last: &Origin,
 ) -> Option<SourceName> {
     let (name, origin) = match section.text("default_source") {
         Some(found) => (known_source(section, "default_source", &found.value, &found.origin, names)?, found.origin),
@@ -217,11 +223,18 @@ fn read_default(
     };
     section.show("default_source", toml::Value::from(name.as_str()), &origin);
     if sources.get(&name)?.readonly {
-        section.refuse(
-            "default_source",
-            &origin,
-            "is a read-only source, but what belongs to no chat is written there; choose one that is not read-only",
-        );
+        match origin {
+            Origin::Default => section.refuse(
+                "sources",
+                last,
+                "has a read-only source alone, but what belongs to no chat is to be written; add one that is not read-only",
+            ),
+            said => section.refuse(
+                "default_source",
+                &said,
+                "is a read-only source, but what belongs to no chat is written there; choose one that is not read-only",
+            ),
+        }
         return None;
     }
     Some(name)

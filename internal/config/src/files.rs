@@ -4,6 +4,9 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
 
+/// More links one after the other the system does not follow either.
+const MOST_LINKS: usize = 40;
+
 /// Which file a path leads to.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum FileIdentity {
@@ -15,14 +18,22 @@ pub(crate) enum FileIdentity {
 
 impl FileIdentity {
     pub(crate) fn of(path: &Path) -> Self {
-        if let Ok(found) = fs::metadata(path) {
-            return Self::There(found.dev(), found.ino());
+        match fs::metadata(path) {
+            Ok(found) => Self::There(found.dev(), found.ino()),
+            Err(_) => Self::Absent(without_links(path, MOST_LINKS)),
         }
-        let folder = path.parent().and_then(|folder| fs::canonicalize(folder).ok());
-        match (folder, path.file_name()) {
-            (Some(folder), Some(name)) => Self::Absent(folder.join(name)),
-            _ => Self::Absent(path.to_owned()),
-        }
+    }
+}
+
+/// The path to a file that is not there, with all links on the way replaced by what they lead to: the last one too,
+/// which leads to where the file will be.
+fn without_links(path: &Path, most: usize) -> PathBuf {
+    let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else { return path.to_owned() };
+    let folder = fs::canonicalize(folder).unwrap_or_else(|_| without_links(folder, most));
+    let path = folder.join(name);
+    match fs::read_link(&path) {
+        Ok(target) if most > 0 => without_links(&folder.join(target), most - 1),
+        _ => path,
     }
 }
 
@@ -39,7 +50,8 @@ pub(crate) fn resolve(path: &Path) -> PathBuf {
     let mut plain = PathBuf::new();
     for part in path.components() {
         match part {
-            Component::ParentDir if !plain.is_symlink() => {
+            // Behind a link it is not known what `..` is, nor what a further one is.
+            Component::ParentDir if !plain.is_symlink() && !plain.ends_with("..") => {
                 plain.pop();
             }
             part => plain.push(part),

@@ -1,5 +1,6 @@
 //! Finding the layers of a configuration and putting them together.
 
+use std::ffi::OsString;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -11,12 +12,14 @@ use crate::bot::{BotConfig, LogConfig, read_bot, read_log};
 use crate::databases;
 use crate::problem::{ConfigError, Origin, Problem};
 use crate::section::{Findings, Section, Setting};
-use crate::tree::{Node, Table, Value, at_path, lay_over, parse};
+use crate::tree::{Document, Node, Table, Value, at_path, lay_over, parse};
 
 /// The file that is used where it exists and none is named.
 pub const DEFAULT_FILE: &str = "configs/bot.toml";
 /// What the environment variables begin with that are settings.
 const PREFIX: &str = "SWITCHYARD_";
+/// What is wrong with a value that is no text.
+const NO_UTF8: &str = "its value is not UTF-8; give it another one";
 /// No configuration is larger.
 const MOST_BYTES: u64 = 16 << 20;
 
@@ -26,7 +29,7 @@ pub struct Layers {
     /// The files, in order. None: [`DEFAULT_FILE`] where it exists.
     pub files: Vec<PathBuf>,
     /// The environment, name by name.
-    pub environment: Vec<(String, String)>,
+    pub environment: Vec<(OsString, OsString)>,
     /// The option `--data-dir`.
     pub data_dir: Option<PathBuf>,
 }
@@ -49,9 +52,7 @@ pub struct Config {
 impl Layers {
     /// These files, and the environment and options of this process.
     pub fn of_process(files: Vec<PathBuf>, data_dir: Option<PathBuf>) -> Self {
-        let text = |text: std::ffi::OsString| text.into_string().ok();
-        let environment = std::env::vars_os().filter_map(|(name, value)| Some((text(name)?, text(value)?))).collect();
-        Self { files, environment, data_dir }
+        Self { files, environment: std::env::vars_os().collect(), data_dir }
     }
 
     /// Reads and checks the configuration.
@@ -62,22 +63,40 @@ impl Layers {
         let files = self.found_files();
         let mut tree = Table::new();
         let mut problems = Vec::new();
+        let mut unread = false;
         for file in &files {
             match self.read_file(file) {
-                Ok(table) => lay_over(&mut tree, table),
-                Err(wrong) => problems.extend(wrong),
+                Ok(document) => {
+                    lay_over(&mut tree, document.table);
+                    problems.extend(document.problems);
+                }
+                Err(wrong) => {
+                    unread = true;
+                    problems.extend(wrong);
+                }
             }
         }
         for (name, value) in &self.environment {
-            if let Some(keys) = name.strip_prefix(PREFIX) {
-                lay_over(&mut tree, from_environment(name, keys, value));
+            let Some(name) = name.to_str() else { continue };
+            let Some(keys) = name.strip_prefix(PREFIX) else { continue };
+            let origin = Origin::Environment(name.to_owned());
+            match value.to_str() {
+                Some(value) => lay_over(&mut tree, from_environment(keys, value, origin)),
+                None => problems.push(Problem { origin, key: String::new(), what: NO_UTF8.to_owned() }),
             }
         }
         if let Some(folder) = &self.data_dir {
-            let value = Value::Text(folder.display().to_string());
-            lay_over(&mut tree, at_path(&["database", "data_dir"], Node { value, origin: Origin::Flag("--data-dir") }));
+            let origin = Origin::Flag("--data-dir");
+            match folder.to_str() {
+                Some(folder) => {
+                    let node = Node { value: Value::Text(folder.to_owned()), origin };
+                    lay_over(&mut tree, at_path(&["database", "data_dir"], node));
+                }
+                None => problems.push(Problem { origin, key: String::new(), what: NO_UTF8.to_owned() }),
+            }
         }
-        if problems.is_empty() { check(tree, files) } else { Err(in_order(problems)) }
+        // What stands in a file that cannot be read would be missed, and complained of.
+        if unread { Err(in_order(problems, &files)) } else { check(tree, problems, files) }
     }
 
     fn found_files(&self) -> Vec<PathBuf> {
@@ -87,7 +106,7 @@ impl Layers {
         self.files.clone()
     }
 
-    fn read_file(&self, file: &Path) -> Result<Table, Vec<Problem>> {
+    fn read_file(&self, file: &Path) -> Result<Document, Vec<Problem>> {
         let path: Arc<Path> = Arc::from(file);
         let wrong = |line, what: String| {
             let origin = Origin::File { path: Arc::clone(&path), line };
@@ -110,30 +129,33 @@ impl Layers {
             let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
             wrong(line, "this is not UTF-8; save the file as UTF-8".to_owned())
         })?;
-        let lookup =
-            |name: &str| self.environment.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone());
+        let lookup = |name: &str| {
+            let (_, value) = self.environment.iter().find(|(known, _)| known == name)?;
+            value.to_str().map(str::to_owned)
+        };
         parse(&path, &text, &lookup)
     }
 }
 
 /// `DATABASE__DATA_DIR`: two underscores go a level down, one is one.
-fn from_environment(name: &str, keys: &str, value: &str) -> Table {
+fn from_environment(keys: &str, value: &str, origin: Origin) -> Table {
     let lower = keys.to_ascii_lowercase();
     let path: Vec<&str> = lower.split("__").collect();
-    at_path(&path, Node { value: Value::Text(value.to_owned()), origin: Origin::Environment(name.to_owned()) })
+    at_path(&path, Node { value: Value::Text(value.to_owned()), origin })
 }
 
-/// In the order of where they stand.
-fn in_order(mut problems: Vec<Problem>) -> ConfigError {
+/// In the order of where they stand: file after file, line after line, then what is in no file.
+fn in_order(mut problems: Vec<Problem>, files: &[PathBuf]) -> ConfigError {
     problems.sort_by_key(|problem| match &problem.origin {
-        Origin::File { path, line } => (0, Arc::clone(path), *line),
-        _ => (1, Arc::from(Path::new("")), 0),
+        Origin::File { path, line } => (files.iter().position(|file| **file == **path), *line),
+        _ => (Some(files.len()), 0),
     });
     problems.dedup();
     ConfigError { problems }
 }
 
-fn check(tree: Table, files: Vec<PathBuf>) -> Result<Config, ConfigError> {
+/// `known` are problems of values that are part of the tree nevertheless, so that everything else is checked as well.
+fn check(tree: Table, known: Vec<Problem>, files: Vec<PathBuf>) -> Result<Config, ConfigError> {
     let findings = Findings::default();
     let mut root = Section::root(&findings, tree);
     let bot = read_bot(root.section("bot"));
@@ -141,9 +163,13 @@ fn check(tree: Table, files: Vec<PathBuf>) -> Result<Config, ConfigError> {
     let database = databases::read(root.section("database"));
     root.finish();
     let Findings { problems, settings } = findings;
-    let (problems, settings) = (problems.into_inner(), settings.into_inner());
+    let (mut problems, settings) = (problems.into_inner(), settings.into_inner());
+    // That such a value is wrong in a second way as well follows from the first.
+    problems
+        .retain(|problem| !known.iter().any(|known| (&known.origin, &known.key) == (&problem.origin, &problem.key)));
+    problems.extend(known);
     match database {
         Some(database) if problems.is_empty() => Ok(Config { bot, log, database, files, settings }),
-        _ => Err(in_order(problems)),
+        _ => Err(in_order(problems, &files)),
     }
 }

@@ -64,9 +64,14 @@ impl<'a> Section<'a> {
         }
     }
 
-    /// All entries, where the keys are free.
+    /// All entries, where the keys are free, in the order of their lines.
     pub(crate) fn entries(&mut self) -> Vec<(String, Node)> {
-        std::mem::take(&mut self.table).into_iter().collect()
+        let mut entries: Vec<_> = std::mem::take(&mut self.table).into_iter().collect();
+        entries.sort_by_key(|(_, node)| match &node.origin {
+            Origin::File { line, .. } => *line,
+            _ => usize::MAX,
+        });
+        entries
     }
 
     /// A table among free keys.
@@ -78,6 +83,11 @@ impl<'a> Section<'a> {
                 None
             }
         }
+    }
+
+    /// Whether there is anything under this key, of whatever kind.
+    pub(crate) fn has(&self, key: &str) -> bool {
+        self.table.contains_key(key)
     }
 
     pub(crate) fn text(&mut self, key: &'static str) -> Option<Found<String>> {
@@ -166,7 +176,7 @@ impl<'a> Section<'a> {
         found
     }
 
-    /// A list; a single value is a list of one, and from the environment a text with commas is one.
+    /// A list; from the environment a text with commas is one.
     pub(crate) fn list(&mut self, key: &'static str) -> Option<Found<Vec<Node>>> {
         let node = self.take(key)?;
         let origin = node.origin.clone();

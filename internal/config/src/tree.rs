@@ -49,8 +49,14 @@ impl Value {
 /// Looks up an environment variable.
 pub(crate) type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
 
-/// Reads a TOML document. `${NAME}` inside a text becomes the environment variable's value.
-pub(crate) fn parse(path: &Arc<Path>, text: &str, lookup: Lookup<'_>) -> Result<Table, Vec<Problem>> {
+/// What a file says, and what is wrong with single values of it.
+pub(crate) struct Document {
+    pub(crate) table: Table,
+    pub(crate) problems: Vec<Problem>,
+}
+
+/// Reads a TOML document, or says why it is none. `${NAME}` inside a text becomes the environment variable's value.
+pub(crate) fn parse(path: &Arc<Path>, text: &str, lookup: Lookup<'_>) -> Result<Document, Vec<Problem>> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut reader = TomlReader { path, text, lookup, problems: Vec::new() };
     let (document, errors) = DeTable::parse_recoverable(text);
@@ -66,8 +72,11 @@ pub(crate) fn parse(path: &Arc<Path>, text: &str, lookup: Lookup<'_>) -> Result<
         };
         reader.problems.push(Problem { origin, key: String::new(), what: what.to_owned() });
     }
+    if !reader.problems.is_empty() {
+        return Err(reader.problems);
+    }
     let table = reader.table(document.get_ref(), "");
-    if reader.problems.is_empty() { Ok(table) } else { Err(reader.problems) }
+    Ok(Document { table, problems: reader.problems })
 }
 
 struct TomlReader<'a> {

@@ -17,7 +17,7 @@ use crate::time::{Clock, SystemClock, Timestamp};
 
 /// The databases behind one face. Cheap to clone; all clones are the same databases.
 ///
-/// Its methods stand in the rooms of [`store`](crate::store), each made of one of the verbs here: [`read`](Self::read),
+/// Its methods stand in the rooms of `store`, each made of one of the verbs here: [`read`](Self::read),
 /// [`write`](Self::write), [`read_every`](Self::read_every).
 #[derive(Clone)]
 pub struct DatabaseWrapper {
@@ -135,6 +135,16 @@ impl DatabaseWrapper {
                 }
             }
         })
+    }
+
+    /// Runs a read on the writer's connection, which is open in any case: for what is read once, at the start.
+    pub(crate) fn read_as_writer<T>(
+        &self,
+        op: &'static str,
+        route: Route,
+        f: impl FnOnce(&ReadTx<'_>) -> Result<T>,
+    ) -> Result<T> {
+        self.on_topology(|topology| topology.source(op, route)?.read_as_writer(op, f))
     }
 
     /// Runs a write of one statement that needs no judgement.

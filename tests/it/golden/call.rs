@@ -1,14 +1,12 @@
 //! The interpreter: a recorded call with its arguments, made on a wrapper, its answer as JSON.
 
-use std::cell::RefCell;
-use std::collections::BTreeSet;
-
 use database::{
-    CacheType, ChatId, DatabaseWrapper, Error, MediaChanges, MediaId, MediaStatus, MessageCategory, MessageFilter,
-    MessageId, MessageType, NewChatInfo, NewMedia, NewMessage, NewSpam, NewSummarization, NewTopic, SpamReason,
-    SummarizationKey, Timestamp, TopicId, UserId,
+    CacheType, DatabaseWrapper, Error, MediaChanges, MediaId, MediaStatus, MessageCategory, MessageFilter, MessageType,
+    NewChatInfo, NewMedia, NewMessage, NewSpam, NewSummarization, NewTopic, SpamReason, SummarizationKey, TopicId,
 };
 use serde_json::{Map, Value, json};
+
+use super::args::Args;
 
 /// What a read answers, as JSON.
 macro_rules! answer {
@@ -17,15 +15,9 @@ macro_rules! answer {
     };
 }
 
-/// A call's arguments, each of which must be asked for.
-struct Args<'a> {
-    given: &'a Map<String, Value>,
-    asked: RefCell<BTreeSet<&'static str>>,
-}
-
 /// Makes a call. Fails loudly on a call or an argument that it does not know.
 pub(crate) fn call(db: &DatabaseWrapper, name: &str, given: &Map<String, Value>) -> Value {
-    let args = Args { given, asked: RefCell::default() };
+    let args = Args::new(given);
     let answer = None
         .or_else(|| messages(db, name, &args))
         .or_else(|| media(db, name, &args))
@@ -36,8 +28,7 @@ pub(crate) fn call(db: &DatabaseWrapper, name: &str, given: &Map<String, Value>)
         .or_else(|| spam(db, name, &args))
         .or_else(|| caches(db, name, &args))
         .unwrap_or_else(|| panic!("the golden file calls `{name}`, which is not known"));
-    let unknown: Vec<_> = given.keys().filter(|key| !args.asked.borrow().contains(key.as_str())).collect();
-    assert!(unknown.is_empty(), "`{name}` is given arguments that are not known: {unknown:?}");
+    args.all_asked_for(name);
     answer
 }
 
@@ -293,66 +284,4 @@ fn flat(result: Result<Vec<database::ChatMessage>, Error>) -> Value {
         Value::Object(message)
     };
     result.unwrap().into_iter().map(flatten).collect()
-}
-
-impl Args<'_> {
-    fn get(&self, name: &'static str) -> Option<&Value> {
-        self.asked.borrow_mut().insert(name);
-        self.given.get(name).filter(|value| !value.is_null())
-    }
-
-    fn opt_text(&self, name: &'static str) -> Option<String> {
-        self.get(name).map(|value| value.as_str().unwrap_or_else(|| panic!("`{name}` is text")).to_owned())
-    }
-
-    fn text(&self, name: &'static str) -> String {
-        self.opt_text(name).unwrap_or_else(|| panic!("`{name}` is given"))
-    }
-
-    fn text_or(&self, name: &'static str, default: &str) -> String {
-        self.opt_text(name).unwrap_or_else(|| default.to_owned())
-    }
-
-    fn opt_int(&self, name: &'static str) -> Option<i64> {
-        self.get(name).map(|value| value.as_i64().unwrap_or_else(|| panic!("`{name}` is a number")))
-    }
-
-    fn int(&self, name: &'static str) -> i64 {
-        self.opt_int(name).unwrap_or_else(|| panic!("`{name}` is given"))
-    }
-
-    fn truth(&self, name: &'static str) -> bool {
-        self.get(name).and_then(Value::as_bool).unwrap_or_else(|| panic!("`{name}` is true or false"))
-    }
-
-    fn limit(&self) -> Option<u32> {
-        self.opt_int("limit").map(|limit| u32::try_from(limit).unwrap())
-    }
-
-    fn chat(&self) -> ChatId {
-        ChatId(self.int("chat_id"))
-    }
-
-    fn user(&self) -> UserId {
-        UserId(self.int("user_id"))
-    }
-
-    fn opt_message(&self, name: &'static str) -> Option<MessageId> {
-        self.get(name).map(|value| match value {
-            Value::String(text) => MessageId::from(text.as_str()),
-            other => MessageId::from(other.as_i64().unwrap()),
-        })
-    }
-
-    fn message(&self, name: &'static str) -> MessageId {
-        self.opt_message(name).unwrap_or_else(|| panic!("`{name}` is given"))
-    }
-
-    fn opt_date(&self, name: &'static str) -> Option<Timestamp> {
-        self.opt_text(name).map(|text| Timestamp::from_utc(text.parse().unwrap()).unwrap())
-    }
-
-    fn date(&self, name: &'static str) -> Timestamp {
-        self.opt_date(name).unwrap_or_else(|| panic!("`{name}` is given"))
-    }
 }

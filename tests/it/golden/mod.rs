@@ -1,5 +1,6 @@
 //! What earlier releases answered, call by call: the definition of "single-source behaviour is unchanged".
 
+mod args;
 mod call;
 mod compare;
 mod snapshots;

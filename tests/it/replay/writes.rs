@@ -88,6 +88,11 @@ pub(super) const KINDS: &[(&str, Made)] = &[
         db.update_bayes(w.maybe_chat(), &tokens, &[class, class])
     }),
     ("bayes.drop_rare_bayes_tokens", |db, w| db.drop_rare_bayes_tokens(w.maybe_chat(), w.number).map(drop)),
+    ("messages.update_chat_message_text", |db, w| db.update_chat_message_text(w.chat(), &w.message(), w.word())),
+    ("footprint.erase_user", |db, w| db.erase_user(w.chat(), w.user()).map(drop)),
+    // Two writes, one after the other.
+    ("aliases.add_alias", |db, w| db.migrate_chat(w.chat(), ChatId(-10 - w.message))),
+    ("aliases.take_over", |db, w| db.migrate_chat(w.chat(), ChatId(-10))),
     ("bayes.clear_bayes", |db, w| db.clear_bayes(w.maybe_chat())),
 ];
 

@@ -17,7 +17,7 @@ pub struct TokenCounts {
     pub total_count: i64,
 }
 
-from_row!(TokenCounts, "bayes_tokens", key: ["token"], token, spam_count, ham_count, total_count);
+from_row!(TokenCounts, "bayes_tokens", key: [], token, spam_count, ham_count, total_count);
 
 /// How many messages and tokens of one class were learnt.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]

@@ -103,6 +103,17 @@ impl Source {
         f(&ReadTx::new(&link.connection, context))
     }
 
+    /// Runs a read on the writer's connection.
+    pub(crate) fn read_as_writer<T>(&self, op: &'static str, f: impl FnOnce(&ReadTx<'_>) -> Result<T>) -> Result<T> {
+        let context = self.context(op);
+        let deadline = Instant::now() + self.timeout;
+        let busy = || context.error(ErrorKind::Busy { waited: self.timeout });
+        let writer = self.writer.try_lock_until(deadline).ok_or_else(busy)?;
+        let link = writer.as_ref().ok_or_else(|| context.error(ErrorKind::Closed))?;
+        link.until(deadline).map_err(|error| context.sqlite(&error))?;
+        f(&ReadTx::new(&link.connection, context))
+    }
+
     /// Runs a write in a transaction of its own and answers after the commit. Where the recorded steps are wanted,
     /// they are given before the next write can begin.
     pub(crate) fn write<T>(

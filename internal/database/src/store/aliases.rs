@@ -52,17 +52,23 @@ impl DatabaseWrapper {
         if old == new {
             return Ok(());
         }
-        let now = self.now();
-        self.write("aliases.add_alias", Route::Shared, |tx| {
-            tx.execute(
-                "INSERT INTO switchyard_aliases (new_chat_id, old_chat_id, created_at)
-                 VALUES (?1, ?2, ?3)
-                 ON CONFLICT (new_chat_id) DO NOTHING",
-                params![new, old, now],
-            )?;
-            Ok(())
-        })?;
+        self.add_alias(old, new)?;
         self.know_aliases()?;
+        self.take_over(old, new)
+    }
+
+    fn add_alias(&self, old: ChatId, new: ChatId) -> Result<()> {
+        self.execute(
+            "aliases.add_alias",
+            Route::Shared,
+            "INSERT INTO switchyard_aliases (new_chat_id, old_chat_id, created_at)
+             VALUES (?1, ?2, ?3)
+             ON CONFLICT (new_chat_id) DO NOTHING",
+            params![new, old, self.now()],
+        )
+    }
+
+    fn take_over(&self, old: ChatId, new: ChatId) -> Result<()> {
         self.write("aliases.take_over", Route::Chat(new), |tx| {
             for sql in TAKE_OVER {
                 tx.execute(sql, params![old, new])?;
@@ -73,7 +79,7 @@ impl DatabaseWrapper {
 
     /// Reads the aliases anew. They are few and rare, and looked at by every call that lists what was said.
     pub(crate) fn know_aliases(&self) -> Result<()> {
-        let aliases: Vec<Alias> = self.read("aliases.know_aliases", Route::Shared, |tx| {
+        let aliases: Vec<Alias> = self.read_as_writer("aliases.know_aliases", Route::Shared, |tx| {
             tx.query("SELECT new_chat_id, old_chat_id FROM switchyard_aliases ORDER BY new_chat_id", params![])
         })?;
         self.replace_aliases(aliases.into_iter().map(|alias| (alias.new, alias.old)).collect());
