@@ -9,10 +9,11 @@ use std::process::ExitCode;
 use clap::Parser;
 use config::{Config, ConfigError, Layers};
 
-use crate::cli::{Cli, Command, ConfigCommand};
+use crate::cli::{Cli, Command, ConfigCommand, ConsoleArgs};
 use crate::databases::{self, DatabasesError, Opened};
 use crate::logging;
 use crate::transport::console::ConsoleError;
+use crate::transport::json::JsonError;
 
 /// How the program ends, as the shell sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,6 +47,8 @@ enum AppError {
     Signals(io::Error),
     #[error(transparent)]
     Console(#[from] ConsoleError),
+    #[error(transparent)]
+    Json(#[from] JsonError),
     #[error("cannot write to standard output: {0}")]
     Output(io::Error),
 }
@@ -70,7 +73,8 @@ fn run(cli: &Cli) -> Result<Outcome, AppError> {
     logging::start(config.log, cli.verbose, cli.quiet);
     match &cli.command {
         None => run::console(cli, &config, &cli.speaker),
-        Some(Command::Run(speaker) | Command::Console(speaker)) => {
+        Some(Command::Console(console)) if console.json => run::json(cli, &config),
+        Some(Command::Run(speaker) | Command::Console(ConsoleArgs { speaker, .. })) => {
             run::console(cli, &config, &speaker.clone().or(&cli.speaker))
         }
         Some(Command::Import(what)) => run::import(cli, &config, what),

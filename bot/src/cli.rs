@@ -43,7 +43,7 @@ pub enum Command {
     /// Run the bot (what happens without a command)
     Run(SpeakerArgs),
     /// Talk to the bot in a terminal, or one message a line in a pipe
-    Console(SpeakerArgs),
+    Console(ConsoleArgs),
     /// Bring in chats that Telegram Desktop exported as machine-readable JSON
     Import(ImportArgs),
     /// Look at the configuration
@@ -86,6 +86,19 @@ impl SpeakerArgs {
             name: self.name.or_else(|| before.name.clone()),
         }
     }
+}
+
+/// How the bot is talked to.
+#[derive(Args, Clone, Debug, Default)]
+pub struct ConsoleArgs {
+    /// Speak with a program: one JSON object a line in, with chat, user and text, and one a line out for each of them.
+    /// Chats are handled in parallel, each in order. docs/json-transport.md describes the lines
+    #[arg(long, conflicts_with_all = ["chat", "user", "name"])]
+    pub json: bool,
+
+    /// Who speaks where
+    #[command(flatten)]
+    pub speaker: SpeakerArgs,
 }
 
 /// What is imported.

@@ -39,6 +39,7 @@
 pub mod app;
 pub mod cli;
 pub mod databases;
+pub mod dispatch;
 pub mod handlers;
 pub mod import;
 pub mod logging;

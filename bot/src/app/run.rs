@@ -1,10 +1,10 @@
 //! The commands that work on the databases.
 
-use std::io::Write;
+use std::io::{self, Write};
 use std::sync::Arc;
 
 use config::Config;
-use database::{ChatId, SystemClock, UserId};
+use database::{ChatId, DatabaseWrapper, Route, SourceName, SystemClock, UserId};
 
 use super::{AppError, Outcome, open, say};
 use crate::cli::{Cli, ImportArgs, SpeakerArgs};
@@ -13,6 +13,7 @@ use crate::handlers::{Bot, Identity};
 use crate::import;
 use crate::message::MessageIds;
 use crate::transport::console::{Console, Ended, Speaker};
+use crate::transport::json::Json;
 use crate::transport::signals::StopSignals;
 
 /// The name of the file that keeps what was typed.
@@ -26,9 +27,7 @@ pub(super) fn console(cli: &Cli, config: &Config, who: &SpeakerArgs) -> Result<O
     let signals = StopSignals::watch(Console::is_interactive()).map_err(AppError::Signals)?;
     let Opened { db, .. } = open(cli, config)?;
     let ids = Arc::new(MessageIds::system());
-    let clock = Arc::new(SystemClock);
-    let identity = Identity { user: BOT, name: config.bot.name.clone(), username: String::new() };
-    let bot = Bot::new(db.clone(), Arc::clone(&ids), clock.clone(), identity).owned_by(config.bot.owners.clone());
+    let bot = bot(config, &db, &ids);
     let speaker = Speaker {
         chat: ChatId(who.chat.unwrap_or(DEFAULT_ID)),
         user: UserId(who.user.unwrap_or(DEFAULT_ID)),
@@ -39,14 +38,38 @@ pub(super) fn console(cli: &Cli, config: &Config, who: &SpeakerArgs) -> Result<O
         say("Type a message, /help for what I can be asked, :help for the console's own commands.");
     }
     let history = config.database.data_dir.join(HISTORY);
-    let console = Console::new(&bot, &ids, &*clock, &signals, speaker).with_history(history);
+    let console = Console::new(&bot, &ids, &SystemClock, &signals, speaker).with_history(history);
     let report = console.run(&mut anstream::stdout(), &mut anstream::stderr());
     db.close();
     let report = report?;
-    if let Ended::Signal(signal) = report.ended {
+    Ok(outcome(report.ended, report.failed))
+}
+
+pub(super) fn json(cli: &Cli, config: &Config) -> Result<Outcome, AppError> {
+    let signals = StopSignals::watch(Console::is_interactive()).map_err(AppError::Signals)?;
+    let Opened { db, .. } = open(cli, config)?;
+    let ids = Arc::new(MessageIds::system());
+    let bot = bot(config, &db, &ids);
+    // Fails for sources that are asked for by name only.
+    let source_of = |chat| db.source_of(Route::Chat(chat)).unwrap_or_else(|_| SourceName::primary());
+    // Not through `anstream`: what goes out is for programs, unchanged.
+    let report = Json::new(&bot, &source_of, &ids, &SystemClock, &signals).run(&mut io::stdout());
+    db.close();
+    let report = report?;
+    tracing::info!(answered = report.answered, failed = report.failed, "the session ended");
+    Ok(outcome(report.ended, report.failed))
+}
+
+fn bot(config: &Config, db: &DatabaseWrapper, ids: &Arc<MessageIds>) -> Bot {
+    let identity = Identity { user: BOT, name: config.bot.name.clone(), username: String::new() };
+    Bot::new(db.clone(), Arc::clone(ids), Arc::new(SystemClock), identity).owned_by(config.bot.owners.clone())
+}
+
+fn outcome(ended: Ended, failed: u64) -> Outcome {
+    if let Ended::Signal(signal) = ended {
         tracing::info!(signal, "stopped");
     }
-    Ok(if report.failed == 0 { Outcome::Done } else { Outcome::DoneInPart })
+    if failed == 0 { Outcome::Done } else { Outcome::DoneInPart }
 }
 
 pub(super) fn import(cli: &Cli, config: &Config, what: &ImportArgs) -> Result<Outcome, AppError> {

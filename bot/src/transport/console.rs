@@ -7,7 +7,6 @@
 
 mod command;
 mod history;
-mod lines;
 mod output;
 mod terminal;
 
@@ -23,9 +22,10 @@ use signal_hook::consts::SIGHUP;
 
 use self::command::{Command, HELP};
 use self::history::History;
-use self::lines::{LINE_LIMIT, Lines};
-use self::output::{print, tell, with_sources};
+pub(super) use self::output::with_sources;
+use self::output::{print, tell};
 use self::terminal::Terminal;
+use super::lines::{LINE_LIMIT, Lines};
 use super::signals::StopSignals;
 use crate::message::{DEFAULT_COLUMNS, Due, Handle, Incoming, MessageIds};
 use crate::text::chart::fit;
@@ -180,7 +180,7 @@ impl<'a> Console<'a> {
     pub fn run(mut self, out: &mut dyn Write, err: &mut dyn Write) -> Result<Report, ConsoleError> {
         let (sender, events) = sync_channel(READ_AHEAD);
         let wake = sender.clone();
-        self.signals.on_signal(move || match wake.try_send(Event::Wake) {
+        self.signals.on_signal(move |_| match wake.try_send(Event::Wake) {
             // Full: the loop is busy and looks before it takes the next one.
             Ok(()) | Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => {}
         });

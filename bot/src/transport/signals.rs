@@ -10,7 +10,7 @@ use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGTERM};
 use signal_hook::flag;
 use signal_hook::iterator::Signals;
 
-type Wake = Box<dyn Fn() + Send>;
+type Wake = Box<dyn Fn(c_int) + Send>;
 
 /// Notices the first SIGINT or SIGTERM (and SIGHUP where asked) and remembers it.
 ///
@@ -64,9 +64,9 @@ impl StopSignals {
         self.shared.continued.swap(false, Ordering::SeqCst)
     }
 
-    /// Calls this whenever a signal comes, in place of what was called before. A signal that came already is not
-    /// told again: look at [`received`](Self::received) afterwards. It must not block.
-    pub fn on_signal(&self, wake: impl Fn() + Send + 'static) {
+    /// Calls this with each signal that comes (SIGCONT among them, which asks for nothing), in place of what was
+    /// called before. A signal that came already is not told again: look at [`received`](Self::received) afterwards. It must not block.
+    pub fn on_signal(&self, wake: impl Fn(c_int) + Send + 'static) {
         *self.shared.wake.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(wake));
     }
 
@@ -92,7 +92,7 @@ impl Shared {
             let _ = self.first.compare_exchange(0, signal, Ordering::SeqCst, Ordering::SeqCst);
         }
         if let Some(wake) = &*self.wake.lock().unwrap_or_else(PoisonError::into_inner) {
-            wake();
+            wake(signal);
         }
     }
 }
@@ -113,13 +113,13 @@ mod tests {
     fn the_first_signal_counts_and_each_wakes() {
         let signals = StopSignals::unwatched();
         let (woken, wakes) = mpsc::channel();
-        signals.on_signal(move || woken.send(()).unwrap());
+        signals.on_signal(move |signal| woken.send(signal).unwrap());
         assert_eq!(signals.received(), None);
         signals.note(SIGCONT);
         assert_eq!((signals.received(), signals.take_continued(), signals.take_continued()), (None, true, false));
         signals.note(SIGTERM);
         signals.note(SIGINT);
         assert_eq!(signals.received(), Some(SIGTERM));
-        assert_eq!(wakes.try_iter().count(), 3);
+        assert_eq!(wakes.try_iter().collect::<Vec<_>>(), [SIGCONT, SIGTERM, SIGINT]);
     }
 }

@@ -17,7 +17,7 @@ pub(super) fn tell(err: &mut dyn Write, what: &str) {
 }
 
 /// An error in words, with what led to it.
-pub(super) fn with_sources(error: &(dyn std::error::Error + 'static)) -> String {
+pub(in crate::transport) fn with_sources(error: &(dyn std::error::Error + 'static)) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(error) = source {

@@ -18,8 +18,7 @@ use rustyline::validate::Validator;
 use rustyline::{Behavior, Config, Context, Editor, ExternalPrinter, Helper};
 
 use super::history::History;
-use super::lines::LINE_LIMIT;
-use super::{Event, InputError};
+use super::{Event, InputError, LINE_LIMIT};
 
 /// How long leaving waits for the editor to have taken the terminal over, so that it can be taken back.
 const TAKE_OVER: Duration = Duration::from_millis(250);

@@ -6,20 +6,34 @@ use std::io::{self, BufRead};
 /// How long a message may be, in bytes.
 pub(super) const LINE_LIMIT: usize = 1024 * 1024;
 
+/// The line of this number (from 1) is no message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Refusal {
+    pub(super) line: u64,
+    pub(super) why: Why,
+}
+
 /// Why a line is no message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Refusal {
-    /// The line of this number (from 1) is no text; `byte` counts from 1 within the line.
-    NotUtf8 { line: u64, byte: usize },
+pub(super) enum Why {
+    /// It is no text; `byte` counts from 1 within the line.
+    NotUtf8 { byte: usize },
     /// It is longer than a message may be.
-    TooLong { line: u64, limit: usize },
+    TooLong { limit: usize },
 }
 
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { line, why } = self;
+        write!(f, "line {line} {why} and was skipped")
+    }
+}
+
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NotUtf8 { line, byte } => write!(f, "line {line} is not UTF-8 (at byte {byte}) and was skipped"),
-            Self::TooLong { line, limit } => write!(f, "line {line} is longer than {limit} bytes and was skipped"),
+            Self::NotUtf8 { byte } => write!(f, "is not UTF-8 (at byte {byte})"),
+            Self::TooLong { limit } => write!(f, "is longer than {limit} bytes"),
         }
     }
 }
@@ -36,6 +50,11 @@ impl<R: BufRead> Lines<R> {
         Self { reader, limit, number: 0 }
     }
 
+    /// The number (from 1) of the line that was read last.
+    pub(super) fn number(&self) -> u64 {
+        self.number
+    }
+
     /// The next line that is not blank; `None` at the end.
     pub(super) fn next_line(&mut self) -> io::Result<Option<Result<String, Refusal>>> {
         let mut line = Vec::new();
@@ -43,7 +62,7 @@ impl<R: BufRead> Lines<R> {
             let Some(kept) = self.read(&mut line)? else { return Ok(None) };
             self.number += 1;
             if !kept {
-                return Ok(Some(Err(Refusal::TooLong { line: self.number, limit: self.limit })));
+                return Ok(Some(Err(self.refuse(Why::TooLong { limit: self.limit }))));
             }
             if self.number == 1 && line.starts_with(b"\xef\xbb\xbf") {
                 line.drain(..3);
@@ -56,10 +75,14 @@ impl<R: BufRead> Lines<R> {
                 Ok(text) => return Ok(Some(Ok(text))),
                 Err(error) => {
                     let byte = error.utf8_error().valid_up_to() + 1;
-                    return Ok(Some(Err(Refusal::NotUtf8 { line: self.number, byte })));
+                    return Ok(Some(Err(self.refuse(Why::NotUtf8 { byte }))));
                 }
             }
         }
+    }
+
+    fn refuse(&self, why: Why) -> Refusal {
+        Refusal { line: self.number, why }
     }
 
     /// Reads up to the next line break; says whether all of it was kept, `None` where nothing was left to read.
@@ -118,14 +141,14 @@ mod tests {
     #[test]
     fn a_bad_line_is_named_and_the_rest_is_read() {
         let lines = read(b"a\nb\xffc\nd\n", 4, 10);
-        assert_eq!(lines, [Ok("a".into()), Err(Refusal::NotUtf8 { line: 2, byte: 2 }), Ok("d".into())]);
+        assert_eq!(lines, [Ok("a".into()), Err(Refusal { line: 2, why: Why::NotUtf8 { byte: 2 } }), Ok("d".into())]);
         assert_eq!(lines[1].clone().unwrap_err().to_string(), "line 2 is not UTF-8 (at byte 2) and was skipped");
     }
 
     #[test]
     fn a_long_line_is_refused_wherever_the_buffer_ends() {
         for buffer in [1, 2, 4, 5, 6, 100] {
-            let refused = |line| Err(Refusal::TooLong { line, limit: 4 });
+            let refused = |line| Err(Refusal { line, why: Why::TooLong { limit: 4 } });
             let lines = read(b"1234\n1234\r\n12345\n123456789\nok\n12345", buffer, 4);
             assert_eq!(
                 lines,

@@ -1,0 +1,225 @@
+//! The dispatcher: runs what chats ask for in parallel, and what one chat asks for in order.
+//!
+//! Jobs of one chat run one after the other, in the order in which they were submitted, even where the chat's source
+//! changes in between. Jobs of different chats run at the same time on a fixed number of threads, at most so many of
+//! them on one source: a source that is locked or slow does not take every thread. Sources take turns, and so do the
+//! chats of a source.
+//!
+//! What waits is bounded, and [`submit`](Dispatcher::submit) blocks where there is no room. A chat has a share of the
+//! room only, so that a slow chat does not fill it: whoever submits for everybody is held up by one chat only once
+//! that chat's share is used up, and then until one of its jobs is done. That has to be so: whoever reads one stream
+//! can go on past a message only by keeping it.
+
+mod queue;
+
+use std::any::Any;
+use std::fmt;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use database::{ChatId, SourceName};
+use parking_lot::{Condvar, Mutex};
+
+use self::queue::Queue;
+
+/// How much is done at a time, and how much may wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// How many jobs run at a time: the number of threads.
+    pub workers: usize,
+    /// How many of them on one source.
+    pub per_source: usize,
+    /// How much may wait.
+    pub waiting: Room,
+    /// How much of that may wait for one chat.
+    pub waiting_per_chat: Room,
+}
+
+/// Room for jobs that wait. There is always room for one job, whatever its size.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Room {
+    /// How many jobs.
+    pub jobs: usize,
+    /// How many bytes they hold together.
+    pub bytes: usize,
+}
+
+impl Default for Limits {
+    /// Three times as many threads as one source gets, so that two locked sources leave a third for the rest; room
+    /// for four chats that are so slow that everything they are sent piles up.
+    fn default() -> Self {
+        Self {
+            workers: 24,
+            per_source: 8,
+            waiting: Room { jobs: 1024, bytes: 8 << 20 },
+            waiting_per_chat: Room { jobs: 256, bytes: 2 << 20 },
+        }
+    }
+}
+
+/// What became of a job.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome<J, T> {
+    /// It was run and gave this.
+    Done(T),
+    /// It was run and panicked, saying this. How far it came is not known.
+    Panicked(String),
+    /// It was not begun, because the dispatcher was stopped before.
+    NotStarted(J),
+}
+
+/// Takes jobs `J` and sees to it that they are run. Each has a ticket `K`, by which its outcome is known.
+///
+/// Cheap to clone; all clones are the same dispatcher.
+pub struct Dispatcher<K, J> {
+    shared: Arc<Shared<K, J>>,
+}
+
+struct Shared<K, J> {
+    limits: Limits,
+    queue: Mutex<Queue<K, J>>,
+    /// A job can be started, or the dispatcher closed.
+    ready: Condvar,
+    /// Fewer jobs wait, or the dispatcher was stopped.
+    room: Condvar,
+    /// Nothing is in hand.
+    idle: Condvar,
+}
+
+impl<K: Send, J: Send> Dispatcher<K, J> {
+    /// A dispatcher with these limits; a limit of none counts as one.
+    pub fn new(limits: Limits) -> Self {
+        let queue = Mutex::new(Queue::new(limits));
+        let (ready, room, idle) = (Condvar::new(), Condvar::new(), Condvar::new());
+        Self { shared: Arc::new(Shared { limits, queue, ready, room, idle }) }
+    }
+
+    /// Starts the threads, runs `body`, waits for all that is in hand and ends the threads. Once for a dispatcher.
+    ///
+    /// A job is run by `work`. `done` is told of its outcome on the same thread, before the next job of that chat is
+    /// begun: what is told of one chat comes in order. Neither may submit jobs: it would wait for itself.
+    ///
+    /// # Errors
+    /// The threads cannot be started; then `body` is not run.
+    pub fn serve<T, R>(
+        &self,
+        work: impl Fn(J) -> T + Sync,
+        done: impl Fn(K, Outcome<J, T>) + Sync,
+        body: impl FnOnce() -> R,
+    ) -> io::Result<R> {
+        let run = || self.run(&work, &done);
+        std::thread::scope(|scope| {
+            let _closing = Closing(self);
+            for number in 1..=self.shared.limits.workers.max(1) {
+                std::thread::Builder::new().name(format!("worker {number}")).spawn_scoped(scope, run)?;
+            }
+            let answer = body();
+            self.finish();
+            Ok(answer)
+        })
+    }
+
+    /// Takes a job of a chat whose rows are in this source. Blocks while there is no room for its bytes.
+    ///
+    /// After [`stop`](Self::stop) nothing blocks: whoever submits then finds the job among those not started, in its
+    /// place in the chat's order.
+    pub fn submit(&self, source: &SourceName, chat: ChatId, bytes: usize, ticket: K, job: J) {
+        let mut queue = self.shared.queue.lock();
+        while !queue.has_room(chat, bytes) {
+            self.shared.room.wait(&mut queue);
+        }
+        queue.push(source, chat, bytes, ticket, job);
+        if queue.is_ready() {
+            self.shared.ready.notify_one();
+        }
+    }
+
+    /// Lets no further job begin. Those that wait are told as [`Outcome::NotStarted`], each after the jobs of its
+    /// chat that have begun.
+    pub fn stop(&self) {
+        self.shared.queue.lock().stop();
+        self.shared.room.notify_all();
+    }
+
+    /// Waits until nothing is in hand: every job that was submitted is done, and told.
+    pub fn finish(&self) {
+        let mut queue = self.shared.queue.lock();
+        while !queue.is_empty() {
+            self.shared.idle.wait(&mut queue);
+        }
+    }
+
+    /// The life of a worker.
+    fn run<T>(&self, work: &impl Fn(J) -> T, done: &impl Fn(K, Outcome<J, T>)) {
+        let Shared { queue, ready, room, idle, .. } = &*self.shared;
+        let mut queue = queue.lock();
+        loop {
+            let Some(started) = queue.start() else {
+                if queue.is_closed() {
+                    return;
+                }
+                ready.wait(&mut queue);
+                continue;
+            };
+            // Whoever is woken looks for more in the same way: nobody sleeps while there is something to do.
+            if queue.is_ready() {
+                ready.notify_one();
+            }
+            room.notify_all();
+            let stopped = queue.is_stopped();
+            drop(queue);
+            let outcome = if stopped {
+                Outcome::NotStarted(started.job)
+            } else {
+                let job = started.job;
+                match catch_unwind(AssertUnwindSafe(|| work(job))) {
+                    Ok(answer) => Outcome::Done(answer),
+                    Err(panic) => Outcome::Panicked(words_of(&*panic)),
+                }
+            };
+            if let Err(panic) = catch_unwind(AssertUnwindSafe(|| done(started.ticket, outcome))) {
+                tracing::error!(chat = %started.chat, panic = words_of(&*panic), "an outcome could not be told");
+            }
+            queue = self.shared.queue.lock();
+            queue.end(started.chat, &started.source);
+            if queue.is_empty() {
+                idle.notify_all();
+            }
+        }
+    }
+}
+
+impl<K, J> Clone for Dispatcher<K, J> {
+    fn clone(&self) -> Self {
+        Self { shared: Arc::clone(&self.shared) }
+    }
+}
+
+impl<K, J> fmt::Debug for Dispatcher<K, J> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Dispatcher").field("limits", &self.shared.limits).finish_non_exhaustive()
+    }
+}
+
+/// Ends the workers when what they work for has ended, by a panic perhaps.
+struct Closing<'a, K, J>(&'a Dispatcher<K, J>);
+
+impl<K, J> Drop for Closing<'_, K, J> {
+    fn drop(&mut self) {
+        self.0.shared.queue.lock().close();
+        self.0.shared.ready.notify_all();
+    }
+}
+
+/// What a panic says.
+fn words_of(panic: &(dyn Any + Send)) -> String {
+    match (panic.downcast_ref::<&str>(), panic.downcast_ref::<String>()) {
+        (Some(words), _) => (*words).to_owned(),
+        (_, Some(words)) => words.clone(),
+        _ => "without a word".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

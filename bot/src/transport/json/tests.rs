@@ -1,0 +1,355 @@
+//! Sessions whose input, handler and output the test holds in its hands.
+
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::sync::mpsc::{Sender, channel};
+
+use database::Timestamp;
+use parking_lot::Mutex;
+use serde_json::Value;
+use signal_hook::consts::{SIGCONT, SIGTERM};
+
+use super::*;
+use crate::dispatch::Room;
+use crate::message::{Due, HandleError};
+
+/// How long something that has to happen may take before it counts as not happening.
+const SOON: Duration = Duration::from_secs(20);
+
+/// Input that the test feeds piece by piece; it ends when the sender is dropped, or fails where it is told to.
+struct Fed {
+    pieces: Receiver<io::Result<Vec<u8>>>,
+    rest: Vec<u8>,
+}
+
+impl Read for Fed {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.rest.is_empty() {
+            match self.pieces.recv() {
+                Ok(piece) => self.rest = piece?,
+                Err(_) => return Ok(0),
+            }
+        }
+        let count = self.rest.len().min(buffer.len());
+        buffer[..count].copy_from_slice(&self.rest[..count]);
+        self.rest.drain(..count);
+        Ok(count)
+    }
+}
+
+/// Output that passes each piece on as it was written, and says where it was flushed.
+struct Passed(Sender<Option<String>>);
+
+impl Write for Passed {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.send(Some(String::from_utf8(bytes.to_owned()).unwrap())).unwrap();
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.send(None).unwrap();
+        Ok(())
+    }
+}
+
+/// Output that takes so many lines.
+struct Broken {
+    lines: usize,
+    kind: io::ErrorKind,
+}
+
+impl Write for Broken {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.lines = self.lines.checked_sub(1).ok_or(self.kind)?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+type Input = Sender<io::Result<Vec<u8>>>;
+
+fn fed() -> (Input, BufReader<Fed>) {
+    let (feed, pieces) = channel();
+    (feed, BufReader::new(Fed { pieces, rest: Vec::new() }))
+}
+
+fn feed(input: &Input, chat: i64, text: &str) {
+    input.send(Ok(format!("{{\"chat\":{chat},\"user\":2,\"text\":\"{text}\",\"ref\":\"{text}\"}}\n").into())).unwrap();
+}
+
+/// An input of these lines and its end.
+fn lines(lines: &[&str]) -> io::Cursor<Vec<u8>> {
+    io::Cursor::new(lines.iter().flat_map(|line| [line.as_bytes(), b"\n"]).collect::<Vec<_>>().concat())
+}
+
+fn message(chat: i64, text: &str) -> String {
+    format!("{{\"chat\":{chat},\"user\":2,\"text\":\"{text}\",\"message_id\":1}}")
+}
+
+struct Parts {
+    signals: StopSignals,
+    ids: MessageIds,
+}
+
+impl Parts {
+    fn new() -> Self {
+        Self { signals: StopSignals::unwatched(), ids: MessageIds::by(|| 1_000) }
+    }
+
+    fn run(
+        &self,
+        handler: &dyn Handle,
+        limits: Limits,
+        input: impl BufRead + Send + 'static,
+        out: &mut (dyn Write + Send),
+    ) -> Result<Report, JsonError> {
+        let clock = || Timestamp::from_unix_seconds(1_700_000_000).unwrap();
+        let source_of = |_| SourceName::primary();
+        let mut json = Json::new(handler, &source_of, &self.ids, &clock, &self.signals).with_limits(limits);
+        json.tick = Duration::from_millis(1);
+        json.run_on(input, out)
+    }
+
+    /// Runs a session in which the bot is not asked what is due, and answers what came out.
+    fn answers(&self, handler: &dyn Handle, input: impl BufRead + Send + 'static) -> (Report, Vec<Value>) {
+        let mut out = Vec::new();
+        let report = self.run(handler, Limits::default(), input, &mut out).unwrap();
+        let out = String::from_utf8(out).unwrap();
+        (report, out.lines().map(|line| serde_json::from_str(line).unwrap()).collect())
+    }
+}
+
+fn replying(reply: &str) -> Handled {
+    Handled { replies: vec![reply.into()], duplicate: false, source: "s".into() }
+}
+
+#[allow(clippy::unnecessary_wraps, reason = "it is a handler")]
+#[expect(clippy::needless_pass_by_value, reason = "handlers take what they handle")]
+fn echo(incoming: Incoming) -> Result<Handled, HandleError> {
+    Ok(replying(&incoming.text))
+}
+
+/// The next whole line.
+fn next(out: &Receiver<Option<String>>) -> Value {
+    let line = out.recv_timeout(SOON).expect("an answer was to come soon").unwrap();
+    assert!(line.ends_with('\n') && line.matches('\n').count() == 1, "each is written whole: {line:?}");
+    assert_eq!(out.recv_timeout(SOON).unwrap(), None, "and sent off before the next");
+    serde_json::from_str(&line).unwrap()
+}
+
+#[test]
+fn a_slow_handler_in_one_chat_does_not_delay_another() {
+    let (release, released) = channel::<()>();
+    let released = Mutex::new(released);
+    let handler = |incoming: Incoming| -> Result<Handled, HandleError> {
+        if incoming.chat == ChatId(1) {
+            released.lock().recv_timeout(SOON).unwrap();
+        }
+        echo(incoming)
+    };
+    let (input, reader) = fed();
+    let (out, answers) = channel();
+    std::thread::scope(|scope| {
+        let session = scope.spawn(|| Parts::new().run(&handler, Limits::default(), reader, &mut Passed(out)));
+        // Both chats are equally busy. One answers nothing, the other each message before the next is sent.
+        for number in 0..200 {
+            feed(&input, 1, &number.to_string());
+            feed(&input, 2, &number.to_string());
+            let answer = next(&answers);
+            assert_eq!((&answer["chat"], &answer["ref"]), (&2.into(), &number.to_string().into()));
+        }
+        for number in 0..200 {
+            release.send(()).unwrap();
+            let answer = next(&answers);
+            assert_eq!((&answer["chat"], &answer["ref"]), (&1.into(), &number.to_string().into()));
+        }
+        drop(input);
+        let report = session.join().unwrap().unwrap();
+        assert_eq!(report, Report { ended: Ended::EndOfInput, answered: 400, failed: 0 });
+    });
+}
+
+#[test]
+fn what_waits_is_bounded_and_reading_goes_on_once_there_is_room() {
+    let (release, released) = channel::<()>();
+    let released = Mutex::new(released);
+    let handler = |incoming: Incoming| -> Result<Handled, HandleError> {
+        released.lock().recv_timeout(SOON).unwrap();
+        echo(incoming)
+    };
+    let room = Room { jobs: 4, bytes: 1 << 20 };
+    let limits = Limits { workers: 2, per_source: 2, waiting: room, waiting_per_chat: room };
+    let (pieces, taken) = sync_channel(0);
+    /// Input of which each line is asked for.
+    struct Asked(SyncSender<()>, usize, Vec<u8>);
+    impl Read for Asked {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            if self.2.is_empty() {
+                if self.1 == 0 {
+                    return Ok(0);
+                }
+                self.1 -= 1;
+                self.0.send(()).map_err(io::Error::other)?;
+                self.2 = format!("{}\n", message(1, "x")).into_bytes();
+            }
+            let count = self.2.len().min(buffer.len());
+            buffer[..count].copy_from_slice(&self.2[..count]);
+            self.2.drain(..count);
+            Ok(count)
+        }
+    }
+    std::thread::scope(|scope| {
+        let reader = BufReader::new(Asked(pieces, 100, Vec::new()));
+        let session = scope.spawn(|| Parts::new().run(&handler, limits, reader, &mut io::sink()));
+        let mut read = 0;
+        // One runs, four wait, one waits for room, the channel is full, one waits to get into the channel.
+        let most = 1 + 4 + 1 + READ_AHEAD + 1;
+        while taken.recv_timeout(Duration::from_millis(200)).is_ok() {
+            read += 1;
+        }
+        assert!(read <= most, "{read} lines were taken in, {most} at most have a place");
+        (0..100).for_each(|_| release.send(()).unwrap());
+        while taken.recv().is_ok() {
+            read += 1;
+        }
+        assert_eq!((read, session.join().unwrap().unwrap().answered), (100, 100));
+    });
+}
+
+#[test]
+fn a_signal_lets_what_has_begun_finish_and_the_rest_is_told_in_order() {
+    let parts = Parts::new();
+    let (begun, begins) = channel();
+    let (begun, (release, released)) = (Mutex::new(begun), channel::<()>());
+    let released = Mutex::new(released);
+    let handler = |incoming: Incoming| -> Result<Handled, HandleError> {
+        begun.lock().send(incoming.text.clone()).unwrap();
+        released.lock().recv_timeout(SOON).unwrap();
+        echo(incoming)
+    };
+    let (input, reader) = fed();
+    let (out, answers) = channel();
+    std::thread::scope(|scope| {
+        let session = scope.spawn(|| parts.run(&handler, Limits::default(), reader, &mut Passed(out)));
+        (0..5).for_each(|number| feed(&input, 1, &number.to_string()));
+        input.send(Ok(b"{\"chat\":1,\"ref\":5}\n".to_vec())).unwrap();
+        // A chat that is not busy begins at once: then all of the lines before were taken in.
+        feed(&input, 2, "other");
+        let mut first = [begins.recv_timeout(SOON).unwrap(), begins.recv_timeout(SOON).unwrap()];
+        first.sort();
+        assert_eq!(first, ["0", "other"]);
+        parts.signals.note(SIGCONT);
+        parts.signals.note(SIGTERM);
+        (0..2).for_each(|_| release.send(()).unwrap());
+        let mut by_chat = BTreeMap::<i64, Vec<Value>>::new();
+        (0..7).map(|_| next(&answers)).for_each(|answer| {
+            by_chat.entry(answer["chat"].as_i64().unwrap()).or_default().push(answer);
+        });
+        assert_eq!(by_chat[&2][0]["replies"], serde_json::json!(["other"]));
+        let of_chat = &by_chat[&1];
+        assert_eq!(of_chat[0]["replies"], serde_json::json!(["0"]));
+        for (number, answer) in of_chat.iter().enumerate().take(5).skip(1) {
+            assert_eq!(*answer, serde_json::json!({"chat": 1, "ref": number.to_string(), "error": NOT_HANDLED}));
+        }
+        assert_eq!(of_chat[5]["error"], "\"user\" is missing: the id of who did it, an integer");
+        let report = session.join().unwrap().unwrap();
+        assert_eq!(report, Report { ended: Ended::Signal(SIGTERM), answered: 7, failed: 5 });
+        assert!(begins.try_recv().is_err(), "nothing else begins");
+    });
+}
+
+#[test]
+fn a_stopped_and_continued_program_goes_on() {
+    let parts = Parts::new();
+    let (input, reader) = fed();
+    let (out, answers) = channel();
+    std::thread::scope(|scope| {
+        let session = scope.spawn(|| parts.run(&echo, Limits::default(), reader, &mut Passed(out)));
+        feed(&input, 1, "before");
+        assert_eq!(next(&answers)["ref"], "before");
+        parts.signals.note(SIGCONT);
+        feed(&input, 1, "after");
+        assert_eq!(next(&answers)["replies"][0], "after");
+        drop(input);
+        assert_eq!(session.join().unwrap().unwrap().ended, Ended::EndOfInput);
+    });
+}
+
+#[test]
+fn a_reader_that_left_ends_the_session_quietly_though_more_input_may_come() {
+    let (input, reader) = fed();
+    let mut out = Broken { lines: 2, kind: io::ErrorKind::BrokenPipe };
+    (0..10).for_each(|number| feed(&input, 1, &number.to_string()));
+    let report = Parts::new().run(&echo, Limits::default(), reader, &mut out).unwrap();
+    assert_eq!(report, Report { ended: Ended::OutputClosed, answered: 2, failed: 0 });
+    feed(&input, 1, "nobody reads this");
+}
+
+#[test]
+fn a_full_disk_is_no_quiet_end() {
+    let (input, reader) = fed();
+    let mut out = Broken { lines: 0, kind: io::ErrorKind::StorageFull };
+    feed(&input, 1, "x");
+    let error = Parts::new().run(&echo, Limits::default(), reader, &mut out).unwrap_err();
+    assert!(matches!(error, JsonError::Output(_)), "{error}");
+}
+
+#[test]
+fn what_was_read_before_the_input_failed_is_answered() {
+    let (input, reader) = fed();
+    feed(&input, 1, "x");
+    input.send(Err(io::Error::other("the cable"))).unwrap();
+    let mut out = Vec::new();
+    let error = Parts::new().run(&echo, Limits::default(), reader, &mut out).unwrap_err();
+    assert_eq!(error.to_string(), "cannot read the input: the cable");
+    assert!(String::from_utf8(out).unwrap().contains(r#""replies":["x"]"#));
+}
+
+#[test]
+fn errors_and_panics_are_answers_and_the_chat_goes_on() {
+    let handler = |incoming: Incoming| -> Result<Handled, HandleError> {
+        match incoming.text.as_str() {
+            "fail" => Err(Box::new(JsonError::Input(io::Error::other("inner")))),
+            "panic" => panic!("oh"),
+            _ => echo(incoming),
+        }
+    };
+    let input = lines(&[&message(1, "fail"), &message(1, "panic"), "", r#"{"chat":1}"#, &message(1, "x")]);
+    let (report, answers) = Parts::new().answers(&handler, input);
+    assert_eq!(report, Report { ended: Ended::EndOfInput, answered: 4, failed: 3 });
+    let expected = serde_json::json!([
+        {"chat": 1, "error": "cannot read the input: inner"},
+        {"chat": 1, "error": "a fault in the program: oh"},
+        {"chat": 1, "line": 4, "error": "\"user\" is missing: the id of who did it, an integer"},
+        {"chat": 1, "message_id": 1, "source": "s", "replies": ["x"], "duplicate": false},
+    ]);
+    assert_eq!(Value::from(answers), expected);
+}
+
+#[test]
+fn what_the_bot_says_by_itself_comes_out_too() {
+    struct Reminding(Mutex<Vec<Due>>);
+    impl Handle for Reminding {
+        fn handle(&self, incoming: Incoming) -> Result<Handled, HandleError> {
+            echo(incoming)
+        }
+
+        fn due(&self) -> Result<Vec<Due>, HandleError> {
+            Ok(std::mem::take(&mut *self.0.lock()))
+        }
+    }
+    let due = |thread, text: &str| Due { chat: ChatId(5), thread: database::TopicId(thread), text: text.into() };
+    let handler = Reminding(Mutex::new(vec![due(0, "tea"), due(3, "milk")]));
+    let (input, reader) = fed();
+    let (out, answers) = channel();
+    std::thread::scope(|scope| {
+        let session = scope.spawn(|| Parts::new().run(&handler, Limits::default(), reader, &mut Passed(out)));
+        assert_eq!(next(&answers), serde_json::json!({"chat": 5, "said": "tea"}));
+        assert_eq!(next(&answers), serde_json::json!({"chat": 5, "thread": 3, "said": "milk"}));
+        drop(input);
+        assert_eq!(session.join().unwrap().unwrap().answered, 0, "nothing was asked");
+    });
+}
