@@ -43,6 +43,8 @@ enum AppError {
     Config(#[from] ConfigError),
     #[error(transparent)]
     Databases(#[from] DatabasesError),
+    #[error("{0}")]
+    Misused(&'static str),
     #[error("cannot watch for signals: {0}")]
     Signals(io::Error),
     #[error(transparent)]
@@ -60,7 +62,7 @@ pub fn main() -> ExitCode {
         .unwrap_or_else(|error| {
             say(&format!("error: {error}"));
             match error {
-                AppError::Config(_) => Outcome::Misused,
+                AppError::Config(_) | AppError::Misused(_) => Outcome::Misused,
                 AppError::Databases(error) if error.is_misuse() => Outcome::Misused,
                 _ => Outcome::Failed,
             }
@@ -73,7 +75,14 @@ fn run(cli: &Cli) -> Result<Outcome, AppError> {
     logging::start(config.log, cli.verbose, cli.quiet);
     match &cli.command {
         None => run::console(cli, &config, &cli.speaker),
-        Some(Command::Console(console)) if console.json => run::json(cli, &config),
+        Some(Command::Console(console)) if console.json => {
+            if cli.speaker.is_told() {
+                return Err(AppError::Misused(
+                    "--chat, --user and --name do not go with --json: each line says its own",
+                ));
+            }
+            run::json(cli, &config)
+        }
         Some(Command::Run(speaker) | Command::Console(ConsoleArgs { speaker, .. })) => {
             run::console(cli, &config, &speaker.clone().or(&cli.speaker))
         }

@@ -77,6 +77,11 @@ pub struct SpeakerArgs {
 }
 
 impl SpeakerArgs {
+    /// Whether anything is said.
+    pub fn is_told(&self) -> bool {
+        self.chat.is_some() || self.user.is_some() || self.name.is_some()
+    }
+
     /// These, and where they say nothing what was said before the command.
     #[must_use]
     pub fn or(self, before: &Self) -> Self {

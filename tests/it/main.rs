@@ -29,6 +29,8 @@ mod import;
 #[cfg(test)]
 mod imports;
 #[cfg(test)]
+mod json;
+#[cfg(test)]
 mod program;
 #[cfg(test)]
 mod refusals;

@@ -41,6 +41,11 @@ impl Home {
         Self { folder: TempDir::new().unwrap() }
     }
 
+    /// A home in memory where the system has room for one, for tests that store much and ask nothing of the disk.
+    pub(crate) fn in_memory() -> Self {
+        Self { folder: TempDir::new_in("/dev/shm").or_else(|_| TempDir::new()).unwrap() }
+    }
+
     /// A home whose bot has taken in the export made by hand.
     pub(crate) fn with_made() -> Self {
         let home = Self::new();
@@ -152,6 +157,11 @@ impl Running {
     pub(crate) fn say(&mut self, line: &str) {
         let input = self.input.as_mut().unwrap();
         writeln!(input, "{line}").and_then(|()| input.flush()).unwrap();
+    }
+
+    /// What it reads from, for whoever has more to say than it answers.
+    pub(crate) fn take_input(&mut self) -> ChildStdin {
+        self.input.take().unwrap()
     }
 
     /// The next line of standard output, waited for.

@@ -11,6 +11,8 @@ use serde_json::value::RawValue;
 
 /// What is written where a line is no object.
 const OBJECT_WANTED: &str = r#"not a JSON object, like {"chat":1,"user":2,"text":"hello"}"#;
+/// How much like a key something has to be to be taken for a slip of the pen, from 0 to 1.
+const ALIKE: f64 = 0.8;
 /// How much of a number is shown.
 const SHOWN_DIGITS: usize = 40;
 
@@ -61,12 +63,11 @@ impl<'a> Fields<'a> {
     /// That every key is one of these, and given once.
     pub(super) fn check_keys(&self, known: &[&str]) -> Result<(), String> {
         for (index, (key, _)) in self.pairs.iter().enumerate() {
-            let name = format!("{}{key}", self.within);
             if !known.contains(&key.as_str()) {
-                return Err(unknown(&name, key, known));
+                return Err(self.unknown(key, known));
             }
             if self.pairs[..index].iter().any(|(earlier, _)| earlier == key) {
-                return Err(format!("{} is given twice", quoted(&name)));
+                return Err(format!("\"{}{key}\" is given twice", self.within));
             }
         }
         Ok(())
@@ -98,6 +99,17 @@ impl<'a> Fields<'a> {
         format!("\"{}{key}\" is missing: {what}", self.within)
     }
 
+    fn unknown(&self, key: &str, known: &[&str]) -> String {
+        let within = self.within;
+        let name = quoted(&format!("{within}{key}"));
+        let likeness = |other: &str| strsim::jaro_winkler(&key.to_lowercase(), other);
+        let nearest = known.iter().copied().max_by(|one, other| likeness(one).total_cmp(&likeness(other)));
+        match nearest.filter(|nearest| likeness(nearest) > ALIKE) {
+            Some(nearest) => format!("unknown key {name}; did you mean \"{within}{nearest}\"?"),
+            None => format!("unknown key {name}"),
+        }
+    }
+
     /// The name of one of these words.
     pub(super) fn word<T: Copy>(&self, key: &str, words: &[(&str, T)]) -> Result<Option<T>, String> {
         let Some(word) = self.optional::<String>(key)? else { return Ok(None) };
@@ -124,15 +136,6 @@ pub(super) fn kind_of(json: &str) -> String {
 pub(super) fn quoted(word: &str) -> String {
     let short: String = word.chars().take(SHOWN_DIGITS).collect();
     format!("\"{}\"", short.escape_debug())
-}
-
-fn unknown(name: &str, key: &str, known: &[&str]) -> String {
-    let likeness = |other: &str| strsim::jaro_winkler(&key.to_lowercase(), other);
-    let nearest = known.iter().copied().max_by(|one, other| likeness(one).total_cmp(&likeness(other)));
-    match nearest.filter(|nearest| likeness(nearest) > 0.8) {
-        Some(nearest) => format!("unknown key {}; did you mean \"{nearest}\"?", quoted(name)),
-        None => format!("unknown key {}", quoted(name)),
-    }
 }
 
 /// The parser's complaint without the line, which is always the first.
