@@ -21,8 +21,8 @@ pub struct Opened {
 pub enum DatabasesError {
     /// The configuration names several sources.
     #[error(
-        "the configuration names {0} databases, and this program was built for one; build it with \
-         `cargo build --release -p bot --features multi-source`, or leave one source in [database.sources]"
+        "the configuration names {0} databases, and this build works on one; several need a build with the cargo \
+         feature `multi-source`, which this release does not have yet: leave one source in [database.sources]"
     )]
     Several(usize),
     /// The folder cannot be made.

@@ -1,5 +1,7 @@
 //! Where the program's own log goes: standard error, so that standard output holds results only.
 
+use std::io::IsTerminal;
+
 use config::{LogConfig, LogFormat, LogLevel};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
@@ -26,6 +28,7 @@ pub fn start(config: LogConfig, verbose: u8, quiet: bool) {
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
         .with_target(false)
+        .with_ansi(std::io::stderr().is_terminal())
         .with_span_events(FmtSpan::CLOSE);
     // A second start (in tests) finds a logger in place already, which is as good.
     let _ = match config.format {

@@ -9,6 +9,7 @@ mod sink;
 
 use std::fs::File;
 use std::io::{self, Read, Seek};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -51,6 +52,9 @@ pub enum ImportError {
     /// The folder has no export in it.
     #[error("the folder has no {RESULT} in it; give the result.json that Telegram Desktop wrote")]
     NoResult,
+    /// The file is one of the databases that are open: reading it by other means than SQLite would drop SQLite's locks.
+    #[error("this is the bot's own database; give the result.json that Telegram Desktop wrote")]
+    OwnDatabase,
     /// The file is no export, or broken.
     #[error(transparent)]
     Read(#[from] ReadError<database::Error>),
@@ -72,7 +76,7 @@ impl ImportError {
 /// Whatever goes wrong, all records before that are stored, and the report tells of them.
 pub fn import(db: &DatabaseWrapper, path: &Path, options: &Options, stop: &dyn Fn() -> bool) -> Report {
     let mut report = Report::new(path);
-    let opened = open(path);
+    let opened = open(path, db);
     let (file, identity) = match opened {
         Ok(opened) => opened,
         Err(error) => {
@@ -116,13 +120,19 @@ fn without_stop(error: ReadError<Stop>) -> ReadError<database::Error> {
 }
 
 /// The file, and what tells it from others: its length and a checksum of its beginning.
-fn open(path: &Path) -> Result<(File, String), ImportError> {
+fn open(path: &Path, db: &DatabaseWrapper) -> Result<(File, String), ImportError> {
     let in_folder = path.join(RESULT);
     let path = match path.is_dir() {
         true if !in_folder.exists() => return Err(ImportError::NoResult),
         true => &in_folder,
         false => path,
     };
+    let identity = |path: &Path| path.metadata().map(|found| (found.dev(), found.ino())).ok();
+    let own =
+        db.sources().into_iter().any(|source| identity(&source.path).is_some_and(|own| Some(own) == identity(path)));
+    if own {
+        return Err(ImportError::OwnDatabase);
+    }
     let look = || -> io::Result<(File, String)> {
         let mut file = File::open(path)?;
         let mut checksum = flate2::Crc::new();

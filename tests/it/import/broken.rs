@@ -124,3 +124,13 @@ fn broken_in_the_middle_and_mended_in_place_it_goes_on_where_it_broke() {
     take_whole(&undisturbed, undisturbed.file("export.json", &whole));
     assert_same_rows(&home.dump(), &undisturbed.dump(), "mended");
 }
+
+#[test]
+fn the_bots_own_database_is_not_read_as_an_export() {
+    let home = Home::new();
+    home.run(&["-q"], "hello\n");
+    let database = home.path("data/bot.db");
+    let said = home.run(&["-q", "import", database.to_str().unwrap()], "");
+    assert_eq!(said.code, Some(1));
+    assert!(said.err.contains("this is the bot's own database"), "{}", said.err);
+}
