@@ -1,9 +1,9 @@
 //! The dispatcher: runs what chats ask for in parallel, and what one chat asks for in order.
 //!
 //! Jobs of one chat run one after the other, in the order in which they were submitted, even where the chat's source
-//! changes in between. Jobs of different chats run at the same time on a fixed number of threads, at most so many of
+//! changes in between. Jobs of different chats run at the same time on at most so many threads, and at most so many of
 //! them on one source: a source that is locked or slow does not take every thread. Sources take turns, and so do the
-//! chats of a source.
+//! chats of a source. A thread is started when it is needed first: one more than are busy stands ready.
 //!
 //! What waits is bounded, and [`submit`](Dispatcher::submit) blocks where there is no room. A chat has a share of the
 //! room only, so that a slow chat does not fill it: whoever submits for everybody is held up by one chat only once
@@ -17,16 +17,17 @@ use std::fmt;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::thread::Scope;
 
 use database::{ChatId, SourceName};
 use parking_lot::{Condvar, Mutex};
 
-use self::queue::Queue;
+use self::queue::{Queue, Started};
 
 /// How much is done at a time, and how much may wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// How many jobs run at a time: the number of threads.
+    /// How many jobs run at a time: the number of threads at most.
     pub workers: usize,
     /// How many of them on one source.
     pub per_source: usize,
@@ -58,6 +59,14 @@ impl Default for Limits {
     }
 }
 
+struct State<K, J> {
+    queue: Queue<K, J>,
+    /// How many threads there are.
+    workers: usize,
+    /// How many of them wait for a job.
+    idle: usize,
+}
+
 /// What became of a job.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome<J, T> {
@@ -78,7 +87,7 @@ pub struct Dispatcher<K, J> {
 
 struct Shared<K, J> {
     limits: Limits,
-    queue: Mutex<Queue<K, J>>,
+    state: Mutex<State<K, J>>,
     /// A job can be started, or the dispatcher closed.
     ready: Condvar,
     /// Fewer jobs wait, or the dispatcher was stopped.
@@ -90,30 +99,29 @@ struct Shared<K, J> {
 impl<K: Send, J: Send> Dispatcher<K, J> {
     /// A dispatcher with these limits; a limit of none counts as one.
     pub fn new(limits: Limits) -> Self {
-        let queue = Mutex::new(Queue::new(limits));
+        let state = Mutex::new(State { queue: Queue::new(limits), workers: 0, idle: 0 });
         let (ready, room, idle) = (Condvar::new(), Condvar::new(), Condvar::new());
-        Self { shared: Arc::new(Shared { limits, queue, ready, room, idle }) }
+        Self { shared: Arc::new(Shared { limits, state, ready, room, idle }) }
     }
 
-    /// Starts the threads, runs `body`, waits for all that is in hand and ends the threads. Once for a dispatcher.
+    /// Runs `body` while jobs are run, waits for all that is in hand and ends the threads. Once for a dispatcher.
     ///
     /// A job is run by `work`. `done` is told of its outcome on the same thread, before the next job of that chat is
     /// begun: what is told of one chat comes in order. Neither may submit jobs: it would wait for itself.
     ///
     /// # Errors
-    /// The threads cannot be started; then `body` is not run.
+    /// No thread can be started; then `body` is not run.
     pub fn serve<T, R>(
         &self,
         work: impl Fn(J) -> T + Sync,
         done: impl Fn(K, Outcome<J, T>) + Sync,
         body: impl FnOnce() -> R,
     ) -> io::Result<R> {
-        let run = || self.run(&work, &done);
+        let crew = Crew { shared: &self.shared, work, done };
         std::thread::scope(|scope| {
             let _closing = Closing(self);
-            for number in 1..=self.shared.limits.workers.max(1) {
-                std::thread::Builder::new().name(format!("worker {number}")).spawn_scoped(scope, run)?;
-            }
+            self.shared.state.lock().workers = 1;
+            crew.add(scope)?;
             let answer = body();
             self.finish();
             Ok(answer)
@@ -125,12 +133,12 @@ impl<K: Send, J: Send> Dispatcher<K, J> {
     /// After [`stop`](Self::stop) nothing blocks: whoever submits then finds the job among those not started, in its
     /// place in the chat's order.
     pub fn submit(&self, source: &SourceName, chat: ChatId, bytes: usize, ticket: K, job: J) {
-        let mut queue = self.shared.queue.lock();
-        while !queue.has_room(chat, bytes) {
-            self.shared.room.wait(&mut queue);
+        let mut state = self.shared.state.lock();
+        while !state.queue.has_room(chat, bytes) {
+            self.shared.room.wait(&mut state);
         }
-        queue.push(source, chat, bytes, ticket, job);
-        if queue.is_ready() {
+        state.queue.push(source, chat, bytes, ticket, job);
+        if state.queue.is_ready() {
             self.shared.ready.notify_one();
         }
     }
@@ -138,52 +146,78 @@ impl<K: Send, J: Send> Dispatcher<K, J> {
     /// Lets no further job begin. Those that wait are told as [`Outcome::NotStarted`], each after the jobs of its
     /// chat that have begun.
     pub fn stop(&self) {
-        self.shared.queue.lock().stop();
+        self.shared.state.lock().queue.stop();
         self.shared.room.notify_all();
     }
 
     /// Waits until nothing is in hand: every job that was submitted is done, and told.
     pub fn finish(&self) {
-        let mut queue = self.shared.queue.lock();
-        while !queue.is_empty() {
-            self.shared.idle.wait(&mut queue);
+        let mut state = self.shared.state.lock();
+        while !state.queue.is_empty() {
+            self.shared.idle.wait(&mut state);
         }
+    }
+}
+
+/// What the threads work with.
+struct Crew<'a, K, J, W, D> {
+    shared: &'a Shared<K, J>,
+    work: W,
+    done: D,
+}
+
+impl<K: Send, J: Send, T, W, D> Crew<'_, K, J, W, D>
+where
+    W: Fn(J) -> T + Sync,
+    D: Fn(K, Outcome<J, T>) + Sync,
+{
+    /// Starts a thread, which is counted already.
+    fn add<'scope>(&'scope self, scope: &'scope Scope<'scope, '_>) -> io::Result<()> {
+        let worker = std::thread::Builder::new().name("worker".into());
+        worker.spawn_scoped(scope, || self.run(scope)).map(drop)
     }
 
     /// The life of a worker.
-    fn run<T>(&self, work: &impl Fn(J) -> T, done: &impl Fn(K, Outcome<J, T>)) {
-        let Shared { queue, ready, room, idle, .. } = &*self.shared;
-        let mut queue = queue.lock();
+    fn run<'scope>(&'scope self, scope: &'scope Scope<'scope, '_>) {
+        let Shared { limits, state, ready, room, idle } = self.shared;
+        let mut held = state.lock();
         loop {
-            let Some(started) = queue.start() else {
-                if queue.is_closed() {
+            let Some(Started { chat, source, ticket, job }) = held.queue.start() else {
+                if held.queue.is_closed() {
                     return;
                 }
-                ready.wait(&mut queue);
+                held.idle += 1;
+                ready.wait(&mut held);
+                held.idle -= 1;
                 continue;
             };
             // Whoever is woken looks for more in the same way: nobody sleeps while there is something to do.
-            if queue.is_ready() {
+            if held.queue.is_ready() {
                 ready.notify_one();
             }
             room.notify_all();
-            let stopped = queue.is_stopped();
-            drop(queue);
+            let stopped = held.queue.is_stopped();
+            let nobody_stands_ready = held.idle == 0 && held.workers < limits.workers;
+            held.workers += usize::from(nobody_stands_ready);
+            drop(held);
+            if nobody_stands_ready && let Err(error) = self.add(scope) {
+                tracing::warn!(%error, "no further worker can be started; those there are do the work");
+                state.lock().workers -= 1;
+            }
             let outcome = if stopped {
-                Outcome::NotStarted(started.job)
+                Outcome::NotStarted(job)
             } else {
-                let job = started.job;
-                match catch_unwind(AssertUnwindSafe(|| work(job))) {
+                match catch_unwind(AssertUnwindSafe(|| (self.work)(job))) {
                     Ok(answer) => Outcome::Done(answer),
                     Err(panic) => Outcome::Panicked(words_of(&*panic)),
                 }
             };
-            if let Err(panic) = catch_unwind(AssertUnwindSafe(|| done(started.ticket, outcome))) {
-                tracing::error!(chat = %started.chat, panic = words_of(&*panic), "an outcome could not be told");
+            if let Err(panic) = catch_unwind(AssertUnwindSafe(|| (self.done)(ticket, outcome))) {
+                tracing::error!(%chat, panic = words_of(&*panic), "an outcome could not be told");
             }
-            queue = self.shared.queue.lock();
-            queue.end(started.chat, &started.source);
-            if queue.is_empty() {
+            held = state.lock();
+            held.queue.end(chat, &source);
+            if held.queue.is_empty() {
                 idle.notify_all();
             }
         }
@@ -207,7 +241,7 @@ struct Closing<'a, K, J>(&'a Dispatcher<K, J>);
 
 impl<K, J> Drop for Closing<'_, K, J> {
     fn drop(&mut self) {
-        self.0.shared.queue.lock().close();
+        self.0.shared.state.lock().queue.close();
         self.0.shared.ready.notify_all();
     }
 }

@@ -183,7 +183,7 @@ proptest! {
         jobs.iter().for_each(|job| expected.entry(job.chat).or_default().push(job.number));
         prop_assert_eq!(told.numbers_by_chat(), expected);
         prop_assert!(told.0.lock().iter().all(|(job, outcome)| *outcome == Outcome::Done(job.number)));
-        prop_assert!(dispatcher.shared.queue.lock().holds_nothing(), "something of idle chats is kept");
+        prop_assert!(dispatcher.shared.state.lock().queue.holds_nothing(), "something of idle chats is kept");
     }
 
     #[test]
@@ -262,6 +262,27 @@ fn a_panic_while_telling_loses_that_outcome_only() {
     let jobs = (0..3).map(|number| Job { chat: 1, source: 0, number });
     dispatcher.serve(|_| (), tell, || jobs.for_each(|job| submit(&dispatcher, job))).unwrap();
     assert_eq!(*told.lock(), [0, 2]);
+}
+
+#[test]
+fn threads_are_started_when_they_are_needed() {
+    let dispatcher = Dispatcher::new(limits(6, 2, 100, 100));
+    let (started, starts) = channel();
+    let told = Told::default();
+    dispatcher
+        .serve(held(started), told.keep(), || {
+            for number in 0..50 {
+                submit(&dispatcher, Job { chat: 1, source: 0, number });
+                soon(&starts).go.send(()).unwrap();
+                dispatcher.finish();
+            }
+            (0..10).for_each(|chat| submit(&dispatcher, Job { chat, source: 0, number: 0 }));
+            (0..10).for_each(|_| soon(&starts).go.send(()).unwrap());
+            dispatcher.finish();
+            let workers = dispatcher.shared.state.lock().workers;
+            assert!(workers <= 3, "two at a time, and one that stands ready: {workers}");
+        })
+        .unwrap();
 }
 
 #[test]
