@@ -15,7 +15,7 @@ fn run_and_kill(home: &Home, sent: &[Sent], dice: &mut Dice) -> Vec<(u64, usize)
     // At any moment: after so many answers and so many microseconds, or so many after the start.
     let heard: Vec<_> = match dice.roll(5) {
         0 => Vec::new(),
-        _ => (0..dice.roll(150)).map(|_| running.hear()).collect(),
+        _ => (0..dice.roll(150).min(sent.len() as u64)).map(|_| running.hear()).collect(),
     };
     let wait = if heard.is_empty() { 30_000 } else { 3_000 };
     std::thread::park_timeout(Duration::from_micros(dice.roll(wait)));
@@ -44,7 +44,7 @@ fn what_was_answered_before_a_kill_is_there_once_and_redelivery_completes_the_re
     let rounds = if full_size() { 100 } else { 10 };
     let mut dice = Dice(11);
     let home = Home::in_memory();
-    let sent = conversation(rounds * 60, 20, 10);
+    let sent = conversation(rounds * 100, 20, 10);
     let mut answered = HashSet::new();
     let mut with_reply = HashSet::new();
     for round in 0..rounds {

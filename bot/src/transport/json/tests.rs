@@ -37,6 +37,30 @@ impl Read for Fed {
     }
 }
 
+/// Input that is the same line so many times; it waits until somebody takes note that a line is asked for.
+struct Asked {
+    asking: SyncSender<()>,
+    lines: usize,
+    rest: Vec<u8>,
+}
+
+impl Read for Asked {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.rest.is_empty() {
+            if self.lines == 0 {
+                return Ok(0);
+            }
+            self.lines -= 1;
+            self.asking.send(()).map_err(io::Error::other)?;
+            self.rest = format!("{}\n", message(1, "x")).into_bytes();
+        }
+        let count = self.rest.len().min(buffer.len());
+        buffer[..count].copy_from_slice(&self.rest[..count]);
+        self.rest.drain(..count);
+        Ok(count)
+    }
+}
+
 /// Output that passes each piece on as it was written, and says where it was flushed.
 struct Passed(Sender<Option<String>>);
 
@@ -182,27 +206,11 @@ fn what_waits_is_bounded_and_reading_goes_on_once_there_is_room() {
     };
     let room = Room { jobs: 4, bytes: 1 << 20 };
     let limits = Limits { workers: 2, per_source: 2, waiting: room, waiting_per_chat: room };
-    let (pieces, taken) = sync_channel(0);
-    /// Input of which each line is asked for.
-    struct Asked(SyncSender<()>, usize, Vec<u8>);
-    impl Read for Asked {
-        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-            if self.2.is_empty() {
-                if self.1 == 0 {
-                    return Ok(0);
-                }
-                self.1 -= 1;
-                self.0.send(()).map_err(io::Error::other)?;
-                self.2 = format!("{}\n", message(1, "x")).into_bytes();
-            }
-            let count = self.2.len().min(buffer.len());
-            buffer[..count].copy_from_slice(&self.2[..count]);
-            self.2.drain(..count);
-            Ok(count)
-        }
-    }
+    let (asking, taken) = sync_channel(0);
     std::thread::scope(|scope| {
-        let reader = BufReader::new(Asked(pieces, 100, Vec::new()));
+        // Owned here: where the test fails, nobody waits any more.
+        let (release, taken) = (release, taken);
+        let reader = BufReader::new(Asked { asking, lines: 100, rest: Vec::new() });
         let session = scope.spawn(|| Parts::new().run(&handler, limits, reader, &mut io::sink()));
         let mut read = 0;
         // One runs, four wait, one waits for room, the channel is full, one waits to get into the channel.
@@ -259,6 +267,57 @@ fn a_signal_lets_what_has_begun_finish_and_the_rest_is_told_in_order() {
         assert_eq!(report, Report { ended: Ended::Signal(SIGTERM), answered: 7, failed: 5 });
         assert!(begins.try_recv().is_err(), "nothing else begins");
     });
+}
+
+#[test]
+fn a_signal_is_answered_for_what_was_read_ahead_too() {
+    let parts = Parts::new();
+    let (release, released) = channel::<()>();
+    let released = Mutex::new(released);
+    let handler = |incoming: Incoming| -> Result<Handled, HandleError> {
+        released.lock().recv_timeout(SOON).unwrap();
+        echo(incoming)
+    };
+    let room = Room { jobs: 1, bytes: 1 << 20 };
+    let limits = Limits { workers: 2, per_source: 2, waiting: room, waiting_per_chat: room };
+    let (asking, taken) = sync_channel(0);
+    std::thread::scope(|scope| {
+        let (release, taken) = (release, taken);
+        let reader = BufReader::new(Asked { asking, lines: 100, rest: Vec::new() });
+        let session = scope.spawn(|| parts.run(&handler, limits, reader, &mut io::sink()));
+        // One runs, one waits, one waits for room, seven are in the channel: the eleventh is asked for after that.
+        (0..11).for_each(|_| taken.recv_timeout(SOON).unwrap());
+        parts.signals.note(SIGTERM);
+        drop(taken);
+        release.send(()).unwrap();
+        let report = session.join().unwrap().unwrap();
+        assert_eq!(report.ended, Ended::Signal(SIGTERM));
+        assert!((10..=11).contains(&report.answered), "ten were read, and perhaps the eleventh: {report:?}");
+        assert_eq!(report.answered - report.failed, 1, "the one that had begun is handled");
+    });
+}
+
+#[test]
+fn nothing_is_written_after_a_failure() {
+    /// Output that fails once and would then work again, in the middle of a line perhaps.
+    struct Hiccup(usize);
+    impl Write for Hiccup {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0 += 1;
+            if self.0 == 1 { Err(io::ErrorKind::StorageFull.into()) } else { Ok(bytes.len()) }
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    let (input, reader) = fed();
+    (0..10).for_each(|number| feed(&input, 1, &number.to_string()));
+    drop(input);
+    let mut out = Hiccup(0);
+    let error = Parts::new().run(&echo, Limits::default(), reader, &mut out).unwrap_err();
+    assert!(matches!(error, JsonError::Output(_)), "{error}");
+    assert_eq!(out.0, 1);
 }
 
 #[test]
