@@ -87,7 +87,9 @@ fn refuse_log_without_file(path: &Path, found: Option<u64>) -> Result<(), OpenEr
         Some(_) => return Ok(()),
     };
     for log in logs.iter().map(|suffix| beside(path, suffix)) {
-        if fs::metadata(&log).is_ok_and(|found| found.len() > 0) {
+        let is_left = fs::metadata(&log).is_ok_and(|found| found.len() > 0);
+        // Looked at again: another process may have made file and log just now.
+        if is_left && fs::metadata(path).ok().map(|now| now.len()) == found {
             return Err(OpenError::LogWithoutFile { path: path.to_owned(), what, log });
         }
     }
