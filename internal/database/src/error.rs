@@ -43,6 +43,12 @@ pub enum ErrorKind {
         /// The source's `timeout`.
         timeout: Duration,
     },
+    /// The source cannot be opened; others go on.
+    #[error("the source is unavailable ({reason}); nothing was changed")]
+    SourceUnavailable {
+        /// Why, and what to do.
+        reason: String,
+    },
     /// The source cannot be written.
     #[error("the source is read-only; nothing was changed")]
     ReadOnly,
@@ -136,6 +142,20 @@ impl Error {
     /// Why it failed.
     pub fn kind(&self) -> &ErrorKind {
         &self.0.kind
+    }
+
+    /// Whether the source cannot answer anybody now, whatever is asked of it.
+    pub(crate) fn is_unanswered(&self) -> bool {
+        use ErrorKind as K;
+        matches!(
+            self.kind(),
+            K::SourceUnavailable { .. }
+                | K::Busy { .. }
+                | K::TimedOut { .. }
+                | K::FileReplaced
+                | K::Damaged { .. }
+                | K::Io { .. }
+        )
     }
 
     /// Whether the row was already there.

@@ -199,6 +199,13 @@
 //! - Nothing but SQLite may open a database file in the process that has it open: closing it again would drop SQLite's
 //!   locks. Copies are made by SQLite's backup interface.
 
+// The rooms that both builds share are the same in both; what only many databases need of them is not left out one by one.
+#![cfg_attr(
+    not(feature = "multi-source"),
+    allow(dead_code, unused_imports, reason = "used with the feature `multi-source`")
+)]
+
+mod aliases;
 mod config;
 mod error;
 mod gathered;
@@ -211,6 +218,7 @@ mod source;
 mod sources;
 mod store;
 mod time;
+mod topology;
 mod wrapper;
 
 pub use config::{DatabaseConfig, Form, PartialResults};
@@ -220,8 +228,8 @@ pub use ids::{ChatId, MediaId, MessageId, TopicId, UserId};
 pub use models::*;
 pub use route::{InvalidSourceName, Route, SourceName};
 pub use source::{
-    BadColumn, Changed, Durability, FromRow, FromValue, OnUnavailable, OpenError, Operation, ReadTx, Refusal, Row,
-    SourceConfig, SourceStatus, Step, Tally, ToValue, Value, ValueRef, WriteTx,
+    BadColumn, Changed, Durability, FromRow, FromValue, Health, OnUnavailable, OpenError, Operation, ReadTx, Refusal,
+    Row, SourceConfig, SourceStatus, Step, Tally, ToValue, Value, ValueRef, WriteTx,
 };
 pub use store::{ImportBatch, ImportProgress, ImportedName, MessagePlace};
 pub use time::{Clock, InvalidTimestamp, SystemClock, Timestamp};

@@ -1,10 +1,12 @@
 //! The set of sources that is one source: every route leads to it.
 
+use std::sync::Arc;
+
 use crate::route::Route;
 use crate::source::Source;
 use crate::sources::{SourceSet, Topology};
 
-pub(crate) struct SingleSource(pub(crate) Source);
+pub(crate) struct SingleSource(pub(crate) Arc<Source>);
 
 impl SourceSet for SingleSource {
     fn with_topology(&self, f: &mut dyn FnMut(&dyn Topology)) {
@@ -17,15 +19,15 @@ impl SourceSet for SingleSource {
 }
 
 impl Topology for SingleSource {
-    fn resolve(&self, _: Route) -> &Source {
+    fn resolve(&self, _: Route) -> &Arc<Source> {
         &self.0
     }
 
-    fn named(&self, name: &str) -> Option<&Source> {
+    fn named(&self, name: &str) -> Option<&Arc<Source>> {
         (self.0.name().as_str() == name).then_some(&self.0)
     }
 
-    fn every(&self) -> Vec<&Source> {
+    fn every(&self) -> Vec<&Arc<Source>> {
         vec![&self.0]
     }
 }

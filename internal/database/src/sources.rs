@@ -1,5 +1,7 @@
 //! The set of sources behind the wrapper: one file, or many behind a router.
 
+use std::sync::Arc;
+
 use crate::error::{Error, ErrorKind};
 use crate::route::{Route, SourceName};
 use crate::source::Source;
@@ -9,6 +11,9 @@ pub(crate) trait SourceSet: Send + Sync {
     /// Lends the current topology.
     fn with_topology(&self, f: &mut dyn FnMut(&dyn Topology));
 
+    /// The aliases have changed. Where chats have routes, a supergroup inherits that of the group it was.
+    fn aliases_changed(&self) {}
+
     /// Closes all sources.
     fn close(&self);
 }
@@ -16,13 +21,18 @@ pub(crate) trait SourceSet: Send + Sync {
 /// Which sources there are and what goes where, at one moment.
 pub(crate) trait Topology: Sync {
     /// The source a route leads to.
-    fn resolve(&self, route: Route) -> &Source;
+    fn resolve(&self, route: Route) -> &Arc<Source>;
 
     /// The source of a name.
-    fn named(&self, name: &str) -> Option<&Source>;
+    fn named(&self, name: &str) -> Option<&Arc<Source>>;
 
     /// Every source: the default one first, the others by name.
-    fn every(&self) -> Vec<&Source>;
+    fn every(&self) -> Vec<&Arc<Source>>;
+
+    /// Whether an answer over all sources fails while one of them cannot be asked.
+    fn is_strict(&self) -> bool {
+        false
+    }
 }
 
 /// The error for a name that no source has.

@@ -4,16 +4,16 @@ use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::Arc;
 
-use parking_lot::RwLock;
-
+use crate::aliases::Aliases;
 use crate::error::{Error, ErrorKind, Result};
 use crate::gathered::{Gathered, Merge};
 use crate::ids::ChatId;
 use crate::route::{Route, SourceName};
 use crate::single::SingleSource;
-use crate::source::{OpenError, Operation, ReadTx, Source, SourceConfig, SourceStatus, Tally, WriteTx};
-use crate::sources::{SourceSet, Topology, unknown_source};
+use crate::source::{Database, OpenError, Operation, ReadTx, Source, SourceConfig, SourceStatus, Tally, WriteTx};
+use crate::sources::SourceSet;
 use crate::time::{Clock, SystemClock, Timestamp};
+use crate::topology::OnTopology;
 
 /// The databases behind one face. Cheap to clone; all clones are the same databases.
 ///
@@ -30,8 +30,7 @@ struct Shared {
     sources: Box<dyn SourceSet>,
     clock: Arc<dyn Clock>,
     observer: Option<WriteObserver>,
-    /// What supergroups were before they became such.
-    aliases: RwLock<HashMap<ChatId, ChatId>>,
+    aliases: Arc<Aliases>,
 }
 
 /// Told of every write that was committed, source by source in the order of the commits. The next write of the source
@@ -67,13 +66,18 @@ impl DatabaseWrapper {
     /// # Errors
     /// The file cannot be used; it is left as it was.
     pub fn open_with(config: &SourceConfig, options: Options) -> Result<Self, OpenError> {
-        let Options { clock, observer } = options;
-        let sources = Box::new(SingleSource(Source::open(config, &*clock)?));
-        let shared = Shared { sources, clock, observer, aliases: RwLock::default() };
-        let db = Self { shared: Arc::new(shared), explicit: None };
+        let database = Database::open(config, &*options.clock, &|_| Ok(()))?;
+        let sources = Box::new(SingleSource(Arc::new(Source::opened(config.clone(), database))));
+        let db = Self::over(sources, options, Arc::default());
         let unread = |error: Error| OpenError::Other { path: config.path.clone(), detail: error.to_string() };
         db.know_aliases().map_err(unread)?;
         Ok(db)
+    }
+
+    /// The wrapper over a set of sources, with the aliases that are known of its chats.
+    pub(crate) fn over(sources: Box<dyn SourceSet>, options: Options, aliases: Arc<Aliases>) -> Self {
+        let Options { clock, observer } = options;
+        Self { shared: Arc::new(Shared { sources, clock, observer, aliases }), explicit: None }
     }
 
     /// The same databases, with all reads asked from the named source whatever their route says. Writes are refused.
@@ -85,7 +89,7 @@ impl DatabaseWrapper {
 
     /// The sources there are, the default one first.
     pub fn sources(&self) -> Vec<SourceStatus> {
-        self.on_topology(|topology| topology.topology.every().into_iter().map(Source::status).collect())
+        self.on_topology(|topology| topology.every().into_iter().map(|source| source.status()).collect())
     }
 
     /// Closes all databases once the calls under way have ended; later calls on any clone fail.
@@ -210,16 +214,17 @@ impl DatabaseWrapper {
 
     /// What a chat was before it became a supergroup.
     pub(crate) fn earlier(&self, chat: ChatId) -> Option<ChatId> {
-        self.shared.aliases.read().get(&chat).copied()
+        self.shared.aliases.earlier(chat)
     }
 
     /// The supergroup that a chat became.
     pub(crate) fn later(&self, chat: ChatId) -> Option<ChatId> {
-        self.shared.aliases.read().iter().find(|(_, old)| **old == chat).map(|(new, _)| *new)
+        self.shared.aliases.later(chat)
     }
 
     pub(crate) fn replace_aliases(&self, aliases: HashMap<ChatId, ChatId>) {
-        *self.shared.aliases.write() = aliases;
+        self.shared.aliases.replace(aliases);
+        self.shared.sources.aliases_changed();
     }
 
     /// Runs several reads on one topology.
@@ -228,75 +233,9 @@ impl DatabaseWrapper {
         let mut answer = None;
         self.shared.sources.with_topology(&mut |topology| {
             if let Some(f) = f.take() {
-                answer = Some(f(OnTopology { topology, explicit: self.explicit.as_deref() }));
+                answer = Some(f(OnTopology::new(topology, self.explicit.as_deref())));
             }
         });
         answer.expect("a set of sources lends its topology once")
-    }
-}
-
-/// The verbs for reading, on one topology.
-#[derive(Clone, Copy)]
-pub(crate) struct OnTopology<'a> {
-    topology: &'a dyn Topology,
-    explicit: Option<&'a str>,
-}
-
-impl<'a> OnTopology<'a> {
-    /// The source for a route: the explicit one, else the route's.
-    pub(crate) fn source(&self, op: &'static str, route: Route) -> Result<&'a Source> {
-        match self.explicit {
-            None => Ok(self.topology.resolve(route)),
-            Some(name) => self.topology.named(name).ok_or_else(|| unknown_source(self.topology, op, name)),
-        }
-    }
-
-    pub(crate) fn read<T>(
-        &self,
-        op: &'static str,
-        route: Route,
-        f: impl FnOnce(&ReadTx<'_>) -> Result<T>,
-    ) -> Result<T> {
-        let source = self.source(op, route)?;
-        let _span = tracing::debug_span!("read", op, %route, source = %source.name()).entered();
-        source.read(op, f)
-    }
-
-    /// The first answer among the chat's source (where a chat is given), the shared one, and the others by name.
-    pub(crate) fn read_first<T>(
-        &self,
-        op: &'static str,
-        chat: Option<ChatId>,
-        f: impl Fn(&ReadTx<'_>) -> Result<Option<T>>,
-    ) -> Result<Option<T>> {
-        let first = self.source(op, Route::chat_or_shared(chat))?;
-        let _span = tracing::debug_span!("read_first", op, chat = ?chat, source = %first.name()).entered();
-        let others = if self.explicit.is_some() { Vec::new() } else { self.topology.every() };
-        let others = others.into_iter().filter(|other| !std::ptr::eq(*other, first));
-        for source in std::iter::once(first).chain(others) {
-            if let Some(found) = source.read(op, &f)? {
-                return Ok(Some(found));
-            }
-        }
-        Ok(None)
-    }
-
-    fn read_every<T, K: Eq + Hash, O: Ord>(
-        &self,
-        op: &'static str,
-        merge: &Merge<T, K, O>,
-        f: impl Fn(&ReadTx<'_>) -> Result<Vec<T>> + Sync,
-    ) -> Result<Gathered<T>> {
-        let sources = match self.explicit {
-            None => self.topology.every(),
-            Some(_) => vec![self.source(op, Route::Shared)?],
-        };
-        let _span = tracing::debug_span!("read_every", op, sources = sources.len()).entered();
-        let mut rows = Vec::new();
-        for source in sources {
-            let owns = |row: &T| std::ptr::eq(self.topology.resolve(Route::Chat((merge.chat)(row))), source);
-            rows.extend(source.read(op, &f)?.into_iter().map(|row| (owns(&row), row)));
-        }
-        Ok(Gathered::new(merge.apply(rows), Vec::new()))
     }
 }

@@ -10,6 +10,8 @@ use crate::time::Clock;
 
 /// The last version that earlier releases know.
 pub(super) const LATEST: i64 = 6;
+/// The first version that has every table and column of a chat.
+pub(super) const OLDEST_READABLE: i64 = 3;
 
 /// The version that a file with a `settings` table is at.
 pub(super) fn version(path: &Path, connection: &Connection) -> Result<i64, Failure> {

@@ -73,6 +73,48 @@ pub(crate) fn check(path: &Path, connection: &Connection) -> Result<(), Failure>
     Ok(())
 }
 
+/// Refuses a file that cannot be read as it is.
+pub(crate) fn check_readonly(path: &Path, connection: &Connection) -> Result<(), Failure> {
+    let found = versions(path, connection)?;
+    let path = path.to_owned();
+    let refused = if found.legacy > CURRENT.legacy {
+        let (what, found, known) = ("db-migration-version", found.legacy, CURRENT.legacy);
+        OpenError::NewerVersion { path, what, found, known }
+    } else if found.switchyard > CURRENT.switchyard {
+        let (what, found, known) = ("Switchyard schema", found.switchyard, CURRENT.switchyard);
+        OpenError::NewerVersion { path, what, found, known }
+    } else if found.legacy < legacy::OLDEST_READABLE {
+        match any_table(connection)? {
+            Some(table) if !legacy::has_table_of_ours(connection)? => OpenError::Foreign { path, table },
+            _ => OpenError::TooOld { path, found: found.legacy, oldest: legacy::OLDEST_READABLE },
+        }
+    } else {
+        return Ok(());
+    };
+    Err(Failure::Refused(refused))
+}
+
+/// What a file says of itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Identity {
+    /// What it alone is called; `None` in a file that this project has not opened for writing yet.
+    pub(crate) uuid: Option<String>,
+    /// The set of databases that it is one of.
+    pub(crate) installation: Option<String>,
+}
+
+/// What the file says of itself.
+pub(crate) fn identity(connection: &Connection) -> rusqlite::Result<Identity> {
+    if !has_table(connection, switchyard::META)? {
+        return Ok(Identity::default());
+    }
+    let value = |key| {
+        let sql = "SELECT value FROM switchyard_meta WHERE key = ?1";
+        connection.query_row(sql, [key], |row| row.get(0)).optional()
+    };
+    Ok(Identity { uuid: value("uuid")?, installation: value("installation")? })
+}
+
 /// Brings the file to the current versions in one transaction; a copy of what was there is written first where an
 /// earlier release left it. A file that is current already is not written at all.
 pub(crate) fn run(path: &Path, connection: &Connection, clock: &dyn Clock) -> Result<(), Failure> {

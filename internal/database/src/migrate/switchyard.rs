@@ -13,7 +13,7 @@ pub(super) const META: &str = "switchyard_meta";
 pub(super) const LATEST: i64 = STEPS.len() as i64;
 
 /// Each step in order; never changed once released.
-const STEPS: [&str; 1] = [
+const STEPS: [&str; 2] = [
     // The indexes are what the lists by date, by thread and by person read along: without them each of these reads
     // the whole chat.
     "
@@ -40,6 +40,31 @@ const STEPS: [&str; 1] = [
         WHERE root_message_id IS NOT NULL;
     CREATE INDEX switchyard_chat_messages_media ON chat_messages (media_id) WHERE media_id IS NOT NULL;
     CREATE INDEX switchyard_chat_users_user ON chat_users (user_id);
+    ",
+    // What many databases know of each other; filled in the default one.
+    "
+    CREATE TABLE switchyard_sources (
+        name TEXT NOT NULL PRIMARY KEY,
+        uuid TEXT,
+        path TEXT NOT NULL,
+        device INTEGER NOT NULL,
+        inode INTEGER NOT NULL,
+        created_at TIMESTAMP NOT NULL,
+        updated_at TIMESTAMP NOT NULL
+    );
+    CREATE TABLE switchyard_routes (
+        chat_id INTEGER NOT NULL PRIMARY KEY,
+        source TEXT NOT NULL,
+        file_said TEXT,
+        updated_at TIMESTAMP NOT NULL
+    );
+    CREATE TABLE switchyard_moves (
+        chat_id INTEGER NOT NULL PRIMARY KEY,
+        from_source TEXT NOT NULL,
+        to_source TEXT NOT NULL,
+        state TEXT NOT NULL,
+        updated_at TIMESTAMP NOT NULL
+    );
     ",
 ];
 

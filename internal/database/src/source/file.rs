@@ -15,8 +15,8 @@ use super::open_error::OpenError;
 /// Which file a path leads to: stays the same while the file does, whatever it is called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct FileId {
-    device: u64,
-    inode: u64,
+    pub(crate) device: u64,
+    pub(crate) inode: u64,
 }
 
 impl FileId {
@@ -29,50 +29,77 @@ impl FileId {
 /// Whether there is anything at a path yet.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Found {
-    /// A file that is missing or has no bytes.
-    Nothing,
+    /// No file.
+    Missing,
+    /// A file that has no bytes.
+    Empty,
     /// A file with something in it.
     File,
 }
 
-/// Looks at a path before SQLite does, for clear answers to what is wrong with it; makes an empty file where there is
-/// none, readable by its owner only.
-pub(super) fn prepare(path: &Path) -> Result<Found, OpenError> {
+/// Looks at a path before SQLite does, for clear answers to what is wrong with it.
+pub(super) fn look(path: &Path) -> Result<Found, OpenError> {
     check_name(path)?;
     let folder = folder_of(path);
-    let found = match fs::metadata(path) {
-        Ok(found) if found.is_dir() => return Err(OpenError::Directory { path: path.to_owned() }),
-        Ok(found) if !found.is_file() => {
-            return Err(OpenError::InvalidPath { path: path.to_owned(), reason: "it is a device, a pipe or a socket" });
-        }
-        Ok(found) => Some(found.len()),
-        Err(error) if error.kind() == ErrorKind::NotFound => None,
-        Err(error) if error.kind() == ErrorKind::PermissionDenied => {
-            return Err(OpenError::NotPermitted { path: path.to_owned(), action: "read" });
-        }
-        Err(error) => return Err(OpenError::from_io(path, &error)),
-    };
+    let found = length(path)?;
     if !folder.is_dir() {
         return Err(OpenError::FolderMissing { folder });
     }
     if found.is_some() {
         for (access, action) in [(Access::READ_OK, "read"), (Access::WRITE_OK, "written")] {
-            if accessat(CWD, path, access, AtFlags::EACCESS).is_err() {
-                return Err(OpenError::NotPermitted { path: path.to_owned(), action });
-            }
+            check_access(path, access, action)?;
         }
     }
-    if accessat(CWD, &folder, Access::WRITE_OK | Access::EXEC_OK, AtFlags::EACCESS).is_err() {
+    if !may_write(&folder) {
         return Err(OpenError::FolderNotWritable { folder });
     }
     refuse_log_without_file(path, found)?;
     match found {
-        Some(0) => Ok(Found::Nothing),
+        None => Ok(Found::Missing),
+        Some(0) => Ok(Found::Empty),
         // SQLite takes a file of one byte for an empty one.
         Some(1) => Err(OpenError::NotADatabase { path: path.to_owned() }),
         Some(_) => Ok(Found::File),
-        None => create(path).map(|()| Found::Nothing),
     }
+}
+
+/// Looks at a path of which nothing is to be changed.
+pub(super) fn look_readonly(path: &Path) -> Result<(), OpenError> {
+    check_name(path)?;
+    match length(path)? {
+        None => Err(OpenError::Missing { path: path.to_owned() }),
+        Some(0 | 1) => Err(OpenError::NotADatabase { path: path.to_owned() }),
+        Some(_) => check_access(path, Access::READ_OK, "read"),
+    }
+}
+
+/// Whether reading a database needs files beside it that are not there and that this user cannot make.
+pub(super) fn lacks_log(path: &Path) -> bool {
+    !(beside(path, "-wal").exists() && beside(path, "-shm").exists()) && !may_write(&folder_of(path))
+}
+
+/// How many bytes the file has, or `None` where there is none.
+fn length(path: &Path) -> Result<Option<u64>, OpenError> {
+    match fs::metadata(path) {
+        Ok(found) if found.is_dir() => Err(OpenError::Directory { path: path.to_owned() }),
+        Ok(found) if !found.is_file() => {
+            Err(OpenError::InvalidPath { path: path.to_owned(), reason: "it is a device, a pipe or a socket" })
+        }
+        Ok(found) => Ok(Some(found.len())),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) if error.kind() == ErrorKind::PermissionDenied => {
+            Err(OpenError::NotPermitted { path: path.to_owned(), action: "read" })
+        }
+        Err(error) => Err(OpenError::from_io(path, &error)),
+    }
+}
+
+fn check_access(path: &Path, access: Access, action: &'static str) -> Result<(), OpenError> {
+    accessat(CWD, path, access, AtFlags::EACCESS).map_err(|_| OpenError::NotPermitted { path: path.to_owned(), action })
+}
+
+fn may_write(folder: &Path) -> bool {
+    accessat(CWD, folder, Access::WRITE_OK | Access::EXEC_OK, AtFlags::EACCESS).is_ok()
 }
 
 /// SQLite would drop a log whose file is not there, and with it what was acknowledged. (An empty file may have a

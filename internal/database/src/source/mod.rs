@@ -1,8 +1,12 @@
-//! One database: its file, its one writer and its readers.
+//! A source: a name, its settings, and the database behind it once that is open.
+//!
+//! [`Source`] knows when the database is opened, who opens it and who waits; [`Database`] is the open one.
 
 mod config;
 mod connection;
 mod context;
+mod database;
+mod door;
 mod file;
 mod open;
 mod open_error;
@@ -14,18 +18,15 @@ mod value;
 mod write;
 
 use std::cell::Cell;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
-
-use parking_lot::Mutex;
-use rusqlite::{Connection, ErrorCode};
+use std::sync::Arc;
+use std::time::Instant;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::route::SourceName;
 
 pub use config::{Durability, OnUnavailable, SourceConfig};
+pub use door::Health;
 pub use open_error::OpenError;
 pub use operation::{Changed, Operation, Refusal, Step, Tally};
 pub use read::ReadTx;
@@ -33,15 +34,12 @@ pub use row::{BadColumn, FromRow, Row};
 pub use value::{FromValue, ToValue, Value, ValueRef};
 pub use write::WriteTx;
 
+pub(crate) use database::Database;
+pub(crate) use door::Opener;
 pub(crate) use file::create as create_private;
+pub(crate) use open::Facts;
 
-use connection::{Link, micros};
-use context::Context;
-use file::FileId;
-use readers::{NoReader, Readers};
-
-/// How often reads look whether the file is still the one that was opened, in microseconds. (Each commit looks too.)
-const LOOK_EVERY: u64 = 100_000;
+use door::Door;
 
 thread_local! {
     /// Whether this thread is inside a write: another one would wait for it for ever.
@@ -57,186 +55,131 @@ pub struct SourceStatus {
     pub path: PathBuf,
     /// How many bytes the file has, its log included; `None` where it cannot be looked at.
     pub bytes: Option<u64>,
+    /// Whether it is only read.
+    pub readonly: bool,
+    /// Whether it is open, and why not.
+    pub health: Health,
+    /// How many connections to it are open, and how many there may be.
+    pub connections: (usize, usize),
 }
 
-/// An open database.
+/// A source.
 pub(crate) struct Source {
-    name: SourceName,
-    path: PathBuf,
-    timeout: Duration,
-    file: FileId,
-    /// When the file was last looked at, in [`micros`].
-    looked: AtomicU64,
-    durability: Durability,
-    writer: Mutex<Writer>,
-    readers: Readers,
-}
-
-/// The one connection that writes.
-enum Writer {
-    Open(Link),
-    /// It could not end a transaction and was given up.
-    Broken,
-    Closed,
+    config: SourceConfig,
+    door: Door,
 }
 
 impl Source {
+    /// A source whose database is open, and stays open until it is closed for good.
+    pub(crate) fn opened(config: SourceConfig, database: Database) -> Self {
+        Self { config, door: Door::opened(database) }
+    }
+
+    /// A source whose database is opened when it is needed first.
+    pub(crate) fn lazy(config: SourceConfig, opener: Arc<dyn Opener>) -> Self {
+        Self { config, door: Door::closed(opener) }
+    }
+
     pub(crate) fn name(&self) -> &SourceName {
-        &self.name
+        &self.config.name
+    }
+
+    pub(crate) fn config(&self) -> &SourceConfig {
+        &self.config
     }
 
     /// The source as it is now.
     pub(crate) fn status(&self) -> SourceStatus {
+        let SourceConfig { name, path, readonly, max_connections, .. } = &self.config;
         let length = |path: &Path| std::fs::metadata(path).map(|found| found.len());
-        let log = length(&file::beside(&self.path, "-wal")).unwrap_or_default();
-        let bytes = length(&self.path).ok().map(|file| file + log);
-        SourceStatus { name: self.name.clone(), path: self.path.clone(), bytes }
+        let log = length(&file::beside(path, "-wal")).unwrap_or_default();
+        let bytes = length(path).ok().map(|file| file + log);
+        let open = self.door.open_now().map_or(0, |database| database.connections());
+        SourceStatus {
+            name: name.clone(),
+            path: std::path::absolute(path).unwrap_or_else(|_| path.clone()),
+            bytes,
+            readonly: *readonly,
+            health: self.door.health(),
+            connections: (open, *max_connections),
+        }
     }
 
     /// Runs a read on a connection that cannot write.
-    pub(crate) fn read<T>(&self, op: &'static str, f: impl FnOnce(&ReadTx<'_>) -> Result<T>) -> Result<T> {
-        let context = self.context(op);
-        if WRITING.get() {
-            return Err(context.error(ErrorKind::NestedRead));
-        }
-        let deadline = Instant::now() + self.timeout;
-        if micros(Instant::now()).saturating_sub(self.looked.load(Ordering::Relaxed)) >= LOOK_EVERY {
-            self.look(&context)?;
-        }
-        let no_reader = |none| match none {
-            NoReader::Busy => context.error(ErrorKind::Busy { waited: self.timeout }),
-            NoReader::Closed => context.error(ErrorKind::Closed),
-            NoReader::Replaced => context.error(ErrorKind::FileReplaced),
-            NoReader::Sqlite(error) => context.sqlite(&error),
-        };
-        let reader = self.readers.take(deadline).map_err(no_reader)?;
-        let link = reader.link().map_err(no_reader)?;
-        link.until(deadline).map_err(|error| context.sqlite(&error))?;
-        f(&ReadTx::new(&link.connection, context))
+    pub(crate) fn read<T>(self: &Arc<Self>, op: &'static str, f: impl FnOnce(&ReadTx<'_>) -> Result<T>) -> Result<T> {
+        self.refuse_nested_read(op)?;
+        let deadline = Instant::now() + self.config.timeout;
+        let database = self.database(op, deadline)?;
+        self.noticed(&database, database.read(op, deadline, f))
+    }
+
+    /// A read inside a write would be acted on.
+    pub(crate) fn refuse_nested_read(&self, op: &'static str) -> Result<()> {
+        if WRITING.get() { Err(self.error(op, ErrorKind::NestedRead)) } else { Ok(()) }
     }
 
     /// Runs a read on the writer's connection.
-    pub(crate) fn read_as_writer<T>(&self, op: &'static str, f: impl FnOnce(&ReadTx<'_>) -> Result<T>) -> Result<T> {
-        let context = self.context(op);
-        let deadline = Instant::now() + self.timeout;
-        let busy = || context.error(ErrorKind::Busy { waited: self.timeout });
-        let mut writer = self.writer.try_lock_until(deadline).ok_or_else(busy)?;
-        let link = self.link(&mut writer, &context, deadline)?;
-        link.until(deadline).map_err(|error| context.sqlite(&error))?;
-        f(&ReadTx::new(&link.connection, context))
+    pub(crate) fn read_as_writer<T>(
+        self: &Arc<Self>,
+        op: &'static str,
+        f: impl FnOnce(&ReadTx<'_>) -> Result<T>,
+    ) -> Result<T> {
+        let deadline = Instant::now() + self.config.timeout;
+        let database = self.database(op, deadline)?;
+        self.noticed(&database, database.read_as_writer(op, deadline, f))
     }
 
     /// Runs a write in a transaction of its own and answers after the commit. Where the recorded steps are wanted,
     /// they are given before the next write can begin.
     pub(crate) fn write<T>(
-        &self,
+        self: &Arc<Self>,
         op: &'static str,
         on_commit: Option<&dyn Fn(Vec<Step>)>,
         f: impl FnMut(&mut WriteTx<'_>) -> Result<T>,
     ) -> Result<T> {
-        let context = self.context(op);
         let Some(_writing) = Writing::begin() else {
-            return Err(context.error(ErrorKind::NestedWrite));
+            return Err(self.error(op, ErrorKind::NestedWrite));
         };
-        let deadline = Instant::now() + self.timeout;
-        let busy = || context.error(ErrorKind::Busy { waited: self.timeout });
-        let mut writer = self.writer.try_lock_until(deadline).ok_or_else(busy)?;
-        let link = self.link(&mut writer, &context, deadline)?;
-        link.until(deadline).map_err(|error| context.sqlite(&error))?;
-        let outcome = self.transact(&link.connection, context, on_commit, f);
-        if !link.connection.is_autocommit() && run(&link.connection, "ROLLBACK").is_err() {
-            // Closing the connection ends the transaction for certain; the next call opens another.
-            *writer = Writer::Broken;
+        if self.config.readonly {
+            return Err(self.error(op, ErrorKind::ReadOnly));
         }
-        drop(writer);
-        outcome.unwrap_or_else(|panic| resume_unwind(panic))
+        let deadline = Instant::now() + self.config.timeout;
+        let database = self.database(op, deadline)?;
+        self.noticed(&database, database.write(op, deadline, on_commit, f))
     }
 
-    /// Runs a write from BEGIN to COMMIT. A failure, or a panic, may leave the transaction open.
-    fn transact<T>(
-        &self,
-        connection: &Connection,
-        context: Context<'_>,
-        on_commit: Option<&dyn Fn(Vec<Step>)>,
-        mut f: impl FnMut(&mut WriteTx<'_>) -> Result<T>,
-    ) -> std::thread::Result<Result<T>> {
-        catch_unwind(AssertUnwindSafe(|| {
-            // IMMEDIATE: a transaction that begins by reading could not become a writer later, whatever the timeout.
-            run(connection, "BEGIN IMMEDIATE").map_err(|error| context.sqlite(&error))?;
-            let mut tx = WriteTx::new(connection, context, on_commit.is_some());
-            let answer = f(&mut tx)?;
-            let steps = tx.into_recording();
-            if connection.is_autocommit() {
-                let detail = "a statement ended the transaction".to_owned();
-                return Err(context.error(ErrorKind::OutcomeUnknown { detail }));
-            }
-            run(connection, "COMMIT").map_err(|error| match error.sqlite_error_code() {
-                // Without room the log has no commit, so this much is known.
-                Some(ErrorCode::DiskFull) => context.sqlite(&error),
-                _ => unknown(&context, &error),
-            })?;
-            self.look(&context)?;
-            if let (Some(on_commit), Some(steps)) = (on_commit, steps) {
-                on_commit(steps);
-            }
-            Ok(answer)
-        }))
+    /// Tries again at the next call, however short ago it failed.
+    pub(crate) fn retry(&self) {
+        self.door.forget_failure();
     }
 
-    /// Ends all use of the database: waits for the calls under way, then moves what is in the log into the file.
+    /// Ends all use of the database for good: waits for the calls under way, then moves what is in the log into the
+    /// file.
     pub(crate) fn close(&self) {
-        self.readers.close();
-        let Writer::Open(link) = std::mem::replace(&mut *self.writer.lock(), Writer::Closed) else { return };
-        let checkpoint = || {
-            // Readers in other processes are not waited for: what they hold back is moved by whoever comes next.
-            link.connection.busy_timeout(Duration::ZERO)?;
-            link.connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)")
-        };
-        if let Err(error) = checkpoint() {
-            tracing::debug!(source = %self.name, %error, "the log is left for the next start");
-        }
+        self.door.shut(Instant::now() + self.config.timeout);
     }
 
-    /// The writer's connection; a new one where the last had to be given up.
-    fn link<'w>(&self, writer: &'w mut Writer, context: &Context<'_>, deadline: Instant) -> Result<&'w Link> {
-        if let Writer::Broken = writer {
-            self.look(context)?;
-            let reopened = connection::writer(&self.path, self.timeout).and_then(|link| {
-                connection::use_wal(&link.connection, self.durability, deadline)?;
-                Ok(link)
-            });
-            *writer = Writer::Open(reopened.map_err(|error| context.sqlite(&error))?);
-            self.look(context)?;
+    /// The open database, opened where it is not; waits until the deadline at most.
+    fn database(self: &Arc<Self>, op: &'static str, deadline: Instant) -> Result<Arc<Database>> {
+        if let Some(database) = self.door.open_now() {
+            return Ok(database);
         }
-        match writer {
-            Writer::Open(link) => Ok(link),
-            Writer::Broken | Writer::Closed => Err(context.error(ErrorKind::Closed)),
-        }
+        self.wait_open(deadline).map_err(|kind| self.error(op, kind))
     }
 
-    fn context<'a>(&'a self, op: &'static str) -> Context<'a> {
-        Context { op, source: &self.name, timeout: self.timeout }
-    }
-
-    /// Whether the path still leads to the file that was opened. SQLite alone would go on answering, from a file that
-    /// nobody will find again.
-    fn look(&self, context: &Context<'_>) -> Result<()> {
-        if FileId::of(&self.path) == Some(self.file) {
-            self.looked.store(micros(Instant::now()), Ordering::Relaxed);
-            Ok(())
-        } else {
-            Err(context.error(ErrorKind::FileReplaced))
+    /// Opens the database again at the next call where its file is not the one that was opened: it may have come back.
+    fn noticed<T>(&self, database: &Arc<Database>, answer: Result<T>) -> Result<T> {
+        if let Err(error) = &answer
+            && matches!(error.kind(), ErrorKind::FileReplaced)
+        {
+            self.door.give_up(database);
         }
+        answer
     }
-}
 
-fn run(connection: &Connection, sql: &str) -> rusqlite::Result<()> {
-    connection.prepare_cached(sql)?.raw_execute().map(drop)
-}
-
-/// Any other error at COMMIT leaves open whether the write was kept.
-fn unknown(context: &Context<'_>, error: &rusqlite::Error) -> Error {
-    context.error(ErrorKind::OutcomeUnknown { detail: context::describe(error) })
+    fn error(&self, op: &'static str, kind: ErrorKind) -> Error {
+        Error::new(op, &self.config.name, kind)
+    }
 }
 
 /// Marks this thread as being inside a write.

@@ -55,6 +55,42 @@ pub enum OpenError {
         /// `read` or `written`.
         action: &'static str,
     },
+    /// The file of a read-only source is not there.
+    #[error("{path} does not exist, and a read-only source is never made; correct the path, or put the file back")]
+    Missing {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A database in write-ahead mode that this user can read, in a folder that they cannot write.
+    #[error(
+        "{path} cannot be read where it is: it is in write-ahead mode, and the files that SQLite needs beside it cannot be made in that folder; `bot db seal {path}` makes a copy that can be read anywhere"
+    )]
+    NeedsSeal {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A read-only file of a version that can only be used after a migration.
+    #[error(
+        "{path} has version {found}, and is read-only: it can be read as it is from version {oldest} on; open it once without `readonly`, which brings it up to date"
+    )]
+    TooOld {
+        /// The file.
+        path: PathBuf,
+        /// The version it has.
+        found: i64,
+        /// The first version that can be read without a migration.
+        oldest: i64,
+    },
+    /// The file is not the one that this source is known to have.
+    #[error("{path} {what}; {remedy}")]
+    Identity {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        what: String,
+        /// What to do.
+        remedy: String,
+    },
     /// The file is no SQLite database.
     #[error("{path} is not a SQLite database; correct the path, or move the file away to start with a new one")]
     NotADatabase {

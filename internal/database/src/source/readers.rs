@@ -83,6 +83,11 @@ impl Readers {
         if is_the_same() { opened } else { Err(NoReader::Replaced) }
     }
 
+    /// How many connections are open, idle and lent ones together.
+    pub(super) fn open_now(&self) -> usize {
+        self.state.lock().open
+    }
+
     /// Closes all connections and lends no more.
     pub(super) fn close(&self) {
         let mut state = self.state.lock();

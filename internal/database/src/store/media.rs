@@ -1,6 +1,7 @@
 //! Media attachments: in the source of the chat that they were said in, or in the shared one.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use crate::error::Result;
 use crate::ids::{ChatId, MediaId};
@@ -8,7 +9,7 @@ use crate::models::{ChatMessage, MediaAttachment, MediaChanges, NewMedia};
 use crate::route::Route;
 use crate::source::{Changed, Refusal, ToValue, WriteTx};
 use crate::time::Timestamp;
-use crate::wrapper::OnTopology;
+use crate::topology::OnTopology;
 use crate::{DatabaseWrapper, params};
 
 const SELECT: &str = "SELECT file_unique_id, file_id, file_size, media_type, metadata, status, mime_type, local_url,
@@ -113,7 +114,7 @@ impl OnTopology<'_> {
             .filter(|message| message.media.is_none())
             .filter_map(|message| message.media_id.clone())
             .collect();
-        if std::ptr::eq(home, shared) || wanted.is_empty() {
+        if Arc::ptr_eq(home, shared) || wanted.is_empty() {
             return Ok(messages);
         }
         let found = shared.read(op, |tx| {

@@ -1,0 +1,156 @@
+//! The verbs for reading, on one topology: a call that reads twice sees one.
+
+use std::hash::Hash;
+use std::num::NonZero;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+use parking_lot::Mutex;
+
+use crate::error::Result;
+use crate::gathered::{Gathered, Merge, Missing};
+use crate::ids::ChatId;
+use crate::route::Route;
+use crate::source::{ReadTx, Source};
+use crate::sources::{Topology, unknown_source};
+
+/// How many sources are asked at a time at least, however few processors there are: some of them may only wait.
+const AT_ONCE: usize = 4;
+
+/// The verbs for reading, on one topology.
+#[derive(Clone, Copy)]
+pub(crate) struct OnTopology<'a> {
+    topology: &'a dyn Topology,
+    explicit: Option<&'a str>,
+}
+
+impl<'a> OnTopology<'a> {
+    pub(crate) fn new(topology: &'a dyn Topology, explicit: Option<&'a str>) -> Self {
+        Self { topology, explicit }
+    }
+
+    /// Every source, whatever is named explicitly.
+    pub(crate) fn every(&self) -> Vec<&'a Arc<Source>> {
+        self.topology.every()
+    }
+
+    /// The source for a route: the explicit one, else the route's.
+    pub(crate) fn source(&self, op: &'static str, route: Route) -> Result<&'a Arc<Source>> {
+        match self.explicit {
+            None => Ok(self.topology.resolve(route)),
+            Some(name) => {
+                let source = self.topology.named(name).ok_or_else(|| unknown_source(self.topology, op, name))?;
+                tracing::info!(target: "database::audit", op, %route, source = name, "a source was named explicitly");
+                Ok(source)
+            }
+        }
+    }
+
+    pub(crate) fn read<T>(
+        &self,
+        op: &'static str,
+        route: Route,
+        f: impl FnOnce(&ReadTx<'_>) -> Result<T>,
+    ) -> Result<T> {
+        let source = self.source(op, route)?;
+        let _span = tracing::debug_span!("read", op, %route, source = %source.name()).entered();
+        source.read(op, f)
+    }
+
+    /// The first answer among the chat's source (where a chat is given), the shared one, and the others by name. A
+    /// source that cannot be asked is passed over; where none has an answer it is an error, since that one might.
+    pub(crate) fn read_first<T>(
+        &self,
+        op: &'static str,
+        chat: Option<ChatId>,
+        f: impl Fn(&ReadTx<'_>) -> Result<Option<T>>,
+    ) -> Result<Option<T>> {
+        let first = self.source(op, Route::chat_or_shared(chat))?;
+        let _span = tracing::debug_span!("read_first", op, chat = ?chat, source = %first.name()).entered();
+        let others = if self.explicit.is_some() { Vec::new() } else { self.topology.every() };
+        let others = others.into_iter().filter(|other| !Arc::ptr_eq(other, first));
+        let mut unanswered = None;
+        for source in std::iter::once(first).chain(others) {
+            match source.read(op, &f) {
+                Ok(Some(found)) => return Ok(Some(found)),
+                Ok(None) => {}
+                Err(error) if error.is_unanswered() => unanswered = unanswered.or(Some(error)),
+                Err(error) => return Err(error),
+            }
+        }
+        unanswered.map_or(Ok(None), Err)
+    }
+
+    /// The rows of every source, merged. A source that cannot be asked is named in the answer; where none can, or
+    /// where part of an answer is not wanted, it is an error.
+    pub(crate) fn read_every<T: Send, K: Eq + Hash, O: Ord>(
+        &self,
+        op: &'static str,
+        merge: &Merge<T, K, O>,
+        f: impl Fn(&ReadTx<'_>) -> Result<Vec<T>> + Sync,
+    ) -> Result<Gathered<T>> {
+        let sources = match self.explicit {
+            None => self.topology.every(),
+            Some(_) => vec![self.source(op, Route::Shared)?],
+        };
+        let _span = tracing::debug_span!("read_every", op, sources = sources.len()).entered();
+        if sources.len() > 1 {
+            tracing::info!(target: "database::audit", op, sources = sources.len(), "all sources are read");
+        }
+        let mut rows = Vec::new();
+        let mut missing = Vec::new();
+        let mut first_error = None;
+        for (source, answer) in sources.iter().zip(ask_all(op, &sources, f)) {
+            match answer {
+                Ok(found) => {
+                    let owns = |row: &T| Arc::ptr_eq(self.topology.resolve(Route::Chat((merge.chat)(row))), source);
+                    rows.extend(found.into_iter().map(|row| (owns(&row), row)));
+                }
+                Err(error) if error.is_unanswered() && !self.topology.is_strict() => {
+                    tracing::warn!(%error, "an answer over all sources is incomplete");
+                    missing.push(Missing { source: source.name().clone(), reason: error.kind().to_string() });
+                    first_error = first_error.or(Some(error));
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        match first_error {
+            Some(error) if missing.len() == sources.len() => Err(error),
+            _ => Ok(Gathered::new(merge.apply(rows), missing)),
+        }
+    }
+}
+
+/// What each source answers, several at a time: one that has to be opened, or waited for, does not hold up the rest.
+fn ask_all<T: Send>(
+    op: &'static str,
+    sources: &[&Arc<Source>],
+    f: impl Fn(&ReadTx<'_>) -> Result<Vec<T>> + Sync,
+) -> Vec<Result<Vec<T>>> {
+    if let [only] = sources {
+        return vec![only.read(op, f)];
+    }
+    if let Err(nested) = sources.iter().try_for_each(|source| source.refuse_nested_read(op)) {
+        return vec![Err(nested)];
+    }
+    let threads = thread::available_parallelism().map_or(AT_ONCE, NonZero::get).max(AT_ONCE).min(sources.len());
+    let next = AtomicUsize::new(0);
+    let answers = Mutex::new(Vec::with_capacity(sources.len()));
+    let work = || {
+        while let Some(source) = sources.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let answer = source.read(op, &f);
+            answers.lock().push((source.name(), answer));
+        }
+    };
+    thread::scope(|scope| {
+        for _ in 1..threads {
+            // Where no thread is to be had, this one does the work.
+            let _ = thread::Builder::new().name("reads".into()).spawn_scoped(scope, work);
+        }
+        work();
+    });
+    let mut answers = answers.into_inner();
+    answers.sort_by_key(|(name, _)| sources.iter().position(|source| source.name() == *name));
+    answers.into_iter().map(|(_, answer)| answer).collect()
+}
