@@ -115,7 +115,10 @@ fn a_file_that_is_no_database_is_refused() {
 #[test]
 fn a_damaged_file_is_refused() {
     let scratch = Scratch::new();
-    let path = file_with(&scratch, "").path;
+    // Rows enough for pages of their own at the end of the file.
+    let rows = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100)
+                INSERT INTO settings (key, value) SELECT i, hex(zeroblob(200)) FROM n";
+    let path = file_with(&scratch, rows).path;
     let whole = std::fs::read(&path).unwrap();
     insta::assert_snapshot!(refused_bytes(&whole[..8192]), @"DIR/bot.db is damaged (database disk image is malformed, code 11); restore a backup, or recover what is left with `sqlite3 FILE .recover`");
     insta::assert_snapshot!(refused_bytes(&whole[..whole.len() - 100]), @"DIR/bot.db is damaged (it has 262044 bytes and should have 262144); restore a backup, or recover what is left with `sqlite3 FILE .recover`");
