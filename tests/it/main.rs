@@ -31,6 +31,9 @@ mod imports;
 #[cfg(test)]
 mod json;
 #[cfg(test)]
+#[cfg(feature = "multi-source")]
+mod multi;
+#[cfg(test)]
 mod program;
 #[cfg(test)]
 mod refusals;

@@ -212,6 +212,8 @@ mod gathered;
 mod ids;
 mod migrate;
 mod models;
+#[cfg(feature = "multi-source")]
+pub mod multi;
 mod route;
 mod single;
 mod source;

@@ -9,6 +9,8 @@ use parking_lot::Mutex;
 use rusqlite::{Connection, ErrorCode};
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::migrate::{self, Identity};
+use crate::params;
 use crate::route::SourceName;
 
 use super::config::Durability;
@@ -64,14 +66,8 @@ impl Database {
         if micros(Instant::now()).saturating_sub(self.looked.load(Ordering::Relaxed)) >= LOOK_EVERY {
             self.look(&context)?;
         }
-        let no_reader = |none| match none {
-            NoReader::Busy => context.error(ErrorKind::Busy { waited: self.timeout }),
-            NoReader::Closed => context.error(ErrorKind::Closed),
-            NoReader::Replaced => context.error(ErrorKind::FileReplaced),
-            NoReader::Sqlite(error) => context.sqlite(&error),
-        };
-        let reader = self.readers.take(deadline).map_err(no_reader)?;
-        let link = reader.link().map_err(no_reader)?;
+        let reader = self.readers.take(deadline).map_err(|none| self.no_reader(none, &context))?;
+        let link = reader.link().map_err(|none| self.no_reader(none, &context))?;
         link.until(deadline).map_err(|error| context.sqlite(&error))?;
         f(&ReadTx::new(&link.connection, context))
     }
@@ -145,6 +141,36 @@ impl Database {
         }))
     }
 
+    /// Which file this is.
+    pub(crate) fn file_id(&self) -> FileId {
+        self.file
+    }
+
+    /// What the file says of itself.
+    pub(crate) fn identity(&self, deadline: Instant) -> Result<Identity> {
+        let context = self.context("identity.identity");
+        let reader = self.readers.take(deadline).map_err(|none| self.no_reader(none, &context))?;
+        let link = reader.link().map_err(|none| self.no_reader(none, &context))?;
+        migrate::identity(&link.connection).map_err(|error| context.sqlite(&error))
+    }
+
+    /// Lets the file say this of itself.
+    pub(crate) fn set_identity(&self, deadline: Instant, identity: &Identity) -> Result<()> {
+        if self.identity(deadline)? == *identity {
+            return Ok(());
+        }
+        self.write("identity.set_identity", deadline, None, |tx| {
+            for (key, value) in [("uuid", &identity.uuid), ("installation", &identity.installation)] {
+                tx.execute(
+                    "INSERT INTO switchyard_meta (key, value) SELECT ?1, ?2 WHERE ?2 IS NOT NULL
+                     ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+                    params![key, value],
+                )?;
+            }
+            Ok(())
+        })
+    }
+
     /// Ends all use of the database: waits for the calls under way, then moves what is in the log into the file.
     pub(crate) fn close(&self) {
         self.readers.close();
@@ -174,6 +200,15 @@ impl Database {
             Writer::Open(link) => Ok(link),
             Writer::None => Err(context.error(ErrorKind::ReadOnly)),
             Writer::Broken | Writer::Closed => Err(context.error(ErrorKind::Closed)),
+        }
+    }
+
+    fn no_reader(&self, none: NoReader, context: &Context<'_>) -> Error {
+        match none {
+            NoReader::Busy => context.error(ErrorKind::Busy { waited: self.timeout }),
+            NoReader::Closed => context.error(ErrorKind::Closed),
+            NoReader::Replaced => context.error(ErrorKind::FileReplaced),
+            NoReader::Sqlite(error) => context.sqlite(&error),
         }
     }
 

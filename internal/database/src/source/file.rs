@@ -75,7 +75,9 @@ pub(super) fn look_readonly(path: &Path) -> Result<(), OpenError> {
 
 /// Whether reading a database needs files beside it that are not there and that this user cannot make.
 pub(super) fn lacks_log(path: &Path) -> bool {
-    !(beside(path, "-wal").exists() && beside(path, "-shm").exists()) && !may_write(&folder_of(path))
+    let is_there = |suffix| beside(path, suffix).exists();
+    let has_all = is_there("-wal") && is_there("-shm");
+    !has_all && !may_write(&folder_of(path))
 }
 
 /// How many bytes the file has, or `None` where there is none.

@@ -36,7 +36,7 @@ pub use write::WriteTx;
 
 pub(crate) use database::Database;
 pub(crate) use door::Opener;
-pub(crate) use file::create as create_private;
+pub(crate) use file::{FileId, create as create_private};
 pub(crate) use open::Facts;
 
 use door::Door;
@@ -180,6 +180,14 @@ impl Source {
     fn error(&self, op: &'static str, kind: ErrorKind) -> Error {
         Error::new(op, &self.config.name, kind)
     }
+}
+
+/// A connection that looks at a file and changes nothing; `None` where there is nothing to look at.
+pub(crate) fn probe(path: &Path, timeout: std::time::Duration) -> Option<rusqlite::Connection> {
+    matches!(file::look_readonly(path), Ok(()))
+        .then(|| connection::probe(path, timeout).ok())
+        .flatten()
+        .map(|link| link.connection)
 }
 
 /// Marks this thread as being inside a write.

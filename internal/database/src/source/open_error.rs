@@ -91,6 +91,31 @@ pub enum OpenError {
         /// What to do.
         remedy: String,
     },
+    /// Another process is in charge of the data directory.
+    #[error(
+        "{data_dir} is in use by another bot{}; stop it, or give this one a data directory of its own",
+        process.map_or_else(String::new, |process| format!(" (process {process})"))
+    )]
+    InUse {
+        /// The data directory.
+        data_dir: PathBuf,
+        /// The other process's id, where it told.
+        process: Option<u32>,
+    },
+    /// The lock of the data directory cannot be taken.
+    #[error("{path} cannot be locked ({detail}); it says which process is in charge of the folder")]
+    Lock {
+        /// The lock's file.
+        path: PathBuf,
+        /// What the system answered.
+        detail: String,
+    },
+    /// What the databases remember of chats contradicts the configuration.
+    #[error("{detail}")]
+    Routes {
+        /// What is wrong, and what to do.
+        detail: String,
+    },
     /// The file is no SQLite database.
     #[error("{path} is not a SQLite database; correct the path, or move the file away to start with a new one")]
     NotADatabase {

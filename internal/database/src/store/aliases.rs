@@ -3,10 +3,12 @@
 //! Rows keep the id that they were stored under. What a chat *is* (its settings, its people, what they asked to be
 //! remembered, what it was taught of spam) is copied to the new id, once; what was *said* is read from both.
 
+use std::collections::HashMap;
+
 use crate::error::Result;
 use crate::ids::ChatId;
 use crate::route::Route;
-use crate::source::{BadColumn, FromRow, Row};
+use crate::source::{BadColumn, FromRow, ReadTx, Row};
 use crate::{DatabaseWrapper, params};
 
 /// A chat, and what it was before.
@@ -99,10 +101,15 @@ impl DatabaseWrapper {
 
     /// Reads the aliases anew. They are few and rare, and looked at by every call that lists what was said.
     pub(crate) fn know_aliases(&self) -> Result<()> {
-        let aliases: Vec<Alias> = self.read_as_writer("aliases.know_aliases", Route::Shared, |tx| {
-            tx.query("SELECT new_chat_id, old_chat_id FROM switchyard_aliases ORDER BY new_chat_id", params![])
-        })?;
-        self.replace_aliases(aliases.into_iter().map(|alias| (alias.new, alias.old)).collect());
+        let aliases = self.read_as_writer("aliases.know_aliases", Route::Shared, read_aliases)?;
+        self.replace_aliases(aliases);
         Ok(())
     }
+}
+
+/// The aliases that are stored: the new chat with the old one.
+pub(crate) fn read_aliases(tx: &ReadTx<'_>) -> Result<HashMap<ChatId, ChatId>> {
+    let sql = "SELECT new_chat_id, old_chat_id FROM switchyard_aliases ORDER BY new_chat_id";
+    let aliases: Vec<Alias> = tx.query(sql, params![])?;
+    Ok(aliases.into_iter().map(|alias| (alias.new, alias.old)).collect())
 }

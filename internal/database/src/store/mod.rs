@@ -18,6 +18,7 @@ mod topics;
 mod user_data;
 mod users;
 
+pub(crate) use aliases::read_aliases;
 pub use imports::{ImportBatch, ImportProgress, ImportedName, MessagePlace};
 
 use std::collections::BTreeMap;

@@ -1,0 +1,141 @@
+//! What whoever runs the bot can ask and do while it runs.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::datasource_router::{DataSourceRouter, Why};
+use super::registry::Adopt;
+use super::reload::{Change, ReloadError, moved_to_nothing};
+use crate::config::DatabaseConfig;
+use crate::error::Result;
+use crate::ids::ChatId;
+use crate::params;
+use crate::route::{Route, SourceName};
+use crate::source::{OpenError, SourceStatus};
+use crate::wrapper::DatabaseWrapper;
+
+/// The databases as whoever runs the bot sees them. Cheap to clone.
+#[derive(Clone)]
+pub struct Control {
+    pub(super) router: Arc<DataSourceRouter>,
+    pub(super) db: DatabaseWrapper,
+}
+
+/// All sources as they are now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Status {
+    /// Counts the topologies since the start, from 1.
+    pub generation: u64,
+    /// The folder of the files.
+    pub data_dir: PathBuf,
+    /// The sources, the default one first, the others by name.
+    pub sources: Vec<SourceReport>,
+}
+
+/// A source as it is now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SourceReport {
+    /// The source itself.
+    pub source: SourceStatus,
+    /// Whether it has everything that is mapped nowhere.
+    pub is_default: bool,
+    /// How many chats are routed to it by name.
+    pub chats: usize,
+}
+
+/// Where a chat lives now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RouteReport {
+    /// The chat.
+    pub chat: ChatId,
+    /// The source that its rows are in.
+    pub source: SourceName,
+    /// What leads it there.
+    pub why: Why,
+    /// The topology that says so.
+    pub generation: u64,
+}
+
+impl Control {
+    pub(super) fn new(router: Arc<DataSourceRouter>, db: DatabaseWrapper) -> Self {
+        Self { router, db }
+    }
+
+    /// Opens the default source, which knows the aliases and the moves. Whether that fails is told elsewhere.
+    pub(super) fn learn(&self) -> Result<(), OpenError> {
+        let opened = self.db.read("multi.learn", Route::Shared, |tx| {
+            tx.value::<i64>("switchyard_sources", "SELECT COUNT(*) FROM switchyard_sources", params![])
+        });
+        let missing = self.router.with_plan(|plan| moved_to_nothing(plan, &plan.config));
+        match missing {
+            Some(error) if opened.is_ok() => {
+                self.db.clone().close();
+                Err(OpenError::Routes { detail: error.to_string() })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Goes over to another configuration. Calls that are under way end on the one they began with. No source is
+    /// opened; those that are configured no more are closed when no call uses them.
+    ///
+    /// # Errors
+    /// That configuration cannot be gone over to; everything stays as it is.
+    pub fn reload(&self, config: &DatabaseConfig) -> Result<Change, ReloadError> {
+        let change = self.router.reload(config)?;
+        change.tell();
+        Ok(change)
+    }
+
+    /// The sources as they are now. Opens none.
+    pub fn status(&self) -> Status {
+        let table = self.router.table();
+        let mut chats = vec![0; table.sources.len()];
+        for (_, source) in table.routes() {
+            if let Some(place) = table.sources.iter().position(|one| Arc::ptr_eq(one, source)) {
+                chats[place] += 1;
+            }
+        }
+        let sources = table.sources.iter().zip(chats).enumerate();
+        Status {
+            generation: table.generation,
+            data_dir: self.router.with_plan(|plan| plan.config.data_dir.clone()),
+            sources: sources
+                .map(|(place, (source, chats))| SourceReport { source: source.status(), is_default: place == 0, chats })
+                .collect(),
+        }
+    }
+
+    /// Where a chat lives, and why.
+    pub fn explain(&self, chat: ChatId) -> RouteReport {
+        let (source, why) = self.router.explain(chat);
+        RouteReport { chat, source, why, generation: self.router.table().generation }
+    }
+
+    /// Opens a source if it is not open, however short ago that failed.
+    ///
+    /// # Errors
+    /// There is no such source, or it cannot be opened.
+    pub fn retry(&self, name: &SourceName) -> Result<()> {
+        if let Some(source) = self.router.source(name) {
+            source.retry();
+        }
+        self.db.on_source(name.as_str()).read("multi.retry", Route::Shared, |tx| {
+            tx.value::<i64>("sqlite_schema", "SELECT COUNT(*) FROM sqlite_schema", params![]).map(drop)
+        })
+    }
+
+    /// Accepts another file in the place of the one that a source had, and opens it.
+    ///
+    /// # Errors
+    /// There is no such source, or it cannot be opened all the same.
+    pub fn adopt(&self, name: &SourceName, what: Adopt) -> Result<()> {
+        self.router.connections.registry.accept(name, what);
+        let opened = self.retry(name);
+        self.router.connections.registry.settle(name);
+        opened
+    }
+}

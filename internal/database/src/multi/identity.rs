@@ -1,0 +1,246 @@
+//! Opening a source only on the file that is its own: a wrong, an empty or a missing one is never taken for it.
+//!
+//! Each file that is written carries a uuid, and the mark of the installation: the set of databases that it is one of.
+//! The default source remembers the name, the uuid and the path of each.
+
+use std::sync::{Arc, Weak};
+use std::time::Instant;
+
+use super::datasource_router::DataSourceRouter;
+use super::registry::{Adopt, Entry, Registry, read_recorded};
+use crate::error::{Error, Result};
+use crate::migrate::{self, Identity};
+use crate::source::{Database, Facts, FileId, OpenError, Opener, SourceConfig};
+use crate::store::read_aliases;
+use crate::time::Clock;
+
+/// Opens a source that is not the default one.
+pub(super) struct NamedOpener {
+    registry: Arc<Registry>,
+    clock: Arc<dyn Clock>,
+}
+
+/// Opens the default source, and learns from it what the router has to know.
+pub(super) struct DefaultOpener {
+    registry: Weak<Registry>,
+    clock: Arc<dyn Clock>,
+    router: Weak<DataSourceRouter>,
+}
+
+/// What is remembered of the sources, or why that cannot be asked.
+type Known = Result<Vec<Entry>, Error>;
+
+impl NamedOpener {
+    pub(super) fn new(registry: &Arc<Registry>, clock: &Arc<dyn Clock>) -> Self {
+        Self { registry: Arc::clone(registry), clock: Arc::clone(clock) }
+    }
+
+    /// Whether the file may be the source's.
+    fn admit(&self, config: &SourceConfig, known: &Known, facts: &Facts) -> Result<(), OpenError> {
+        let name = &config.name;
+        let refuse =
+            |what: String, remedy: String| Err(OpenError::Identity { path: config.path.clone(), what, remedy });
+        match (self.registry.accepted(name), facts) {
+            (Some(_), Facts::File(..)) | (Some(Adopt::New), Facts::Nothing) => return Ok(()),
+            _ => {}
+        }
+        let Ok(known) = known else {
+            // What cannot be looked up is believed where the file says that it is one of ours; nothing is made.
+            return match facts {
+                Facts::File(Identity { installation: Some(_), .. }, _) => Ok(()),
+                Facts::File(..) if config.readonly => Ok(()),
+                _ => refuse(
+                    "cannot be told from another file or from one that was lost, since the default source is unavailable".into(),
+                    "mend the default source first".into(),
+                ),
+            };
+        };
+        let entry = known.iter().find(|entry| entry.name == name.as_str());
+        match (entry, facts) {
+            (None, Facts::Nothing) => Ok(()),
+            (Some(entry), Facts::Nothing) => refuse(
+                format!("is missing or empty, and the source `{name}` had a database before (at {})", entry.path),
+                format!("put it back or correct the path, or accept an empty one with `bot db adopt {name} --new`"),
+            ),
+            (Some(entry), Facts::File(found, file)) => {
+                let is_the_same = match &entry.uuid {
+                    Some(uuid) => found.uuid.as_ref() == Some(uuid),
+                    None => (entry.device, entry.inode) == numbers(*file),
+                };
+                if is_the_same {
+                    return Ok(());
+                }
+                refuse(
+                    format!("is another database than the one that the source `{name}` had"),
+                    format!(
+                        "put the right one back or correct the path, or accept this one with `bot db adopt {name}`"
+                    ),
+                )
+            }
+            (None, Facts::File(found, _)) => {
+                let twin = same_uuid(known, found).filter(|twin| self.registry.is_configured(&twin.name));
+                if let Some(twin) = twin {
+                    return refuse(
+                        format!("is the database of the source `{}`, or a copy of it", twin.name),
+                        format!("give each source a file of its own, or accept the copy with `bot db adopt {name}`"),
+                    );
+                }
+                match &found.installation {
+                    Some(mark) if Some(mark) != self.installation().as_ref() => refuse(
+                        "belongs to the databases of another bot, or of another default source".into(),
+                        format!("correct the path, or take it over with `bot db adopt {name}`"),
+                    ),
+                    _ => Ok(()),
+                }
+            }
+        }
+    }
+
+    /// Makes the file known as the source's.
+    fn enter(&self, config: &SourceConfig, known: &[Entry], database: &Database, made: bool) -> Result<()> {
+        let name = &config.name;
+        let deadline = Instant::now() + config.timeout;
+        let mut found = database.identity(deadline)?;
+        if !config.readonly {
+            let twin = same_uuid(known, &found);
+            if twin.is_some_and(|twin| twin.name != name.as_str() && self.registry.is_configured(&twin.name)) {
+                // A copy that was accepted becomes a database of its own.
+                found.uuid = Some(uuid::Uuid::new_v4().to_string());
+            }
+            found.installation = self.installation();
+            database.set_identity(deadline, &found)?;
+        }
+        let (device, inode) = numbers(database.file_id());
+        let entry = Entry {
+            name: name.to_string(),
+            uuid: found.uuid.clone(),
+            path: config.path.display().to_string(),
+            device,
+            inode,
+        };
+        if known.contains(&entry) {
+            return Ok(());
+        }
+        let before = known.iter().find(|known| known.name == entry.name);
+        let earlier = same_uuid(known, &found).filter(|twin| twin.name != entry.name);
+        let what = match (made, before, earlier) {
+            (true, ..) => "a source was created",
+            (false, None, Some(_)) => "a source has another name",
+            (false, None, None) => "a source was adopted",
+            (false, Some(before), _) if before.uuid == entry.uuid && before.path != entry.path => {
+                "a source has another path"
+            }
+            (false, Some(before), _) if before.uuid == entry.uuid => "a source's file was moved or copied to its path",
+            (false, Some(_), _) => "a source has another database, as it was told to accept",
+        };
+        tracing::info!(target: "database::audit", source = %name, path = %config.path.display(), "{what}");
+        self.registry.enter(&entry, earlier.map(|earlier| earlier.name.as_str()))
+    }
+
+    fn installation(&self) -> Option<String> {
+        self.registry.installation()
+    }
+}
+
+impl Opener for NamedOpener {
+    fn open(&self, config: &SourceConfig) -> Result<Database, OpenError> {
+        let known = self.registry.entries();
+        let made = std::cell::Cell::new(false);
+        let admit = |facts: &Facts| {
+            made.set(matches!(facts, Facts::Nothing));
+            self.admit(config, &known, facts)
+        };
+        let database = if config.readonly {
+            Database::open_readonly(config, &admit)?
+        } else {
+            Database::open(config, &*self.clock, &admit)?
+        };
+        if let Ok(known) = &known {
+            let entered = self.enter(config, known, &database, made.get());
+            entered.map_err(|error| OpenError::Other { path: config.path.clone(), detail: error.to_string() })?;
+            self.registry.settle(&config.name);
+        }
+        Ok(database)
+    }
+}
+
+impl DefaultOpener {
+    pub(super) fn new(registry: &Arc<Registry>, clock: &Arc<dyn Clock>, router: Weak<DataSourceRouter>) -> Self {
+        Self { registry: Arc::downgrade(registry), clock: Arc::clone(clock), router }
+    }
+}
+
+impl Opener for DefaultOpener {
+    fn open(&self, config: &SourceConfig) -> Result<Database, OpenError> {
+        let Some(registry) = self.registry.upgrade() else {
+            return Err(OpenError::Other { path: config.path.clone(), detail: "the databases were closed".into() });
+        };
+        let mut installation = None;
+        let marks = std::cell::RefCell::new(&mut installation);
+        let accepted = registry.accepted(&config.name);
+        let admit = |facts: &Facts| {
+            let (is_there, mark) = match facts {
+                Facts::Nothing => (false, None),
+                Facts::File(identity, _) => (true, identity.installation.clone()),
+            };
+            if mark.is_some() {
+                **marks.borrow_mut() = mark;
+                return Ok(());
+            }
+            // Only one that was never the default of these databases comes here: the others are asked.
+            let Some((other, mark)) = registry.others().iter().find_map(marked) else { return Ok(()) };
+            if accepted == Some(Adopt::New) || (is_there && accepted.is_some()) {
+                **marks.borrow_mut() = Some(mark);
+                return Ok(());
+            }
+            let name = &config.name;
+            let (what, remedy) = if is_there {
+                (
+                    format!("is not the default database that the source `{}` belongs to", other.name),
+                    format!("put the right one back, or accept this one with `bot db adopt {name}`"),
+                )
+            } else {
+                (
+                    format!(
+                        "is missing or empty, and the source `{}` belongs to a default database that was there",
+                        other.name
+                    ),
+                    format!("put it back, or accept an empty one with `bot db adopt {name} --new`"),
+                )
+            };
+            Err(OpenError::Identity { path: config.path.clone(), what, remedy })
+        };
+        let database = Database::open(config, &*self.clock, &admit)?;
+        let unread = |error: Error| OpenError::Other { path: config.path.clone(), detail: error.to_string() };
+        let deadline = Instant::now() + config.timeout;
+        let mut found = database.identity(deadline).map_err(unread)?;
+        let installation = installation.unwrap_or_else(|| uuid::Uuid::new_v4().to_string());
+        found.installation = Some(found.installation.unwrap_or(installation));
+        database.set_identity(deadline, &found).map_err(unread)?;
+        registry.set_installation(found.installation);
+        registry.settle(&config.name);
+        if let Some(router) = self.router.upgrade() {
+            let recorded = database.read_as_writer("multi.recorded", deadline, read_recorded).map_err(unread)?;
+            let aliases = database.read_as_writer("multi.aliases", deadline, read_aliases).map_err(unread)?;
+            router.learn(aliases, Registry::recorded(recorded));
+        }
+        Ok(database)
+    }
+}
+
+/// The installation that a source's file belongs to, where it is there and says so.
+fn marked(config: &SourceConfig) -> Option<(SourceConfig, String)> {
+    let probe = crate::source::probe(&config.path, config.timeout)?;
+    let mark = migrate::identity(&probe).ok()?.installation?;
+    Some((config.clone(), mark))
+}
+
+fn same_uuid<'a>(known: &'a [Entry], found: &Identity) -> Option<&'a Entry> {
+    let uuid = found.uuid.as_ref()?;
+    known.iter().find(|entry| entry.uuid.as_ref() == Some(uuid))
+}
+
+/// Device and inode as SQLite keeps numbers.
+fn numbers(file: FileId) -> (i64, i64) {
+    (file.device.cast_signed(), file.inode.cast_signed())
+}

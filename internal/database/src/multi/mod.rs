@@ -1,0 +1,68 @@
+//! Many databases behind one wrapper: the cargo feature `multi-source`.
+//!
+//! [`DatabaseWrapper::open_multi`] gives the wrapper that handlers use, and a [`Control`] for whoever runs the bot.
+
+mod connection_manager;
+mod control;
+mod datasource_router;
+mod identity;
+mod lock;
+mod registry;
+mod reload;
+
+pub use control::{Control, RouteReport, SourceReport, Status};
+pub use datasource_router::Why;
+pub use registry::Adopt;
+pub use reload::{Change, ReloadError, Rerouted};
+
+use std::sync::Arc;
+
+use crate::aliases::Aliases;
+use crate::config::DatabaseConfig;
+use crate::route::SourceName;
+use crate::source::OpenError;
+use crate::wrapper::{DatabaseWrapper, Options};
+
+use datasource_router::DataSourceRouter;
+use lock::DataDirLock;
+
+impl DatabaseWrapper {
+    /// Opens many databases: takes the lock of the data directory (which has to be there), and opens the default
+    /// source; any other is opened when it is needed first. A source that cannot be opened, the default one too, is
+    /// told of in the log and in [`Control::status`]; calls on it fail with
+    /// [`SourceUnavailable`](crate::ErrorKind::SourceUnavailable), and nothing is made in its place.
+    ///
+    /// # Errors
+    /// The configuration is contradictory, or another process is in charge of the data directory.
+    pub fn open_multi(config: &DatabaseConfig, options: Options) -> Result<(Self, Control), OpenError> {
+        check(config)?;
+        let lock = DataDirLock::take(&config.data_dir)?;
+        let aliases = Arc::new(Aliases::default());
+        let router = DataSourceRouter::new(config, lock, &options.clock, &aliases);
+        let db = Self::over(Box::new(Arc::clone(&router)), options, aliases);
+        let control = Control::new(router, db.clone());
+        control.learn()?;
+        Ok((db, control))
+    }
+}
+
+/// A configuration that was put together by hand may be contradictory.
+fn check(config: &DatabaseConfig) -> Result<(), OpenError> {
+    let wrong = |setting, given: &SourceName, allowed| {
+        Err(OpenError::InvalidSetting { setting, given: format!("`{given}`"), allowed })
+    };
+    match config.sources.get(&config.default_source) {
+        None => return wrong("default_source", &config.default_source, "the name of a source"),
+        Some(default) if default.readonly => {
+            return wrong("default_source", &config.default_source, "a source that is not read-only");
+        }
+        Some(_) => {}
+    }
+    if let Some((name, _)) = config.sources.iter().find(|(name, source)| **name != source.name) {
+        return wrong("name", name, "the name under which the source stands");
+    }
+    match config.chat_mapping.values().find(|name| !config.sources.contains_key(*name)) {
+        Some(name) => wrong("chat_mapping", name, "the name of a source"),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,183 @@
+//! Going over to another configuration while calls are under way: what is not possible, and what has changed.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::path::PathBuf;
+
+use super::datasource_router::{Plan, RoutingTable};
+use crate::config::{DatabaseConfig, Form};
+use crate::ids::ChatId;
+use crate::route::SourceName;
+
+/// What a reload has changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Change {
+    /// The topology's generation now.
+    pub generation: u64,
+    /// Whether anything is different.
+    pub is_none: bool,
+    /// The chats whose route leads elsewhere now. Their rows stay where they are.
+    pub rerouted: Vec<Rerouted>,
+    /// The sources that are new.
+    pub added: Vec<SourceName>,
+    /// The sources that are configured no more.
+    pub dropped: Vec<SourceName>,
+    /// The sources with other settings than before.
+    pub altered: Vec<SourceName>,
+}
+
+/// A chat whose route leads elsewhere.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Rerouted {
+    /// The chat.
+    pub chat: ChatId,
+    /// Where its route led before.
+    pub from: SourceName,
+    /// Where it leads now.
+    pub to: SourceName,
+}
+
+/// Why a configuration cannot be gone over to while the bot runs. Everything stays as it was.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReloadError {
+    /// The one form cannot become the other.
+    #[error("a single file (`path`) cannot take the place of sources while the bot runs; restart it")]
+    Form,
+    /// The folder of the files is another.
+    #[error("`data_dir` cannot change from {} to {} while the bot runs; restart it", from.display(), to.display())]
+    DataDir {
+        /// What it was.
+        from: PathBuf,
+        /// What it would be.
+        to: PathBuf,
+    },
+    /// The default source's file is another.
+    #[error(
+        "the default source's file cannot change from {} to {} while the bot runs, since what belongs to no chat would \
+         be left behind; restart the bot, and see `bot db move` for the chats",
+        from.display(), to.display()
+    )]
+    DefaultFile {
+        /// What it was.
+        from: PathBuf,
+        /// What it would be.
+        to: PathBuf,
+    },
+    /// The default source has another name.
+    #[error("the default source cannot change from `{from}` to `{to}` while the bot runs; restart it")]
+    DefaultName {
+        /// What it was called.
+        from: SourceName,
+        /// What it would be called.
+        to: SourceName,
+    },
+    /// A source goes that a chat was moved to.
+    #[error(
+        "the source `{name}` cannot go: the chat {chat} was moved there; keep it, or map the chat to another source in \
+         [database.chat_mapping]"
+    )]
+    MovedThere {
+        /// The source.
+        name: SourceName,
+        /// One of the chats.
+        chat: ChatId,
+    },
+}
+
+/// Whether the configuration can be gone over to.
+pub(super) fn check(plan: &Plan, next: &DatabaseConfig) -> Result<(), ReloadError> {
+    let now = &plan.config;
+    if next.form != Form::Sources {
+        return Err(ReloadError::Form);
+    }
+    if now.data_dir != next.data_dir {
+        return Err(ReloadError::DataDir { from: now.data_dir.clone(), to: next.data_dir.clone() });
+    }
+    if now.default_source != next.default_source {
+        return Err(ReloadError::DefaultName { from: now.default_source.clone(), to: next.default_source.clone() });
+    }
+    let file = |config: &DatabaseConfig| config.sources.get(&config.default_source).map(|source| source.path.clone());
+    if let (Some(from), Some(to)) = (file(now), file(next))
+        && from != to
+    {
+        return Err(ReloadError::DefaultFile { from, to });
+    }
+    moved_to_nothing(plan, next).map_or(Ok(()), Err)
+}
+
+/// A chat that was moved to a source that the configuration does not have.
+pub(super) fn moved_to_nothing(plan: &Plan, next: &DatabaseConfig) -> Option<ReloadError> {
+    plan.recorded.iter().find_map(|(chat, moved)| {
+        let counts = moved.file_said.as_ref() == next.chat_mapping.get(chat);
+        let is_there = next.sources.contains_key(&moved.source);
+        (counts && !is_there).then(|| ReloadError::MovedThere { name: moved.source.clone(), chat: *chat })
+    })
+}
+
+impl Change {
+    /// Nothing is different.
+    pub(super) fn none(generation: u64) -> Self {
+        let (rerouted, added, dropped, altered) = Default::default();
+        Self { generation, is_none: true, rerouted, added, dropped, altered }
+    }
+
+    /// What is different between two tables.
+    pub(super) fn between(before: &RoutingTable, after: &RoutingTable) -> Self {
+        let names = |table: &RoutingTable| -> BTreeSet<SourceName> {
+            table.sources.iter().map(|source| source.name().clone()).collect()
+        };
+        let (were, are) = (names(before), names(after));
+        let altered = after
+            .sources
+            .iter()
+            .filter(|source| were.contains(source.name()) && !before.has(source))
+            .map(|source| source.name().clone());
+        let chats: BTreeSet<ChatId> = before.routes().chain(after.routes()).map(|(chat, _)| chat).collect();
+        let rerouted = chats.into_iter().filter_map(|chat| {
+            let (from, to) = (before.of_chat(chat).name(), after.of_chat(chat).name());
+            (from != to).then(|| Rerouted { chat, from: from.clone(), to: to.clone() })
+        });
+        Self {
+            generation: after.generation,
+            is_none: false,
+            rerouted: rerouted.collect(),
+            added: are.difference(&were).cloned().collect(),
+            dropped: were.difference(&are).cloned().collect(),
+            altered: altered.collect(),
+        }
+    }
+
+    /// Writes it to the log and to the audit trail.
+    pub(super) fn tell(&self) {
+        if self.is_none {
+            return;
+        }
+        tracing::info!(target: "database::audit", generation = self.generation, change = %self, "the configuration was reloaded");
+        if !self.rerouted.is_empty() {
+            tracing::warn!(
+                chats = self.rerouted.len(),
+                "chats have another source now, and their rows stay where they were; `bot db move` moves them"
+            );
+        }
+    }
+}
+
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.is_none {
+            return f.write_str("nothing is different");
+        }
+        let mut parts = Vec::new();
+        for (what, names) in
+            [("new source", &self.added), ("dropped source", &self.dropped), ("altered source", &self.altered)]
+        {
+            parts.extend(names.iter().map(|name| format!("{what} {name}")));
+        }
+        let chats = self.rerouted.iter().map(|Rerouted { chat, from, to }| format!("chat {chat}: {from} -> {to}"));
+        parts.extend(chats);
+        if parts.is_empty() { f.write_str("no chat's route is different") } else { f.write_str(&parts.join(", ")) }
+    }
+}

@@ -1,0 +1,59 @@
+//! Many databases behind one wrapper: the cargo feature `multi-source`.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use database::multi::Control;
+use database::{
+    ChatId, DatabaseConfig, DatabaseWrapper, Form, OnUnavailable, Options, PartialResults, SourceConfig, SourceName,
+};
+
+use crate::support::Scratch;
+
+mod opening;
+
+/// The name of a source.
+pub(crate) fn name(name: &str) -> SourceName {
+    name.parse().unwrap()
+}
+
+/// A configuration with these sources in a folder, the first being the default one, and these chats mapped.
+pub(crate) fn config_of(folder: &Path, sources: &[&str], mapping: &[(i64, &str)]) -> DatabaseConfig {
+    let source = |of: &&str| {
+        let settings = SourceConfig {
+            name: name(of),
+            timeout: Duration::from_secs(10),
+            on_unavailable: OnUnavailable::Fail,
+            ..SourceConfig::new(folder.join(format!("{of}.db")))
+        };
+        (settings.name.clone(), settings)
+    };
+    DatabaseConfig {
+        form: Form::Sources,
+        data_dir: folder.to_owned(),
+        sources: sources.iter().map(source).collect::<BTreeMap<_, _>>(),
+        default_source: name(sources[0]),
+        chat_mapping: mapping.iter().map(|(chat, source)| (ChatId(*chat), name(source))).collect(),
+        partial_results: PartialResults::Warn,
+    }
+}
+
+/// Opens a configuration.
+pub(crate) fn open(config: &DatabaseConfig) -> (DatabaseWrapper, Control) {
+    DatabaseWrapper::open_multi(config, Options::default()).unwrap()
+}
+
+/// The names of files in a folder that hold this text, byte for byte.
+pub(crate) fn files_with(scratch: &Scratch, text: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(scratch.path()).unwrap() {
+        let path = entry.unwrap().path();
+        let bytes = std::fs::read(&path).unwrap_or_default();
+        if bytes.windows(text.len()).any(|part| part == text.as_bytes()) {
+            found.push(path.file_name().unwrap().to_str().unwrap().to_owned());
+        }
+    }
+    found.sort();
+    found
+}
