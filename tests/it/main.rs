@@ -42,3 +42,5 @@ mod sources_text;
 mod support;
 #[cfg(test)]
 mod versions;
+#[cfg(all(test, feature = "multi-source"))]
+mod watch;
