@@ -42,5 +42,6 @@ mod sources_text;
 mod support;
 #[cfg(test)]
 mod versions;
-#[cfg(all(test, feature = "multi-source"))]
+#[cfg(test)]
+#[cfg(feature = "multi-source")]
 mod watch;

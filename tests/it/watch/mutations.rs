@@ -28,7 +28,7 @@ fn whatever_becomes_of_a_file_the_old_table_stays_or_its_own_is_in_force() {
                 assert!(found.is_empty(), "{}", context());
             }
             Ok(says) => {
-                assert_eq!(found, [says.database.clone()], "{}", context());
+                assert_eq!(found.as_slice(), std::slice::from_ref(&says.database), "{}", context());
                 in_force = says.database;
                 applied += 1;
             }

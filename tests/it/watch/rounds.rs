@@ -51,7 +51,7 @@ fn in_place(site: &Site, text: &str, _: usize) -> Instant {
 fn in_two_parts(site: &Site, text: &str, round: usize) -> Instant {
     // Also where the first part is a whole number of lines, which is the part that may be valid.
     let ends: Vec<_> = text.match_indices('\n').map(|(at, _)| at + 1).collect();
-    let cut = if round % 2 == 0 { ends[ends.len() - 2 - round / 2 % 6] } else { 37 * round % text.len() };
+    let cut = if round.is_multiple_of(2) { ends[ends.len() - 2 - round / 2 % 6] } else { 37 * round % text.len() };
     let mut file = File::create(&site.file).unwrap();
     file.write_all(&text.as_bytes()[..cut]).unwrap();
     site.quiet(Duration::from_millis(500));
@@ -67,7 +67,7 @@ fn renamed_over(site: &Site, text: &str, _: usize) -> Instant {
 }
 
 fn in_turn(site: &Site, text: &str, round: usize) -> Instant {
-    if round % 2 == 0 { in_place(site, text, round) } else { renamed_over(site, text, round) }
+    if round.is_multiple_of(2) { in_place(site, text, round) } else { renamed_over(site, text, round) }
 }
 
 fn folder_recreated(site: &Site, text: &str, round: usize) -> Instant {

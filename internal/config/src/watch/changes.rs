@@ -85,14 +85,12 @@ impl Changes {
         Self { pace, seen: Vec::new(), since: None, first: None }
     }
 
-    /// Notes how the files are; answers whether they changed.
-    pub(super) fn note(&mut self, now: Instant, stamps: Vec<Stamp>) -> bool {
-        let changed = self.seen != stamps;
-        if changed {
+    /// Notes how the files are. Where that is another way than before, they have to be quiet from now on.
+    pub(super) fn note(&mut self, now: Instant, stamps: Vec<Stamp>) {
+        if self.seen != stamps {
             self.seen = stamps;
             self.begin(now);
         }
-        changed
     }
 
     /// From now on the files have to be quiet.

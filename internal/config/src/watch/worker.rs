@@ -90,13 +90,10 @@ impl Worker {
         self.changes.note(now, self.stamps());
         if self.changes.due().is_some_and(|due| now >= due) {
             let reading = self.read();
-            // What was being written while it was read says nothing.
-            if !self.changes.note(now, self.stamps()) {
-                if is_known(&self.current, self.refused.as_ref(), &reading) {
-                    self.changes.settle();
-                } else if let Some(reading) = self.changes.consider(now, reading) {
-                    self.act(reading, false);
-                }
+            if is_known(&self.current, self.refused.as_ref(), &reading) {
+                self.changes.settle();
+            } else if let Some(reading) = self.changes.consider(now, reading) {
+                self.act(reading, false);
             }
         }
         self.next_look = self.changes.next_look(now);

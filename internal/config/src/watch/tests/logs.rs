@@ -1,13 +1,14 @@
 //! What is logged, and how often.
 
 use std::fmt::{self, Write as _};
+use std::path::Path;
 use std::sync::{Arc, Mutex, mpsc};
 
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Level, Metadata, Subscriber};
 
-use super::super::wakeups::Wakeups;
+use super::super::wakeups::{Handler, Wakeups};
 use super::{Watched, deaf, out_of_order, text};
 
 /// Keeps what is logged on this thread above debug, a line each.
@@ -44,8 +45,29 @@ impl Subscriber for Log {
 fn logged(work: impl FnOnce()) -> Vec<String> {
     let log = Log::default();
     tracing::subscriber::with_default(log.clone(), work);
-    let lines = log.0.lock().unwrap().clone();
-    lines
+    std::mem::take(&mut log.0.lock().unwrap())
+}
+
+/// A system that watches no more folders.
+struct Full;
+
+impl notify::Watcher for Full {
+    fn new<F: notify::EventHandler>(_: F, _: notify::Config) -> notify::Result<Self> {
+        Ok(Self)
+    }
+    fn watch(&mut self, _: &Path, _: notify::RecursiveMode) -> notify::Result<()> {
+        Err(notify::Error::new(notify::ErrorKind::MaxFilesWatch))
+    }
+    fn unwatch(&mut self, _: &Path) -> notify::Result<()> {
+        Ok(())
+    }
+    fn kind() -> notify::WatcherKind {
+        notify::WatcherKind::NullWatcher
+    }
+}
+
+fn full(_: Handler) -> notify::Result<Box<dyn notify::Watcher + Send>> {
+    Ok(Box::new(Full))
 }
 
 const REFUSED: &str = "WARN the configuration is not applied; the last good one stays in force";
@@ -90,6 +112,11 @@ fn a_refusal_is_logged_once_and_to_who_asks_each_time() {
         watched.pass(30_000);
     });
     assert_eq!(lines.len(), 1);
+    let lines = logged(|| {
+        watched.write(text("-1003 = \"archive\""));
+        watched.pass(30_000);
+    });
+    assert_eq!(lines, [""; 0], "something else, refused for the same reason");
 }
 
 #[test]
@@ -125,7 +152,7 @@ fn a_restart_is_asked_for_once_where_it_is_needed() {
 
 #[test]
 fn that_the_system_tells_nothing_is_logged_once() {
-    let folder = tempfile::TempDir::new().unwrap();
+    let (folder, other) = (tempfile::TempDir::new().unwrap(), tempfile::TempDir::new().unwrap());
     let files = [folder.path().join("bot.toml")];
     let lines = logged(|| {
         let mut wakeups = Wakeups::new(&files, mpsc::channel().0, out_of_order);
@@ -135,5 +162,15 @@ fn that_the_system_tells_nothing_is_logged_once() {
     });
     assert_eq!(lines.len(), 1, "{lines:?}");
     assert!(lines[0].contains("it is looked at every second"), "{lines:?}");
+    let lines = logged(|| {
+        let mut wakeups = Wakeups::new(&files, mpsc::channel().0, full);
+        for _ in 0..3 {
+            wakeups.renew();
+            std::fs::rename(folder.path(), other.path().join("moved")).unwrap();
+            wakeups.renew();
+            std::fs::rename(other.path().join("moved"), folder.path()).unwrap();
+        }
+    });
+    assert_eq!(lines.len(), 1, "{lines:?}");
     assert_eq!(logged(|| Wakeups::new(&files, mpsc::channel().0, deaf).renew()), [""; 0]);
 }

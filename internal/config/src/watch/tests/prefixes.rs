@@ -81,8 +81,8 @@ fn two_readings_that_differ_are_acted_on_only_when_a_third_agrees() {
     let start = Instant::now();
     let at = |milliseconds| start + Duration::from_millis(milliseconds);
     let mut changes = Changes::new(Pace::STEADY);
-    assert!(changes.note(start, stamp(1)));
-    assert!(!changes.note(at(1), stamp(1)));
+    changes.note(start, stamp(1));
+    changes.note(at(1), stamp(1));
     assert_eq!(changes.due(), Some(at(300)));
     assert!(changes.consider(at(300), one).is_none());
     assert_eq!(changes.due(), Some(at(1500)));

@@ -1,6 +1,7 @@
 //! The watch on its thread, and the system's own events, in real time.
 
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex};
@@ -142,7 +143,7 @@ fn the_system_tells_of_changes_in_a_folder_that_was_replaced() {
     let other = root.path().join("other");
     fs::create_dir(&folder).unwrap();
     let (orders, received): (Sender<Order>, _) = mpsc::channel();
-    let mut wakeups = Wakeups::new(&[file.clone()], orders, of_the_system);
+    let mut wakeups = Wakeups::new(std::slice::from_ref(&file), orders, of_the_system);
     let look = || received.recv_timeout(Duration::from_secs(3)).unwrap();
     wakeups.renew();
     fs::write(&file, "1").unwrap();
@@ -165,6 +166,22 @@ fn the_system_tells_of_changes_in_a_folder_that_was_replaced() {
         fs::write(&file, "3").unwrap();
         look();
         fs::remove_dir_all(root.path().join("old")).unwrap();
+    }
+}
+
+#[test]
+fn the_system_tells_of_changes_behind_a_link_that_was_swapped() {
+    let root = TempDir::new().unwrap();
+    let linked = root.path().join("linked");
+    let (orders, received): (Sender<Order>, _) = mpsc::channel();
+    let mut wakeups = Wakeups::new(&[linked.join("bot.toml")], orders, of_the_system);
+    for name in ["one", "other", "third"] {
+        fs::create_dir(root.path().join(name)).unwrap();
+        symlink(name, root.path().join("next")).unwrap();
+        fs::rename(root.path().join("next"), &linked).unwrap();
+        renewed(&mut wakeups, &received);
+        fs::write(root.path().join(name).join("bot.toml"), name).unwrap();
+        received.recv_timeout(Duration::from_secs(3)).unwrap();
     }
 }
 
