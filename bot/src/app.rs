@@ -1,5 +1,6 @@
 //! From the command line to the work: reads the configuration, runs a command, says how it went.
 
+mod db;
 mod run;
 mod show;
 
@@ -10,6 +11,7 @@ use clap::Parser;
 use config::{Config, ConfigError, Layers};
 
 use crate::cli::{Cli, Command, ConfigCommand, ConsoleArgs};
+use crate::control::absolute;
 use crate::databases::{self, DatabasesError, Opened};
 use crate::logging;
 use crate::transport::console::ConsoleError;
@@ -53,6 +55,8 @@ enum AppError {
     Json(#[from] JsonError),
     #[error("cannot write to standard output: {0}")]
     Output(io::Error),
+    #[error("{0}")]
+    Failed(String),
 }
 
 /// The program.
@@ -71,38 +75,45 @@ pub fn main() -> ExitCode {
 }
 
 fn run(cli: &Cli) -> Result<Outcome, AppError> {
-    let config = Layers::of_process(cli.config.clone(), cli.data_dir.clone()).load()?;
+    let layers = Layers::of_process(cli.config.clone(), cli.data_dir.clone());
+    let config = layers.load()?;
     logging::start(config.log, cli.verbose, cli.quiet);
     match &cli.command {
-        None => run::console(cli, &config, &cli.speaker),
+        None => run::console(cli, layers, &config, &cli.speaker),
         Some(Command::Console(console)) if console.json => {
             if cli.speaker.is_told() {
                 return Err(AppError::Misused(
                     "--chat, --user and --name do not go with --json: each line says its own",
                 ));
             }
-            run::json(cli, &config)
+            run::json(cli, layers, &config)
         }
         Some(Command::Run(speaker) | Command::Console(ConsoleArgs { speaker, .. })) => {
-            run::console(cli, &config, &speaker.clone().or(&cli.speaker))
+            run::console(cli, layers, &config, &speaker.clone().or(&cli.speaker))
         }
         Some(Command::Import(what)) => run::import(cli, &config, what),
         Some(Command::Config(ConfigCommand::Check)) => show::check(&config),
         Some(Command::Config(ConfigCommand::Show)) => show::show(&config),
+        Some(Command::Db(what)) => db::run(cli, &config, what),
     }
 }
 
 /// Opens the databases, and says which configuration and which databases that are and what is new.
 fn open(cli: &Cli, config: &Config) -> Result<Opened, AppError> {
-    let opened = databases::open(&config.database)?;
+    let opened = databases::open(config)?;
     if !cli.quiet {
         for file in &config.files {
-            let file = std::path::absolute(file).unwrap_or_else(|_| file.clone());
-            say(&format!("Using the configuration {}.", file.display()));
+            say(&format!("Using the configuration {}.", absolute(file)));
         }
         opened.notes.iter().for_each(|note| say(note));
     }
     Ok(opened)
+}
+
+/// Prints a result.
+fn print(text: &str) -> Result<(), AppError> {
+    let mut out = anstream::stdout();
+    out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(AppError::Output)
 }
 
 /// Tells something that is no result.

@@ -1,10 +1,8 @@
 //! The commands that look at the configuration. They open, make and change nothing.
 
-use std::io::Write;
-
 use config::{Config, Setting};
 
-use super::{AppError, Outcome};
+use super::{AppError, Outcome, print};
 use crate::text::chart::counted;
 
 pub(super) fn check(config: &Config) -> Result<Outcome, AppError> {
@@ -12,11 +10,13 @@ pub(super) fn check(config: &Config) -> Result<Outcome, AppError> {
     let mapped = counted(config.database.chat_mapping.len() as u64, "mapped chat", "mapped chats");
     let files: Vec<_> = config.files.iter().map(|file| file.display().to_string()).collect();
     let from = if files.is_empty() { "built-in defaults".to_owned() } else { files.join(", ") };
-    print(&format!("The configuration is right: {from} ({sources}, {mapped}).\n"))
+    print(&format!("The configuration is right: {from} ({sources}, {mapped}).\n"))?;
+    Ok(Outcome::Done)
 }
 
 pub(super) fn show(config: &Config) -> Result<Outcome, AppError> {
-    print(&rendered(&config.settings))
+    print(&rendered(&config.settings))?;
+    Ok(Outcome::Done)
 }
 
 /// The settings as TOML, with the origin of each behind it.
@@ -41,10 +41,4 @@ fn rendered(settings: &[Setting]) -> String {
         }
     }
     text
-}
-
-fn print(text: &str) -> Result<Outcome, AppError> {
-    let mut out = anstream::stdout();
-    out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(AppError::Output)?;
-    Ok(Outcome::Done)
 }

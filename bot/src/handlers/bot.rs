@@ -10,6 +10,7 @@ use database::{
 };
 
 use super::{Call, REPEATING, Who, command_in, find, remind, spam};
+use crate::control::{Operator, Plain};
 use crate::message::{Due, Event, Handle, HandleError, Handled, Incoming, MessageIds, Outgoing};
 
 /// The bot as one of those who speak in a chat.
@@ -30,13 +31,23 @@ pub struct Bot {
     ids: Arc<MessageIds>,
     identity: Identity,
     owners: Vec<Owner>,
+    operator: Arc<dyn Operator>,
     started: Instant,
 }
 
 impl Bot {
     /// A bot on these databases that speaks as this identity; its own messages get their ids from `ids`.
     pub fn new(db: DatabaseWrapper, ids: Arc<MessageIds>, clock: Arc<dyn Clock>, identity: Identity) -> Self {
-        Self { db, ids, clock, identity, owners: Vec::new(), started: Instant::now() }
+        let operator = Arc::new(Plain::new(db.clone()));
+        Self { db, ids, clock, identity, owners: Vec::new(), operator, started: Instant::now() }
+    }
+
+    /// The same bot, which knows from whoever opened the databases how they are and where chats live. Otherwise it knows
+    /// what the wrapper tells.
+    #[must_use]
+    pub fn with_operator(mut self, operator: Arc<dyn Operator>) -> Self {
+        self.operator = operator;
+        self
     }
 
     /// The same bot, which also obeys these people's owner commands.
@@ -158,6 +169,7 @@ impl Bot {
         let rank = self.rank(incoming);
         let call = Call {
             db: &self.db,
+            operator: &*self.operator,
             incoming,
             arguments,
             bot: self.identity.user,

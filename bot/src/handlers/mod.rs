@@ -22,6 +22,7 @@ use std::time::Duration;
 
 use database::{DatabaseWrapper, MessageCategory, Result, UserId};
 
+use crate::control::Operator;
 use crate::message::Incoming;
 use crate::text::sanitize::sanitize_line;
 
@@ -48,6 +49,7 @@ const COMMANDS: &[&Command] = &[
     &mydata::MYDATA,
     &owners::CHATS,
     &owners::STATUS,
+    &owners::ROUTE,
 ];
 
 /// Commands whose answers repeat what others said, or their names. Such an answer is not kept word by word: what it
@@ -90,6 +92,8 @@ struct Command {
 /// One use of a command.
 struct Call<'a> {
     db: &'a DatabaseWrapper,
+    /// Whoever opened the databases.
+    operator: &'a dyn Operator,
     incoming: &'a Incoming,
     /// What follows the command's name, without blanks around it.
     arguments: &'a str,

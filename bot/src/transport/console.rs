@@ -132,6 +132,11 @@ pub struct Console<'a> {
     history: Option<PathBuf>,
 }
 
+/// How many columns the terminal has that standard output is; a guess where it does not say.
+pub fn columns() -> usize {
+    terminal::columns().unwrap_or(DEFAULT_COLUMNS)
+}
+
 /// Where lines come from, seen from the main loop.
 struct Input {
     events: Receiver<Event>,
@@ -308,7 +313,7 @@ impl<'a> Console<'a> {
         let Speaker { chat, user, user_name, username } = self.speaker.clone();
         let mut incoming = Incoming::new(chat, user, user_name, self.ids.next_id(), self.clock.now(), text);
         incoming.username = username;
-        incoming.columns = terminal::columns().unwrap_or(DEFAULT_COLUMNS);
+        incoming.columns = columns();
         match self.handler.handle(incoming) {
             Ok(handled) => handled.replies.iter().try_for_each(|reply| print(out, &reply.text)),
             Err(error) => {

@@ -1,7 +1,8 @@
 //! What whoever runs the bot can ask and do while it runs.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
+use std::time::{Duration, Instant};
 
 use super::datasource_router::{DataSourceRouter, Why};
 use super::registry::Adopt;
@@ -107,6 +108,26 @@ impl Control {
                 .map(|(place, (source, chats))| SourceReport { source: source.status(), is_default: place == 0, chats })
                 .collect(),
         }
+    }
+
+    /// Opens sources side by side, and waits for that long at most. One that takes longer goes on being opened, and
+    /// what became of each is in [`status`](Self::status).
+    pub fn warm_up(&self, names: &[SourceName], wait: Duration) {
+        let deadline = Instant::now() + wait;
+        let (opened, done) = mpsc::channel();
+        for source in names.iter().filter_map(|name| self.router.source(name)) {
+            let opened = opened.clone();
+            let open = move || {
+                // Whether it fails is in the status; whoever waited may have given up.
+                let _ = source.read("multi.warm_up", |_| Ok(()));
+                let _ = opened.send(());
+            };
+            if let Err(error) = std::thread::Builder::new().name("warms up".into()).spawn(open) {
+                tracing::warn!(%error, "no thread can be started that opens sources; they are opened when they are needed");
+            }
+        }
+        drop(opened);
+        while done.recv_timeout(deadline.saturating_duration_since(Instant::now())).is_ok() {}
     }
 
     /// Where a chat lives, and why.

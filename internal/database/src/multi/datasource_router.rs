@@ -89,7 +89,7 @@ impl Plan {
     }
 
     /// All chats of which something is said.
-    fn chats<'a>(&'a self, aliases: &'a HashMap<ChatId, ChatId>) -> impl Iterator<Item = ChatId> + 'a {
+    pub(super) fn chats<'a>(&'a self, aliases: &'a HashMap<ChatId, ChatId>) -> impl Iterator<Item = ChatId> + 'a {
         self.config.chat_mapping.keys().chain(self.recorded.keys()).chain(aliases.keys()).copied()
     }
 

@@ -3,6 +3,7 @@
 //! Each file that is written carries a uuid, and the mark of the installation: the set of databases that it is one of.
 //! The default source remembers the name, the uuid and the path of each.
 
+use std::cell::{Cell, RefCell};
 use std::sync::{Arc, Weak};
 use std::time::Instant;
 
@@ -10,6 +11,7 @@ use super::datasource_router::DataSourceRouter;
 use super::registry::{Adopt, Entry, Registry, read_recorded};
 use crate::error::{Error, Result};
 use crate::migrate::{self, Identity};
+use crate::route::SourceName;
 use crate::source::{Database, Facts, FileId, OpenError, Opener, SourceConfig};
 use crate::store::read_aliases;
 use crate::time::Clock;
@@ -28,7 +30,7 @@ pub(super) struct DefaultOpener {
 }
 
 /// What is remembered of the sources, or why that cannot be asked.
-type Known = Result<Vec<Entry>, Error>;
+pub(super) type Known = Result<Vec<Entry>, Error>;
 
 impl NamedOpener {
     pub(super) fn new(registry: &Arc<Registry>, clock: &Arc<dyn Clock>) -> Self {
@@ -36,7 +38,7 @@ impl NamedOpener {
     }
 
     /// Whether the file may be the source's.
-    fn admit(&self, config: &SourceConfig, known: &Known, facts: &Facts) -> Result<(), OpenError> {
+    pub(super) fn admit(&self, config: &SourceConfig, known: &Known, facts: &Facts) -> Result<(), OpenError> {
         let name = &config.name;
         let refuse =
             |what: String, remedy: String| Err(OpenError::Identity { path: config.path.clone(), what, remedy });
@@ -145,7 +147,7 @@ impl NamedOpener {
 impl Opener for NamedOpener {
     fn open(&self, config: &SourceConfig) -> Result<Database, OpenError> {
         let known = self.registry.entries();
-        let made = std::cell::Cell::new(false);
+        let made = Cell::new(false);
         let admit = |facts: &Facts| {
             made.set(matches!(facts, Facts::Nothing));
             self.admit(config, &known, facts)
@@ -175,46 +177,18 @@ impl Opener for DefaultOpener {
         let Some(registry) = self.registry.upgrade() else {
             return Err(OpenError::Other { path: config.path.clone(), detail: "the databases were closed".into() });
         };
-        let mut installation = None;
-        let marks = std::cell::RefCell::new(&mut installation);
+        let installation = RefCell::new(None);
         let accepted = registry.accepted(&config.name);
         let admit = |facts: &Facts| {
-            let (is_there, mark) = match facts {
-                Facts::Nothing => (false, None),
-                Facts::File(identity, _) => (true, identity.installation.clone()),
-            };
-            if mark.is_some() {
-                **marks.borrow_mut() = mark;
-                return Ok(());
-            }
-            // Only one that was never the default of these databases comes here: the others are asked.
-            let Some((other, mark)) = registry.others().iter().find_map(marked) else { return Ok(()) };
-            if accepted == Some(Adopt::New) || (is_there && accepted.is_some()) {
-                **marks.borrow_mut() = Some(mark);
-                return Ok(());
-            }
-            let name = &config.name;
-            let (what, remedy) = if is_there {
-                (
-                    format!("is not the default database that the source `{}` belongs to", other.name),
-                    format!("put the right one back, or accept this one with `bot db adopt {name}`"),
-                )
-            } else {
-                (
-                    format!(
-                        "is missing or empty, and the source `{}` belongs to a default database that was there",
-                        other.name
-                    ),
-                    format!("put it back, or accept an empty one with `bot db adopt {name} --new`"),
-                )
-            };
-            Err(OpenError::Identity { path: config.path.clone(), what, remedy })
+            let mark = admit_default(config, facts, accepted, || registry.others().iter().find_map(marked))?;
+            *installation.borrow_mut() = mark;
+            Ok(())
         };
         let database = Database::open(config, &*self.clock, &admit)?;
         let unread = |error: Error| OpenError::Other { path: config.path.clone(), detail: error.to_string() };
         let deadline = Instant::now() + config.timeout;
         let mut found = database.identity(deadline).map_err(unread)?;
-        let installation = installation.unwrap_or_else(|| uuid::Uuid::new_v4().to_string());
+        let installation = installation.into_inner().unwrap_or_else(|| uuid::Uuid::new_v4().to_string());
         found.installation = Some(found.installation.unwrap_or(installation));
         database.set_identity(deadline, &found).map_err(unread)?;
         registry.set_installation(found.installation);
@@ -228,11 +202,44 @@ impl Opener for DefaultOpener {
     }
 }
 
+/// Whether a file may be the default source's, and the mark of the installation where one is known. `marked` is a source
+/// that says which installation it belongs to.
+pub(super) fn admit_default(
+    config: &SourceConfig,
+    facts: &Facts,
+    accepted: Option<Adopt>,
+    marked: impl FnOnce() -> Option<(SourceName, String)>,
+) -> Result<Option<String>, OpenError> {
+    let is_there = match facts {
+        Facts::Nothing => false,
+        Facts::File(Identity { installation: Some(mark), .. }, _) => return Ok(Some(mark.clone())),
+        Facts::File(..) => true,
+    };
+    // Only one that was never the default of these databases comes here: the others are asked.
+    let Some((other, mark)) = marked() else { return Ok(None) };
+    if accepted == Some(Adopt::New) || (is_there && accepted.is_some()) {
+        return Ok(Some(mark));
+    }
+    let name = &config.name;
+    let (what, remedy) = if is_there {
+        (
+            format!("is not the default database that the source `{other}` belongs to"),
+            format!("put the right one back, or accept this one with `bot db adopt {name}`"),
+        )
+    } else {
+        (
+            format!("is missing or empty, and the source `{other}` belongs to a default database that was there"),
+            format!("put it back, or accept an empty one with `bot db adopt {name} --new`"),
+        )
+    };
+    Err(OpenError::Identity { path: config.path.clone(), what, remedy })
+}
+
 /// The installation that a source's file belongs to, where it is there and says so.
-fn marked(config: &SourceConfig) -> Option<(SourceConfig, String)> {
+fn marked(config: &SourceConfig) -> Option<(SourceName, String)> {
     let probe = crate::source::probe(&config.path, config.timeout)?;
     let mark = migrate::identity(&probe).ok()?.installation?;
-    Some((config.clone(), mark))
+    Some((config.name.clone(), mark))
 }
 
 fn same_uuid<'a>(known: &'a [Entry], found: &Identity) -> Option<&'a Entry> {

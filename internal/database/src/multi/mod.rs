@@ -7,11 +7,14 @@ mod control;
 mod datasource_router;
 mod identity;
 mod lock;
+mod look;
 mod registry;
 mod reload;
 
 pub use control::{Control, RouteReport, SourceReport, Status};
 pub use datasource_router::Why;
+pub use lock::{Owner, in_charge};
+pub use look::{Overview, SourceLook, look};
 pub use registry::Adopt;
 pub use reload::{Change, ReloadError, Rerouted};
 

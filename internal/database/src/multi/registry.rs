@@ -135,9 +135,7 @@ impl Registry {
 
     /// Everything that is remembered of sources.
     pub(super) fn entries(&self) -> Result<Vec<Entry>> {
-        let sql = "SELECT name, uuid, path, device, inode FROM switchyard_sources ORDER BY name";
-        self.default_source()
-            .map_or(Ok(Vec::new()), |default| default.read("registry.entries", |tx| tx.query(sql, params![])))
+        self.default_source().map_or(Ok(Vec::new()), |default| default.read("registry.entries", read_entries))
     }
 
     /// Remembers a source as it is now, and forgets the name that its file had before.
@@ -174,6 +172,12 @@ impl Registry {
     fn default_source(&self) -> Option<Arc<Source>> {
         self.now.read().default.clone()
     }
+}
+
+/// Everything that a default source remembers of the others.
+pub(super) fn read_entries(tx: &crate::ReadTx<'_>) -> Result<Vec<Entry>> {
+    let sql = "SELECT name, uuid, path, device, inode FROM switchyard_sources ORDER BY name";
+    tx.query(sql, params![])
 }
 
 /// The statement and the rows of the routes that moves recorded.

@@ -73,6 +73,48 @@ pub(super) fn look_readonly(path: &Path) -> Result<(), OpenError> {
     }
 }
 
+/// How a database can be read so that nothing is different afterwards.
+pub(super) enum WayIn {
+    /// Its log is there, and stays: a connection that cannot write leaves everything as it is.
+    Reader,
+    /// No log is there; a connection that may make one takes it away again.
+    Probe,
+    /// There is none, for this reason.
+    Writes(&'static str),
+}
+
+/// How a file can be looked at.
+pub(super) fn way_in(path: &Path) -> WayIn {
+    let length = |suffix| fs::metadata(beside(path, suffix)).ok().map(|found| found.len());
+    if length("-journal").is_some_and(|length| length > 0) {
+        return WayIn::Writes("a write that was interrupted has to be rolled back first");
+    }
+    match (length("-wal"), length("-shm")) {
+        (Some(_), Some(_)) => WayIn::Reader,
+        (None, None) if !may_write(&folder_of(path)) => WayIn::Reader,
+        (None, None) if check_access(path, Access::WRITE_OK, "written").is_ok() => WayIn::Probe,
+        (None, None) => WayIn::Writes("without leave to write it SQLite may leave files beside it"),
+        _ => WayIn::Writes("its log has to be made whole first"),
+    }
+}
+
+/// Whether there is a file with something in it, for somebody who only looks.
+pub(super) fn is_there(path: &Path, readonly: bool) -> Result<bool, OpenError> {
+    if readonly {
+        return look_readonly(path).map(|()| true);
+    }
+    check_name(path)?;
+    let found = length(path)?;
+    refuse_log_without_file(path, found)?;
+    if found.is_none_or(|length| length == 0) { Ok(false) } else { look_readonly(path).map(|()| true) }
+}
+
+/// How many bytes a database has, its log included; `None` where it cannot be looked at.
+pub(super) fn bytes(path: &Path) -> Option<u64> {
+    let length = |path: &Path| fs::metadata(path).ok().map(|found| found.len());
+    Some(length(path)? + length(&beside(path, "-wal")).unwrap_or_default())
+}
+
 /// Whether reading a database needs files beside it that are not there and that this user cannot make.
 pub(super) fn lacks_log(path: &Path) -> bool {
     let is_there = |suffix| beside(path, suffix).exists();

@@ -8,6 +8,7 @@ mod context;
 mod database;
 mod door;
 mod file;
+mod look;
 mod open;
 mod open_error;
 mod operation;
@@ -27,6 +28,7 @@ use crate::route::SourceName;
 
 pub use config::{Durability, OnUnavailable, SourceConfig};
 pub use door::Health;
+pub use look::{Contents, Found, Look, look};
 pub use open_error::OpenError;
 pub use operation::{Changed, Operation, Refusal, Step, Tally};
 pub use read::ReadTx;
@@ -37,6 +39,7 @@ pub use write::WriteTx;
 pub(crate) use database::Database;
 pub(crate) use door::Opener;
 pub(crate) use file::{FileId, create as create_private};
+pub(crate) use look::{Looked, look_closer};
 pub(crate) use open::Facts;
 
 use door::Door;
@@ -91,14 +94,11 @@ impl Source {
     /// The source as it is now.
     pub(crate) fn status(&self) -> SourceStatus {
         let SourceConfig { name, path, readonly, max_connections, .. } = &self.config;
-        let length = |path: &Path| std::fs::metadata(path).map(|found| found.len());
-        let log = length(&file::beside(path, "-wal")).unwrap_or_default();
-        let bytes = length(path).ok().map(|file| file + log);
         let open = self.door.open_now().map_or(0, |database| database.connections());
         SourceStatus {
             name: name.clone(),
             path: std::path::absolute(path).unwrap_or_else(|_| path.clone()),
-            bytes,
+            bytes: file::bytes(path),
             readonly: *readonly,
             health: self.door.health(),
             connections: (open, *max_connections),

@@ -150,7 +150,7 @@ fn with_log(path: &Path, error: OpenError) -> OpenError {
 /// A file shorter than its own header says was cut off. (With a log beside it, the log may hold the rest.)
 ///
 /// The sizes are asked for in this order because others may be writing: pages only move from the log to the file.
-fn check_length(path: &Path, probe: &Connection) -> Result<(), OpenError> {
+pub(super) fn check_length(path: &Path, probe: &Connection) -> Result<(), OpenError> {
     let pages = |pragma| probe.pragma_query_value(None, pragma, |row| row.get::<_, i64>(0));
     let (Ok(count), Ok(size)) = (pages("page_count"), pages("page_size")) else { return Ok(()) };
     let log = std::fs::metadata(file::beside(path, "-wal")).map_or(0, |found| found.len());

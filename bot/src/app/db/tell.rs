@@ -1,0 +1,95 @@
+//! What `bot db` finds, for people.
+
+use std::io::{self, IsTerminal as _};
+
+use crate::control::report::{ReloadReport, RouteReport, SourceReport, StatusReport};
+use crate::text::chart::{counted, thousands};
+use crate::text::sanitize::{sanitize, sanitize_line};
+use crate::text::table::{Column, table};
+
+/// How many columns standard output has; `None` where it is no terminal, and nothing is cut.
+pub(super) fn columns() -> Option<usize> {
+    io::stdout().is_terminal().then(crate::transport::console::columns)
+}
+
+/// The databases, of one file or of several sources.
+pub(super) fn status(report: &StatusReport, single: bool, columns: Option<usize>) -> String {
+    let StatusReport { running, process, data_dir, configuration, generation, last_reload, sources } = report;
+    let mut lines = Vec::new();
+    lines.push(match (running, process, single) {
+        (true, Some(process), _) => format!("The bot (process {process}) runs on {data_dir}."),
+        (true, None, _) => format!("The bot runs on {data_dir}."),
+        (false, Some(process), _) => {
+            format!("Process {process} is in charge of {data_dir}. This is what the files show.")
+        }
+        (false, None, true) => {
+            "One file needs no lock, so whether a bot runs is not known. This is what it shows.".to_owned()
+        }
+        (false, None, false) => format!("No bot runs on {data_dir}. This is what the files show."),
+    });
+    let files = if configuration.is_empty() { "built-in defaults".to_owned() } else { configuration.join(", ") };
+    let generation = generation.map_or_else(String::new, |generation| format!(" (generation {generation})"));
+    lines.push(format!("Configuration: {files}{generation}."));
+    if let Some(reload) = last_reload {
+        lines.push(format!("Last change: {}", self::reload(reload).trim_end()));
+    }
+    let mut text: String = lines.iter().map(|line| sanitize_line(line).into_owned() + "\n").collect();
+    text.push('\n');
+    text.push_str(&sources_table(sources, *running, columns));
+    for source in sources {
+        if let Some(reason) = &source.reason {
+            let since = source.since.as_ref().map_or_else(String::new, |since| format!(" since {since} UTC"));
+            text.push_str(&format!("\n{} is {}{since}: {}\n", source.name, source.state, sanitize_line(reason)));
+        }
+    }
+    text
+}
+
+fn sources_table(sources: &[SourceReport], running: bool, terminal: Option<usize>) -> String {
+    let dash = || "-".to_owned();
+    let mut columns = vec![Column::Left("SOURCE"), Column::Left("STATE"), Column::Right("ROUTED")];
+    if running {
+        columns.push(Column::Right("CONNECTIONS"));
+    } else {
+        columns.extend([Column::Right("CHATS"), Column::Right("VERSION")]);
+    }
+    columns.extend([Column::Right("SIZE"), Column::Left("PATH")]);
+    let row = |source: &SourceReport| {
+        // What is mapped nowhere cannot be counted by name.
+        let routed = if source.default { "the rest".to_owned() } else { thousands(source.routed) };
+        let state = if source.read_only { format!("{}, read-only", source.state) } else { source.state.to_string() };
+        let mut row = vec![source.name.clone(), state, routed];
+        if running {
+            row.push(source.connections.map_or_else(dash, |now| format!("{} of {}", now.open, now.most)));
+        } else {
+            row.push(source.chats.map_or_else(dash, thousands));
+            row.push(source.version.map_or_else(dash, |version| version.to_string()));
+        }
+        row.push(source.bytes.map_or_else(dash, |bytes| format!("{} KiB", thousands(bytes.div_ceil(1024)))));
+        row.push(source.path.clone());
+        row
+    };
+    table(&columns, &sources.iter().map(row).collect::<Vec<_>>(), terminal)
+}
+
+/// Where a chat lives.
+pub(super) fn route(report: &RouteReport) -> String {
+    let text = report.to_string();
+    let (first, rest) = text.split_at(1);
+    format!("{}{rest}.\n", first.to_uppercase())
+}
+
+/// A source that was opened.
+pub(super) fn source(source: &SourceReport) -> String {
+    let SourceReport { name, state, path, routed, .. } = source;
+    let chats = counted(*routed, "chat", "chats");
+    format!("{name} is {state}: {} ({chats} by name)\n", sanitize_line(path))
+}
+
+/// What became of a change of the configuration.
+pub(super) fn reload(report: &ReloadReport) -> String {
+    let ReloadReport { at, outcome, reason, restart_needed, .. } = report;
+    let reason = reason.as_ref().map_or_else(String::new, |reason| format!(": {}", sanitize(reason)));
+    let restart = if *restart_needed { "; [bot] or [log] changed as well, which takes a restart" } else { "" };
+    format!("{at} UTC, {outcome}{restart}{reason}\n")
+}
