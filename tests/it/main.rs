@@ -17,6 +17,8 @@ mod config;
 #[cfg(test)]
 mod console;
 #[cfg(test)]
+mod db;
+#[cfg(test)]
 mod documents;
 #[cfg(test)]
 mod failures;

@@ -98,7 +98,7 @@ mod tests {
             table(&COLUMNS, &rows(), Some(28)),
             "NAME     CHATS  PATH\n\
              primary  1,234  …/bot/bot.db\n\
-             a            5  …日本/a.db\n"
+             a            5  …v/日本/a.db\n"
         );
         for columns in 0..60 {
             assert!(table(&COLUMNS, &rows(), Some(columns)).lines().all(|line| line.width() <= columns), "{columns}");

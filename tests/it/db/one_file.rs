@@ -1,0 +1,94 @@
+//! `bot db` where there is one file: in either build it looks, and nothing is there to be steered.
+
+use insta::assert_snapshot;
+use serde_json::Value;
+
+use super::{files, plain};
+use crate::program::{Home, Running};
+
+#[test]
+fn it_shows_the_file_and_changes_nothing() {
+    let home = Home::with_made();
+    let before = files(&home.path(""));
+    let said = home.run(&["db", "status"], "");
+    assert_eq!((said.code, said.err.as_str()), (Some(0), ""));
+    assert_snapshot!(plain(&said.out), @"");
+    let said = home.run(&["db", "route", "-5"], "");
+    assert_eq!((said.code, said.err.as_str()), (Some(0), ""));
+    assert_snapshot!(said.out, @"");
+    let said = home.run(&["db", "--json", "status"], "");
+    let status: Value = serde_json::from_str(&said.out).unwrap();
+    assert_eq!((&status["running"], &status["sources"][0]["state"]), (&false.into(), &"readable".into()));
+    assert_eq!(status["sources"][0]["chats"], 8);
+    let said = home.run(&["db", "route", "-5", "--json"], "");
+    assert_snapshot!(said.out, @"");
+    assert_eq!(files(&home.path("")), before);
+}
+
+#[test]
+fn before_there_is_a_file_it_says_so_and_makes_none() {
+    let home = Home::new();
+    let said = home.run(&["db", "status"], "");
+    assert_eq!((said.code, said.err.as_str()), (Some(0), ""));
+    assert_snapshot!(plain(&said.out), @"");
+    assert!(!home.data().exists());
+}
+
+#[test]
+fn what_cannot_be_read_is_told_and_left_as_it_is() {
+    let home = Home::new();
+    std::fs::create_dir(home.data()).unwrap();
+    home.file("data/bot.db", "this is a text and no database at all, long enough to have a header".repeat(9));
+    let before = files(&home.path(""));
+    let said = home.run(&["db", "status"], "");
+    assert_eq!((said.code, said.err.as_str()), (Some(3), ""));
+    assert_snapshot!(plain(&said.out), @"");
+    assert_eq!(files(&home.path("")), before);
+}
+
+#[test]
+fn what_needs_sources_says_what_it_needs() {
+    let home = Home::new();
+    let mut told = String::new();
+    for args in [&["db", "adopt", "primary"][..], &["db", "retry", "primary"], &["db", "reload"]] {
+        let said = home.run(args, "");
+        assert_eq!((said.code, said.out.as_str()), (Some(2), ""), "{args:?}");
+        told += &said.err;
+    }
+    assert_snapshot!(told, @"");
+    assert!(!home.data().exists());
+    for args in [&["db"][..], &["db", "route"], &["db", "route", "x"], &["db", "adopt", "No name"]] {
+        assert_eq!(home.run(args, "").code, Some(2), "{args:?}");
+    }
+}
+
+#[test]
+fn several_bots_work_on_one_file_without_lock_or_socket() {
+    let home = Home::new();
+    let speak = |running: &mut Running, id: u32| {
+        running.say(&format!("{{\"chat\":-5,\"user\":7,\"text\":\"/recall\",\"message_id\":{id}}}"));
+        assert!(running.hear().contains("replies"));
+    };
+    let mut bots: Vec<_> = (0..3).map(|_| Running::start(&mut home.bot(&["-q", "console", "--json"]))).collect();
+    for (bot, id) in bots.iter_mut().zip(1..) {
+        speak(bot, id);
+    }
+    assert_eq!(home.names(), ["bot.db", "bot.db-shm", "bot.db-wal"]);
+    // Looking goes on beside them.
+    let said = home.run(&["db", "status"], "");
+    assert!(said.code == Some(0) && said.out.contains("readable"), "{said:?}");
+    for bot in bots {
+        let said = bot.end();
+        assert_eq!((said.code, said.err.as_str()), (Some(0), ""));
+    }
+    assert_eq!(home.one("SELECT count(*) FROM chat_messages WHERE message_text = '/recall'"), 3);
+    assert_eq!(home.names(), ["bot.db"]);
+}
+
+#[test]
+fn the_version_says_what_it_was_built_with() {
+    let said = Home::new().run(&["--version"], "");
+    let features = if cfg!(feature = "multi-source") { "features: multi-source" } else { "no features" };
+    let expected = format!("bot {} ({features}; SQLite {})\n", env!("CARGO_PKG_VERSION"), rusqlite::version());
+    assert_eq!((said.code, said.out), (Some(0), expected));
+}
