@@ -11,6 +11,7 @@ use database::{
 
 use crate::support::Scratch;
 
+mod model;
 mod opening;
 
 /// The name of a source.
