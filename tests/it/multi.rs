@@ -11,6 +11,7 @@ use database::{
 
 use crate::support::Scratch;
 
+mod isolation;
 mod model;
 mod opening;
 
