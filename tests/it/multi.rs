@@ -13,6 +13,7 @@ use database::{
 
 use crate::support::Scratch;
 
+mod example;
 mod gathered;
 mod isolation;
 mod media;
