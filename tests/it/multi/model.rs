@@ -9,7 +9,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use database::multi::Control;
 use database::{
-    ChatId, DatabaseConfig, DatabaseWrapper, Durability, MediaId, NewMessage, PartialResults, SourceConfig, UserId,
+    ChatId, DatabaseConfig, DatabaseWrapper, Durability, MediaId, NewMedia, NewMessage, PartialResults, SourceConfig,
+    UserId,
 };
 use proptest::prelude::*;
 
@@ -94,7 +95,22 @@ impl Both {
         let (many, control) = DatabaseWrapper::open_multi(&config, clock.options()).unwrap();
         let both = Self { scratch, clock, one, many, control, config, migrated: BTreeSet::new() };
         both.show_shared_media();
+        both.know_people();
         both
+    }
+
+    /// People are known from the start, so that what they say is listed; and some media are there.
+    fn know_people(&self) {
+        for db in [&self.one, &self.many] {
+            for group in GROUPS {
+                for user in 1..=2 {
+                    db.update_chat_user(ChatId(-group), UserId(user), "@known", "Known").unwrap();
+                }
+            }
+            for word in &WORDS[..3] {
+                db.add_media_attachment(None, &NewMedia::new(format!("shared {word}"))).unwrap();
+            }
+        }
     }
 
     /// A message that nobody erases shows each attachment that belongs to no chat: in one file, erasing a person's
