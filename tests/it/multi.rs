@@ -13,6 +13,8 @@ use crate::support::Scratch;
 
 mod example;
 mod opening;
+pub(crate) mod readonly;
+pub(crate) mod sealing;
 
 /// The name of a source.
 pub(crate) fn name(name: &str) -> SourceName {

@@ -229,7 +229,13 @@ impl Opener for DefaultOpener {
 }
 
 /// The installation that a source's file belongs to, where it is there and says so.
+///
+/// One that is only read may be another bot's, and is not touched here: looking at it as at one that is written would
+/// undo what a killed process left in it.
 fn marked(config: &SourceConfig) -> Option<(SourceConfig, String)> {
+    if config.readonly {
+        return None;
+    }
     let probe = crate::source::probe(&config.path, config.timeout)?;
     let mark = migrate::identity(&probe).ok()?.installation?;
     Some((config.clone(), mark))

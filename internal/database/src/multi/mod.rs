@@ -9,11 +9,13 @@ mod identity;
 mod lock;
 mod registry;
 mod reload;
+mod seal;
 
 pub use control::{Control, RouteReport, SourceReport, Status};
 pub use datasource_router::Why;
 pub use registry::Adopt;
 pub use reload::{Change, ReloadError, Rerouted};
+pub use seal::{SealError, seal};
 
 use std::sync::Arc;
 

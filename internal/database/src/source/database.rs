@@ -45,6 +45,8 @@ pub(super) enum Writer {
     Broken,
     /// The database is only read.
     None,
+    /// The same, and had no log beside it: one that reading made is taken away again.
+    NoneTidy,
     Closed,
 }
 
@@ -174,7 +176,13 @@ impl Database {
     /// Ends all use of the database: waits for the calls under way, then moves what is in the log into the file.
     pub(crate) fn close(&self) {
         self.readers.close();
-        let Writer::Open(link) = std::mem::replace(&mut *self.writer.lock(), Writer::Closed) else { return };
+        let link = match std::mem::replace(&mut *self.writer.lock(), Writer::Closed) {
+            Writer::Open(link) => link,
+            Writer::NoneTidy if FileId::of(&self.path) == Some(self.file) => {
+                return connection::tidy(&self.path, self.timeout);
+            }
+            Writer::NoneTidy | Writer::Broken | Writer::None | Writer::Closed => return,
+        };
         let checkpoint = || {
             // Readers in other processes are not waited for: what they hold back is moved by whoever comes next.
             link.connection.busy_timeout(Duration::ZERO)?;
@@ -198,7 +206,7 @@ impl Database {
         }
         match writer {
             Writer::Open(link) => Ok(link),
-            Writer::None => Err(context.error(ErrorKind::ReadOnly)),
+            Writer::None | Writer::NoneTidy => Err(context.error(ErrorKind::ReadOnly)),
             Writer::Broken | Writer::Closed => Err(context.error(ErrorKind::Closed)),
         }
     }

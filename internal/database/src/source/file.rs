@@ -4,9 +4,10 @@
 //! process (they belong to the process and go with *any* close), and acknowledged commits would be lost.
 
 use std::fs::{self, OpenOptions};
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use rustix::fs::{Access, AtFlags, CWD, accessat};
 
@@ -125,14 +126,30 @@ fn refuse_log_without_file(path: &Path, found: Option<u64>) -> Result<(), OpenEr
     Ok(())
 }
 
+/// What changes whenever somebody writes a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Look(FileId, u64, SystemTime);
+
+/// A look at a file that has no log beside it, neither of the one kind nor of the other.
+pub(crate) fn at_rest(path: &Path) -> Option<Look> {
+    let is_quiet = ["-wal", "-journal"].iter().all(|log| !beside(path, log).exists());
+    let found = fs::metadata(path).ok().filter(|_| is_quiet)?;
+    Some(Look(FileId { device: found.dev(), inode: found.ino() }, found.len(), found.modified().ok()?))
+}
+
 /// Makes an empty file; another process that did it first is as good. (No lock of ours can be on a file that was not
 /// there, so closing it here drops none.)
 pub(crate) fn create(path: &Path) -> Result<(), OpenError> {
-    match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
-        Ok(_) => Ok(()),
+    match create_new(path) {
+        Ok(()) => Ok(()),
         Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
         Err(error) => Err(OpenError::from_io(path, &error)),
     }
+}
+
+/// Makes an empty file where there is none.
+pub(crate) fn create_new(path: &Path) -> io::Result<()> {
+    OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map(drop)
 }
 
 /// The folder that a file is in.

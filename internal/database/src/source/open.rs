@@ -2,16 +2,16 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicU64;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
-use rusqlite::Connection;
+use rusqlite::{Connection, ErrorCode, ffi};
 
 use super::database::Writer;
 use super::file::{self, FileId, Found};
 use super::readers::Readers;
 use super::{Database, OpenError, SourceConfig, connection};
-use crate::migrate::{self, Identity};
+use crate::migrate::{self, Failure, Identity};
 use crate::time::Clock;
 
 /// What is known of a file before anything is made or changed.
@@ -69,22 +69,17 @@ impl Database {
     pub(crate) fn open_readonly(config: &SourceConfig, admit: &Admit<'_>) -> Result<Self, OpenError> {
         let SourceConfig { path, timeout, .. } = config;
         check_ranges(config)?;
-        file::look_readonly(path)?;
-        let path = absolute(path)?;
-        let failed = |error: rusqlite::Error| OpenError::from_sqlite(&path, &error, *timeout);
+        let looked = for_reading(path, *timeout)?;
+        let path = looked.path.clone();
         let file = FileId::of(&path).ok_or_else(|| replaced(&path))?;
-        let probe = connection::reader(&path, *timeout).map_err(failed)?;
-        migrate::check_readonly(&path, &probe.connection).map_err(|error| match error.at(&path, *timeout) {
-            // SQLite cannot make the files beside it that even reading a database in this mode needs.
-            OpenError::Other { path, .. } if file::lacks_log(&path) => OpenError::NeedsSeal { path },
-            error => error,
-        })?;
-        check_length(&path, &probe.connection)?;
-        admit(&Facts::File(migrate::identity(&probe.connection).map_err(failed)?, file))?;
+        let found = migrate::identity(looked.connection()).map_err(|error| unreadable(&path, &error, *timeout))?;
+        admit(&Facts::File(found, file))?;
+        let writer = if looked.had_log { Writer::None } else { Writer::NoneTidy };
+        drop(looked);
         if FileId::of(&path) != Some(file) {
             return Err(replaced(&path));
         }
-        Ok(Self::of(config, path, file, Writer::None))
+        Ok(Self::of(config, path, file, writer))
     }
 
     fn of(config: &SourceConfig, path: PathBuf, file: FileId, writer: Writer) -> Self {
@@ -100,6 +95,75 @@ impl Database {
             readers: Readers::new(path.clone(), file, most_readers),
             path,
         }
+    }
+}
+
+/// A file that is only looked at. Where it had no log, the one that looking made is taken away in the end.
+pub(crate) struct Looked {
+    connection: Option<Connection>,
+    path: PathBuf,
+    had_log: bool,
+    timeout: Duration,
+}
+
+impl Looked {
+    /// The connection.
+    pub(crate) fn connection(&self) -> &Connection {
+        self.connection.as_ref().expect("there is one until the end")
+    }
+}
+
+impl Drop for Looked {
+    fn drop(&mut self) {
+        drop(self.connection.take());
+        if !self.had_log {
+            connection::tidy(&self.path, self.timeout);
+        }
+    }
+}
+
+/// Looks at a file that could be a read-only source.
+pub(crate) fn for_reading(path: &Path, timeout: Duration) -> Result<Looked, OpenError> {
+    file::look_readonly(path)?;
+    let path = absolute(path)?;
+    let had_log = file::beside(&path, "-wal").exists();
+    let link = connection::look(&path, timeout).map_err(|error| unreadable(&path, &error, timeout))?;
+    let looked = Looked { connection: Some(link.connection), path, had_log, timeout };
+    let (path, connection) = (&looked.path, looked.connection());
+    let checked = check_length(path, connection).and_then(|()| check_readonly(path, connection, timeout));
+    checked.map_err(|error| with_log(path, error))?;
+    Ok(looked)
+}
+
+/// The same for a file in write-ahead mode that lies where nothing can be made beside it: without its log and without
+/// locks. What somebody writes meanwhile is missed, or read by halves: it is for the caller to see whether the file
+/// has stayed as it was.
+pub(crate) fn for_reading_at_rest(path: &Path, timeout: Duration) -> Result<Looked, OpenError> {
+    let path = absolute(path)?;
+    let connection = connection::at_rest(&path).map_err(|error| unreadable(&path, &error, timeout))?;
+    check_readonly(&path, &connection, timeout)?;
+    Ok(Looked { connection: Some(connection), path, had_log: true, timeout })
+}
+
+/// Refuses a file that cannot be read as it is.
+fn check_readonly(path: &Path, connection: &Connection, timeout: Duration) -> Result<(), OpenError> {
+    migrate::check_readonly(path, connection).map_err(|error| match error {
+        Failure::Refused(refused) => refused,
+        Failure::Sqlite(error) => unreadable(path, &error, timeout),
+    })
+}
+
+/// What an error of SQLite means where the file is to be read and not changed.
+fn unreadable(path: &Path, error: &rusqlite::Error, timeout: Duration) -> OpenError {
+    let code = error.sqlite_error_code();
+    let path = path.to_owned();
+    match error.sqlite_error().map(|error| error.extended_code) {
+        Some(ffi::SQLITE_READONLY_ROLLBACK) => OpenError::HalfWritten { path },
+        // SQLite cannot make the files beside it that even reading a database in this mode needs.
+        _ if matches!(code, Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly)) && file::lacks_log(&path) => {
+            OpenError::NeedsSeal { path }
+        }
+        _ => OpenError::from_sqlite(&path, error, timeout),
     }
 }
 
