@@ -187,6 +187,13 @@ fn a_helper_does_its_task() {
         #[cfg(feature = "multi-source")]
         ["read-archive", path] => say(&crate::multi::readonly::read_archive(path)),
         #[cfg(feature = "multi-source")]
+        ["hold-folder", folder] => {
+            let (db, _) = crate::multi::open(&crate::multi::config_of(Path::new(folder), &["primary"], &[]));
+            say("held");
+            wait_to_go_on();
+            db.close();
+        }
+        #[cfg(feature = "multi-source")]
         ["seal", path, to] => say(&crate::multi::sealing::seal_unprivileged(path, to)),
         _ => panic!("no such task: {task}"),
     }

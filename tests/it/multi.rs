@@ -12,7 +12,9 @@ use database::{
 use crate::support::Scratch;
 
 mod example;
+mod identity;
 mod opening;
+mod outages;
 pub(crate) mod readonly;
 pub(crate) mod sealing;
 

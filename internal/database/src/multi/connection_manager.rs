@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::sync::mpsc::{self, Sender};
 use std::sync::{Arc, Weak};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -25,9 +26,16 @@ pub(crate) struct ConnectionManager {
     default: Arc<dyn Opener>,
     /// Opens any other.
     named: Arc<dyn Opener>,
-    /// Earlier tables, to the thread that closes what only they hold.
-    retired: Mutex<Option<Sender<Arc<RoutingTable>>>>,
+    /// The thread that closes what only earlier tables hold.
+    reaper: Mutex<Option<Reaper>>,
     router: Weak<DataSourceRouter>,
+}
+
+/// A thread, and its way of being told of earlier tables.
+struct Reaper {
+    tables: Sender<Arc<RoutingTable>>,
+    /// `None` where no thread could be started.
+    thread: Option<JoinHandle<()>>,
 }
 
 impl ConnectionManager {
@@ -37,7 +45,7 @@ impl ConnectionManager {
             default: Arc::new(DefaultOpener::new(&registry, clock, router.clone())),
             named: Arc::new(NamedOpener::new(&registry, clock)),
             registry,
-            retired: Mutex::new(None),
+            reaper: Mutex::new(None),
             router,
         }
     }
@@ -70,13 +78,13 @@ impl ConnectionManager {
         if before.sources.iter().all(|source| now.has(source)) {
             return;
         }
-        let mut retired = self.retired.lock();
-        let sender = retired.get_or_insert_with(|| self.start_reaper());
+        let mut reaper = self.reaper.lock();
+        let reaper = reaper.get_or_insert_with(|| self.start_reaper());
         // It fails where no thread could be started: then they are closed when the last call lets go of them.
-        let _ = sender.send(before);
+        let _ = reaper.tables.send(before);
     }
 
-    fn start_reaper(&self) -> Sender<Arc<RoutingTable>> {
+    fn start_reaper(&self) -> Reaper {
         let (sender, tables) = mpsc::channel::<Arc<RoutingTable>>();
         let router = self.router.clone();
         let reap = move || {
@@ -94,16 +102,21 @@ impl ConnectionManager {
                 }
             }
         };
-        if let Err(error) = std::thread::Builder::new().name("closes sources".into()).spawn(reap) {
+        let thread = std::thread::Builder::new().name("closes sources".into()).spawn(reap);
+        if let Err(error) = &thread {
             tracing::warn!(%error, "no thread can be started that closes sources");
         }
-        sender
+        Reaper { tables: sender, thread: thread.ok() }
     }
 
     /// Closes all sources, the default one last: the others' openings may still be noted there.
     pub(super) fn close(&self, table: &RoutingTable) {
-        *self.retired.lock() = None;
-        // (What was retired before is closed by the thread, which ends with that.)
+        let reaper = self.reaper.lock().take();
         table.sources.iter().rev().for_each(|source| source.close());
+        // The thread ends when it has closed what was retired before, once no call uses that.
+        if let Some(Reaper { tables, thread: Some(thread) }) = reaper {
+            drop(tables);
+            let _ = thread.join();
+        }
     }
 }

@@ -16,7 +16,7 @@ use crate::route::SourceName;
 use super::config::Durability;
 use super::connection::{self, Link, micros};
 use super::context::{self, Context};
-use super::file::FileId;
+use super::file::{FileId, Left};
 use super::operation::Step;
 use super::read::ReadTx;
 use super::readers::{NoReader, Readers};
@@ -31,6 +31,8 @@ pub(crate) struct Database {
     pub(super) path: PathBuf,
     pub(super) timeout: Duration,
     pub(super) file: FileId,
+    /// Its log, where it had one from the beginning.
+    pub(super) log: Option<FileId>,
     /// When the file was last looked at, in [`micros`].
     pub(super) looked: AtomicU64,
     pub(super) durability: Durability,
@@ -141,6 +143,11 @@ impl Database {
             }
             Ok(answer)
         }))
+    }
+
+    /// The file and the log that were opened.
+    pub(super) fn left(&self) -> Left {
+        Left { file: self.file, log: self.log }
     }
 
     /// Which file this is.

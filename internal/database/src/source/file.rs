@@ -126,6 +126,24 @@ fn refuse_log_without_file(path: &Path, found: Option<u64>) -> Result<(), OpenEr
     Ok(())
 }
 
+/// A database that was open, by its file and its log.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Left {
+    pub(super) file: FileId,
+    pub(super) log: Option<FileId>,
+}
+
+/// Refuses a file whose predecessor's log is still beside it: SQLite would read that as its own.
+pub(super) fn refuse_log_of(left: Left, path: &Path) -> Result<(), OpenError> {
+    let log = beside(path, "-wal");
+    let is_of_another = FileId::of(path).is_some_and(|file| file != left.file);
+    let is_there = FileId::of(&log).is_some_and(|found| Some(found) == left.log);
+    if is_of_another && is_there && fs::metadata(&log).is_ok_and(|found| found.len() > 0) {
+        return Err(OpenError::ForeignLog { path: path.to_owned(), log });
+    }
+    Ok(())
+}
+
 /// What changes whenever somebody writes a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Look(FileId, u64, SystemTime);

@@ -27,10 +27,15 @@ pub(crate) type Admit<'a> = dyn Fn(&Facts) -> Result<(), OpenError> + 'a;
 
 impl Database {
     /// Opens the database, creating or migrating it where needed. Whatever goes wrong, the file stays as it was.
-    pub(crate) fn open(config: &SourceConfig, clock: &dyn Clock, admit: &Admit<'_>) -> Result<Self, OpenError> {
+    pub(crate) fn open(
+        config: &SourceConfig,
+        deadline: Instant,
+        clock: &dyn Clock,
+        admit: &Admit<'_>,
+    ) -> Result<Self, OpenError> {
         let SourceConfig { path, timeout, durability, .. } = config;
         check_settings(config)?;
-        let deadline = Instant::now() + *timeout;
+        let left = || deadline.saturating_duration_since(Instant::now());
         let found = file::look(path)?;
         // Absolute, so that a change of the working directory changes nothing; links stay as they are.
         let path = absolute(path)?;
@@ -38,20 +43,22 @@ impl Database {
         match found {
             Found::Missing | Found::Empty => admit(&Facts::Nothing)?,
             Found::File => {
-                let probe = connection::probe(&path, *timeout).map_err(failed)?;
+                let probe = connection::probe(&path, left()).map_err(failed)?;
                 // The length first: what else is wrong with a file that was cut off follows from that.
-                let checked = check_length(&path, &probe.connection)
+                let checked = check_length(&path, &probe.connection, *timeout)
                     .and_then(|()| migrate::check(&path, &probe.connection).map_err(|error| error.at(&path, *timeout)));
                 checked.map_err(|error| with_log(&path, error))?;
                 let id = FileId::of(&path).ok_or_else(|| replaced(&path))?;
-                admit(&Facts::File(migrate::identity(&probe.connection).map_err(failed)?, id))?;
+                let identity = migrate::identity(&probe.connection).map_err(failed)?;
+                check_log(&path, &identity)?;
+                admit(&Facts::File(identity, id))?;
             }
         }
         if found == Found::Missing {
             file::create(&path)?;
         }
         let file = FileId::of(&path);
-        let writer = connection::writer(&path, *timeout).map_err(failed)?;
+        let writer = connection::writer(&path, left()).map_err(failed)?;
         if writer.connection.is_readonly(rusqlite::MAIN_DB).map_err(failed)? {
             return Err(OpenError::NotPermitted { path, action: "written" });
         }
@@ -66,13 +73,18 @@ impl Database {
     }
 
     /// Opens the database for reading only: nothing of it is ever changed, and what it lacks is not added.
-    pub(crate) fn open_readonly(config: &SourceConfig, admit: &Admit<'_>) -> Result<Self, OpenError> {
+    pub(crate) fn open_readonly(
+        config: &SourceConfig,
+        deadline: Instant,
+        admit: &Admit<'_>,
+    ) -> Result<Self, OpenError> {
         let SourceConfig { path, timeout, .. } = config;
         check_ranges(config)?;
-        let looked = for_reading(path, *timeout)?;
+        let looked = for_reading(path, deadline.saturating_duration_since(Instant::now()))?;
         let path = looked.path.clone();
         let file = FileId::of(&path).ok_or_else(|| replaced(&path))?;
         let found = migrate::identity(looked.connection()).map_err(|error| unreadable(&path, &error, *timeout))?;
+        check_log(&path, &found)?;
         admit(&Facts::File(found, file))?;
         let writer = if looked.had_log { Writer::None } else { Writer::NoneTidy };
         drop(looked);
@@ -89,6 +101,7 @@ impl Database {
             name: name.clone(),
             timeout: *timeout,
             file,
+            log: FileId::of(&file::beside(&path, "-wal")),
             looked: AtomicU64::new(connection::micros(Instant::now())),
             durability: *durability,
             writer: Mutex::new(writer),
@@ -130,7 +143,7 @@ pub(crate) fn for_reading(path: &Path, timeout: Duration) -> Result<Looked, Open
     let link = connection::look(&path, timeout).map_err(|error| unreadable(&path, &error, timeout))?;
     let looked = Looked { connection: Some(link.connection), path, had_log, timeout };
     let (path, connection) = (&looked.path, looked.connection());
-    let checked = check_length(path, connection).and_then(|()| check_readonly(path, connection, timeout));
+    let checked = check_length(path, connection, timeout).and_then(|()| check_readonly(path, connection, timeout));
     checked.map_err(|error| with_log(path, error))?;
     Ok(looked)
 }
@@ -211,12 +224,36 @@ fn with_log(path: &Path, error: OpenError) -> OpenError {
     }
 }
 
+/// Refuses a log that was left by another database: read along with it, the file would be a mixture of the two. What the
+/// file says of itself alone is then not what it says through the log. (A file that is in its log for the most part
+/// says nothing alone.)
+fn check_log(path: &Path, through: &Identity) -> Result<(), OpenError> {
+    let log = file::beside(path, "-wal");
+    if !std::fs::metadata(&log).is_ok_and(|found| found.len() > 0) {
+        return Ok(());
+    }
+    let alone = connection::at_rest(path).and_then(|connection| migrate::identity(&connection));
+    match alone {
+        Ok(Identity { uuid: Some(alone), .. }) if through.uuid.as_ref().is_some_and(|through| *through != alone) => {
+            Err(OpenError::ForeignLog { path: path.to_owned(), log })
+        }
+        _ => Ok(()),
+    }
+}
+
 /// A file shorter than its own header says was cut off. (With a log beside it, the log may hold the rest.)
 ///
 /// The sizes are asked for in this order because others may be writing: pages only move from the log to the file.
-fn check_length(path: &Path, probe: &Connection) -> Result<(), OpenError> {
+fn check_length(path: &Path, probe: &Connection, timeout: Duration) -> Result<(), OpenError> {
     let pages = |pragma| probe.pragma_query_value(None, pragma, |row| row.get::<_, i64>(0));
-    let (Ok(count), Ok(size)) = (pages("page_count"), pages("page_size")) else { return Ok(()) };
+    let (count, size) = match pages("page_count").and_then(|count| Ok((count, pages("page_size")?))) {
+        Ok(both) => both,
+        // All the time there is was waited; the next statement would wait as long again.
+        Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => {
+            return Err(OpenError::from_sqlite(path, &error, timeout));
+        }
+        Err(_) => return Ok(()),
+    };
     let log = std::fs::metadata(file::beside(path, "-wal")).map_or(0, |found| found.len());
     let Ok(length) = std::fs::metadata(path).map(|found| found.len()) else { return Ok(()) };
     if log == 0 && i64::try_from(length).is_ok_and(|length| length < count * size) {

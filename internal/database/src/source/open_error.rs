@@ -186,6 +186,16 @@ pub enum OpenError {
         /// What went wrong.
         detail: String,
     },
+    /// The log beside the file is another database's.
+    #[error(
+        "{log} belongs to another file than {path}, and would be mixed into it; put the file back that it belongs to, or move the log away"
+    )]
+    ForeignLog {
+        /// The file.
+        path: PathBuf,
+        /// The log.
+        log: PathBuf,
+    },
     /// The file is missing, but the log of one is there.
     #[error(
         "{path} is {what}, but {log} is there, with writes that belong into it; put the database file back, or move the log away to start anew without them"
