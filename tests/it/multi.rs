@@ -17,6 +17,7 @@ mod opening;
 mod outages;
 pub(crate) mod readonly;
 pub(crate) mod sealing;
+mod threads;
 
 /// The name of a source.
 pub(crate) fn name(name: &str) -> SourceName {
