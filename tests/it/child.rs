@@ -184,6 +184,17 @@ fn a_helper_does_its_task() {
             connection.execute_batch("COMMIT").unwrap();
         }
         ["fill", folder] => fill(folder),
+        #[cfg(feature = "multi-source")]
+        ["read-archive", path] => say(&crate::multi::readonly::read_archive(path)),
+        #[cfg(feature = "multi-source")]
+        ["hold-folder", folder] => {
+            let (db, _) = crate::multi::open(&crate::multi::config_of(Path::new(folder), &["primary"], &[]));
+            say("held");
+            wait_to_go_on();
+            db.close();
+        }
+        #[cfg(feature = "multi-source")]
+        ["seal", path, to] => say(&crate::multi::sealing::seal_unprivileged(path, to)),
         _ => panic!("no such task: {task}"),
     }
 }

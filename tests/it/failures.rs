@@ -72,7 +72,7 @@ fn a_read_cannot_write() {
     let tried = db.read("test.read", Route::Shared, |tx| {
         tx.value::<i64>("chat_messages", "DELETE FROM chat_messages RETURNING 1", params![])
     });
-    insta::assert_snapshot!(said(tried), @"test.read on source `primary`: the source is read-only; nothing was changed");
+    insta::assert_snapshot!(said(tried), @"test.read on source `primary`: the database refused the statement (a read is made of SELECT, WITH and VALUES; changes, transactions, pragmas and other databases are not its own)");
     assert_eq!(db.get_user_footprint(CHAT, UserId(1)).unwrap().messages, 1);
 }
 

@@ -15,11 +15,16 @@ use crate::support::Scratch;
 
 mod example;
 mod gathered;
+mod identity;
 mod isolation;
 mod media;
 mod model;
 mod naming;
 mod opening;
+mod outages;
+pub(crate) mod readonly;
+pub(crate) mod sealing;
+mod threads;
 
 /// The name of a source.
 pub(crate) fn name(name: &str) -> SourceName {

@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::sync::mpsc::{self, Sender};
 use std::sync::{Arc, Weak};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -25,20 +26,54 @@ pub(crate) struct ConnectionManager {
     default: Arc<dyn Opener>,
     /// Opens any other.
     named: Arc<dyn Opener>,
-    /// Earlier tables, to the thread that closes what only they hold.
-    retired: Mutex<Option<Sender<Arc<RoutingTable>>>>,
-    router: Weak<DataSourceRouter>,
+    /// The thread that closes what only earlier tables hold.
+    reaper: Mutex<Option<Reaper>>,
+}
+
+/// A thread, and its way of being told of earlier tables.
+struct Reaper {
+    tables: Sender<Retired>,
+    /// `None` where no thread could be started.
+    thread: Option<JoinHandle<()>>,
+}
+
+/// An earlier table, and those of its sources that the next one does not have.
+struct Retired {
+    table: Arc<RoutingTable>,
+    gone: Vec<Arc<Source>>,
+}
+
+impl Reaper {
+    fn start() -> Self {
+        let (sender, tables) = mpsc::channel::<Retired>();
+        let reap = move || {
+            // In their order: a source that is in several tables is closed after the last of them.
+            for Retired { table, gone } in tables {
+                while Arc::strong_count(&table) > 1 {
+                    std::thread::park_timeout(LOOK_EVERY);
+                }
+                for source in gone {
+                    tracing::info!(source = %source.name(), "a source that is no longer configured so is closed");
+                    source.close();
+                }
+            }
+        };
+        let thread = std::thread::Builder::new().name("closes sources".into()).spawn(reap);
+        if let Err(error) = &thread {
+            tracing::warn!(%error, "no thread can be started that closes sources");
+        }
+        Self { tables: sender, thread: thread.ok() }
+    }
 }
 
 impl ConnectionManager {
     pub(super) fn new(config: &DatabaseConfig, clock: &Arc<dyn Clock>, router: Weak<DataSourceRouter>) -> Self {
         let registry = Arc::new(Registry::new(config, Arc::clone(clock)));
         Self {
-            default: Arc::new(DefaultOpener::new(&registry, clock, router.clone())),
+            default: Arc::new(DefaultOpener::new(&registry, clock, router)),
             named: Arc::new(NamedOpener::new(&registry, clock)),
             registry,
-            retired: Mutex::new(None),
-            router,
+            reaper: Mutex::new(None),
         }
     }
 
@@ -64,46 +99,25 @@ impl ConnectionManager {
         sources
     }
 
-    /// Closes the sources of an earlier table that `now` no longer has, once no call uses them; never on the thread
-    /// of a caller.
-    pub(super) fn retire(&self, before: Arc<RoutingTable>, now: &RoutingTable) {
-        if before.sources.iter().all(|source| now.has(source)) {
-            return;
-        }
-        let mut retired = self.retired.lock();
-        let sender = retired.get_or_insert_with(|| self.start_reaper());
-        // It fails where no thread could be started: then they are closed when the last call lets go of them.
-        let _ = sender.send(before);
-    }
-
-    fn start_reaper(&self) -> Sender<Arc<RoutingTable>> {
-        let (sender, tables) = mpsc::channel::<Arc<RoutingTable>>();
-        let router = self.router.clone();
-        let reap = move || {
-            // In their order: a source that is in several tables is closed after the last of them.
-            for table in tables {
-                while Arc::strong_count(&table) > 1 {
-                    std::thread::park_timeout(LOOK_EVERY);
-                }
-                let kept = router.upgrade().map(|router| router.table());
-                for source in &table.sources {
-                    if !kept.as_ref().is_some_and(|now| now.has(source)) {
-                        tracing::info!(source = %source.name(), "a source that is no longer configured is closed");
-                        source.close();
-                    }
-                }
-            }
-        };
-        if let Err(error) = std::thread::Builder::new().name("closes sources".into()).spawn(reap) {
-            tracing::warn!(%error, "no thread can be started that closes sources");
-        }
-        sender
+    /// Closes the sources of an earlier table that the next one does not have, once no call uses that table or one
+    /// before it; never on the thread of a caller.
+    pub(super) fn retire(&self, before: Arc<RoutingTable>, next: &RoutingTable) {
+        let gone = before.sources.iter().filter(|source| !next.has(source)).cloned().collect();
+        let mut reaper = self.reaper.lock();
+        let reaper = reaper.get_or_insert_with(Reaper::start);
+        // Each table comes, also one of which all sources stay: a later one may be without them while calls still
+        // use this. It fails where no thread could be started: then sources are closed when the last call lets go.
+        let _ = reaper.tables.send(Retired { table: before, gone });
     }
 
     /// Closes all sources, the default one last: the others' openings may still be noted there.
     pub(super) fn close(&self, table: &RoutingTable) {
-        *self.retired.lock() = None;
-        // (What was retired before is closed by the thread, which ends with that.)
+        let reaper = self.reaper.lock().take();
         table.sources.iter().rev().for_each(|source| source.close());
+        // The thread ends when it has closed what was retired before, once no call uses that.
+        if let Some(Reaper { tables, thread: Some(thread) }) = reaper {
+            drop(tables);
+            let _ = thread.join();
+        }
     }
 }

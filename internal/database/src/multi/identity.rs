@@ -80,15 +80,11 @@ impl NamedOpener {
                 )
             }
             (None, Facts::File(found, _)) => {
-                let twin = same_uuid(known, found).filter(|twin| self.registry.is_configured(&twin.name));
-                if let Some(twin) = twin {
-                    return refuse(
-                        format!("is the database of the source `{}`, or a copy of it", twin.name),
-                        format!("give each source a file of its own, or accept the copy with `bot db adopt {name}`"),
-                    );
+                if let Some(twin) = self.twin(name, known, found) {
+                    return Err(is_twin(config, &twin));
                 }
                 match &found.installation {
-                    Some(mark) if Some(mark) != self.installation().as_ref() => refuse(
+                    Some(mark) if Some(mark) != self.registry.installation().as_ref() => refuse(
                         "belongs to the databases of another bot, or of another default source".into(),
                         format!("correct the path, or take it over with `bot db adopt {name}`"),
                     ),
@@ -98,19 +94,36 @@ impl NamedOpener {
         }
     }
 
+    /// The other source of the configuration that has this file's uuid.
+    fn twin(&self, name: &SourceName, known: &[Entry], found: &Identity) -> Option<String> {
+        if let Some(default) = self.registry.default_with(found.uuid.as_deref()) {
+            return Some(default.to_string());
+        }
+        let twin = same_uuid(known, found, name).filter(|twin| self.registry.is_configured(&twin.name))?;
+        Some(twin.name.clone())
+    }
+
     /// Makes the file known as the source's.
-    fn enter(&self, config: &SourceConfig, known: &[Entry], database: &Database, made: bool) -> Result<()> {
+    fn enter(&self, config: &SourceConfig, database: &Database, made: bool) -> Result<(), OpenError> {
+        let unread = |error: Error| OpenError::Other { path: config.path.clone(), detail: error.to_string() };
+        // One at a time, on what is remembered now: of two names for one file, which are opened at once, one stays.
+        let _one = self.registry.entering.lock();
+        let Ok(known) = self.registry.entries() else { return Ok(()) };
         let name = &config.name;
         let deadline = Instant::now() + config.timeout;
-        let mut found = database.identity(deadline)?;
+        let mut found = database.identity(deadline).map_err(unread)?;
+        let is_known = known.iter().any(|entry| entry.name == name.as_str() && entry.uuid == found.uuid);
+        let twin = self.twin(name, &known, &found).filter(|_| !is_known);
+        if let (Some(twin), None) = (&twin, self.registry.accepted(name)) {
+            return Err(is_twin(config, twin));
+        }
         if !config.readonly {
-            let twin = same_uuid(known, &found);
-            if twin.is_some_and(|twin| twin.name != name.as_str() && self.registry.is_configured(&twin.name)) {
+            if twin.is_some() {
                 // A copy that was accepted becomes a database of its own.
                 found.uuid = Some(uuid::Uuid::new_v4().to_string());
             }
-            found.installation = self.installation();
-            database.set_identity(deadline, &found)?;
+            found.installation = self.registry.installation();
+            database.set_identity(deadline, &found).map_err(unread)?;
         }
         let (device, inode) = numbers(database.file_id());
         let entry = Entry {
@@ -124,7 +137,7 @@ impl NamedOpener {
             return Ok(());
         }
         let before = known.iter().find(|known| known.name == entry.name);
-        let earlier = same_uuid(known, &found).filter(|twin| twin.name != entry.name);
+        let earlier = same_uuid(&known, &found, name).filter(|twin| !self.registry.is_configured(&twin.name));
         let what = match (made, before, earlier) {
             (true, ..) => "a source was created",
             (false, None, Some(_)) => "a source has another name",
@@ -136,16 +149,12 @@ impl NamedOpener {
             (false, Some(_), _) => "a source has another database, as it was told to accept",
         };
         tracing::info!(target: "database::audit", source = %name, path = %config.path.display(), "{what}");
-        self.registry.enter(&entry, earlier.map(|earlier| earlier.name.as_str()))
-    }
-
-    fn installation(&self) -> Option<String> {
-        self.registry.installation()
+        self.registry.enter(&entry, earlier.map(|earlier| earlier.name.as_str())).map_err(unread)
     }
 }
 
 impl Opener for NamedOpener {
-    fn open(&self, config: &SourceConfig) -> Result<Database, OpenError> {
+    fn open(&self, config: &SourceConfig, deadline: Instant) -> Result<Database, OpenError> {
         let known = self.registry.entries();
         let made = Cell::new(false);
         let admit = |facts: &Facts| {
@@ -153,13 +162,12 @@ impl Opener for NamedOpener {
             self.admit(config, &known, facts)
         };
         let database = if config.readonly {
-            Database::open_readonly(config, &admit)?
+            Database::open_readonly(config, deadline, &admit)?
         } else {
-            Database::open(config, &*self.clock, &admit)?
+            Database::open(config, deadline, &*self.clock, &admit)?
         };
-        if let Ok(known) = &known {
-            let entered = self.enter(config, known, &database, made.get());
-            entered.map_err(|error| OpenError::Other { path: config.path.clone(), detail: error.to_string() })?;
+        if known.is_ok() {
+            self.enter(config, &database, made.get())?;
             self.registry.settle(&config.name);
         }
         Ok(database)
@@ -173,7 +181,7 @@ impl DefaultOpener {
 }
 
 impl Opener for DefaultOpener {
-    fn open(&self, config: &SourceConfig) -> Result<Database, OpenError> {
+    fn open(&self, config: &SourceConfig, deadline: Instant) -> Result<Database, OpenError> {
         let Some(registry) = self.registry.upgrade() else {
             return Err(OpenError::Other { path: config.path.clone(), detail: "the databases were closed".into() });
         };
@@ -184,14 +192,14 @@ impl Opener for DefaultOpener {
             *installation.borrow_mut() = mark;
             Ok(())
         };
-        let database = Database::open(config, &*self.clock, &admit)?;
+        let database = Database::open(config, deadline, &*self.clock, &admit)?;
         let unread = |error: Error| OpenError::Other { path: config.path.clone(), detail: error.to_string() };
         let deadline = Instant::now() + config.timeout;
         let mut found = database.identity(deadline).map_err(unread)?;
         let installation = installation.into_inner().unwrap_or_else(|| uuid::Uuid::new_v4().to_string());
         found.installation = Some(found.installation.unwrap_or(installation));
         database.set_identity(deadline, &found).map_err(unread)?;
-        registry.set_installation(found.installation);
+        registry.set_default(&config.name, &found);
         registry.settle(&config.name);
         if let Some(router) = self.router.upgrade() {
             let recorded = database.read_as_writer("multi.recorded", deadline, read_recorded).map_err(unread)?;
@@ -236,15 +244,30 @@ pub(super) fn admit_default(
 }
 
 /// The installation that a source's file belongs to, where it is there and says so.
+///
+/// One that is only read may be another bot's, and is not touched here: looking at it as at one that is written would
+/// undo what a killed process left in it.
 fn marked(config: &SourceConfig) -> Option<(SourceName, String)> {
+    if config.readonly {
+        return None;
+    }
     let probe = crate::source::probe(&config.path, config.timeout)?;
     let mark = migrate::identity(&probe).ok()?.installation?;
     Some((config.name.clone(), mark))
 }
 
-fn same_uuid<'a>(known: &'a [Entry], found: &Identity) -> Option<&'a Entry> {
+/// What is remembered of another name with this file's uuid.
+fn same_uuid<'a>(known: &'a [Entry], found: &Identity, name: &SourceName) -> Option<&'a Entry> {
     let uuid = found.uuid.as_ref()?;
-    known.iter().find(|entry| entry.uuid.as_ref() == Some(uuid))
+    known.iter().find(|entry| entry.uuid.as_ref() == Some(uuid) && entry.name != name.as_str())
+}
+
+fn is_twin(config: &SourceConfig, twin: &str) -> OpenError {
+    OpenError::Identity {
+        path: config.path.clone(),
+        what: format!("is the database of the source `{twin}`, or a copy of it"),
+        remedy: format!("give each source a file of its own, or accept the copy with `bot db adopt {}`", config.name),
+    }
 }
 
 /// Device and inode as SQLite keeps numbers.

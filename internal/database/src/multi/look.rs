@@ -11,7 +11,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::ids::ChatId;
 use crate::params;
 use crate::route::SourceName;
-use crate::source::{Facts, Found, Look, Looked, OpenError, ReadTx, SourceConfig, look_closer};
+use crate::source::{Facts, Found, Look, OpenError, ReadTx, Seen, SourceConfig, look_closer};
 use crate::store::read_aliases;
 use crate::time::{Clock, SystemClock};
 
@@ -63,7 +63,7 @@ pub fn look(config: &DatabaseConfig) -> Overview {
     if let Some((_, looked)) = &default {
         memory = remembered(looked, &config.default_source);
         if let Some(Facts::File(identity, _)) = &looked.facts {
-            registry.set_installation(identity.installation.clone());
+            registry.set_default(&config.default_source, identity);
         }
     }
     let is_complete = memory.is_ok();
@@ -110,7 +110,7 @@ impl Overview {
 }
 
 /// What the default source's file remembers.
-fn remembered(looked: &Looked, name: &SourceName) -> Result<Memory> {
+fn remembered(looked: &Seen, name: &SourceName) -> Result<Memory> {
     let read = |tx: &ReadTx<'_>| {
         // A file of an earlier release, or of an earlier step of this one, remembers nothing yet.
         let sql = "SELECT COUNT(*) FROM sqlite_schema WHERE type = 'table' AND name = 'switchyard_sources'";
@@ -133,7 +133,7 @@ fn unknown(name: &SourceName) -> Error {
 
 fn judged(
     source: &SourceConfig,
-    looked: Looked,
+    looked: Seen,
     admitted: Option<Result<(), OpenError>>,
     is_default: bool,
 ) -> SourceLook {

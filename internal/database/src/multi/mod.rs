@@ -10,6 +10,7 @@ mod lock;
 mod look;
 mod registry;
 mod reload;
+mod seal;
 
 pub use control::{Control, RouteReport, SourceReport, Status};
 pub use datasource_router::Why;
@@ -17,6 +18,7 @@ pub use lock::{Owner, in_charge};
 pub use look::{Overview, SourceLook, look};
 pub use registry::Adopt;
 pub use reload::{Change, ReloadError, Rerouted};
+pub use seal::{SealError, seal};
 
 use std::sync::Arc;
 

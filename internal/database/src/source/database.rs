@@ -16,7 +16,7 @@ use crate::route::SourceName;
 use super::config::Durability;
 use super::connection::{self, Link, micros};
 use super::context::{self, Context};
-use super::file::FileId;
+use super::file::{FileId, Left};
 use super::operation::Step;
 use super::read::ReadTx;
 use super::readers::{NoReader, Readers};
@@ -31,6 +31,8 @@ pub(crate) struct Database {
     pub(super) path: PathBuf,
     pub(super) timeout: Duration,
     pub(super) file: FileId,
+    /// Its log, where it had one from the beginning.
+    pub(super) log: Option<FileId>,
     /// When the file was last looked at, in [`micros`].
     pub(super) looked: AtomicU64,
     pub(super) durability: Durability,
@@ -45,6 +47,8 @@ pub(super) enum Writer {
     Broken,
     /// The database is only read.
     None,
+    /// The same, and had no log beside it: one that reading made is taken away again.
+    NoneTidy,
     Closed,
 }
 
@@ -141,6 +145,11 @@ impl Database {
         }))
     }
 
+    /// The file and the log that were opened.
+    pub(super) fn left(&self) -> Left {
+        Left { file: self.file, log: self.log }
+    }
+
     /// Which file this is.
     pub(crate) fn file_id(&self) -> FileId {
         self.file
@@ -174,7 +183,13 @@ impl Database {
     /// Ends all use of the database: waits for the calls under way, then moves what is in the log into the file.
     pub(crate) fn close(&self) {
         self.readers.close();
-        let Writer::Open(link) = std::mem::replace(&mut *self.writer.lock(), Writer::Closed) else { return };
+        let link = match std::mem::replace(&mut *self.writer.lock(), Writer::Closed) {
+            Writer::Open(link) => link,
+            Writer::NoneTidy if FileId::of(&self.path) == Some(self.file) => {
+                return connection::tidy(&self.path, self.timeout);
+            }
+            Writer::NoneTidy | Writer::Broken | Writer::None | Writer::Closed => return,
+        };
         let checkpoint = || {
             // Readers in other processes are not waited for: what they hold back is moved by whoever comes next.
             link.connection.busy_timeout(Duration::ZERO)?;
@@ -198,7 +213,7 @@ impl Database {
         }
         match writer {
             Writer::Open(link) => Ok(link),
-            Writer::None => Err(context.error(ErrorKind::ReadOnly)),
+            Writer::None | Writer::NoneTidy => Err(context.error(ErrorKind::ReadOnly)),
             Writer::Broken | Writer::Closed => Err(context.error(ErrorKind::Closed)),
         }
     }

@@ -9,16 +9,20 @@ use std::time::{Duration, Instant, SystemTime};
 
 use parking_lot::{Condvar, Mutex, RwLock};
 
+use super::file::{self, Left};
 use super::{Database, OpenError, Source, SourceConfig};
 use crate::error::ErrorKind;
 
 /// How long a failure to open is answered without another try.
 const FAILED_FOR: Duration = Duration::from_secs(1);
 
+/// How much sooner than its callers an opening gives up at most.
+const TO_TELL: Duration = Duration::from_millis(500);
+
 /// Opens the database of a source.
 pub(crate) trait Opener: Send + Sync {
-    /// Opens it. Whatever goes wrong, the file stays as it was.
-    fn open(&self, config: &SourceConfig) -> Result<Database, OpenError>;
+    /// Opens it, waiting for other processes until the deadline. Whatever goes wrong, the file stays as it was.
+    fn open(&self, config: &SourceConfig, deadline: Instant) -> Result<Database, OpenError>;
 }
 
 /// Whether a source is open, and why not.
@@ -46,6 +50,8 @@ pub(super) struct Door {
     /// How it comes to be open.
     state: Mutex<State>,
     changed: Condvar,
+    /// What was open and was given up, until something is open again.
+    left: Mutex<Option<Left>>,
     /// `None` for what is opened once, before it is used.
     opener: Option<Arc<dyn Opener>>,
 }
@@ -88,12 +94,13 @@ impl From<Why> for ErrorKind {
 impl Door {
     pub(super) fn opened(database: Database) -> Self {
         let open = RwLock::new(Some(Arc::new(database)));
-        Self { open, state: Mutex::new(State::Open), changed: Condvar::new(), opener: None }
+        Self { open, state: Mutex::new(State::Open), changed: Condvar::new(), left: Mutex::new(None), opener: None }
     }
 
     pub(super) fn closed(opener: Arc<dyn Opener>) -> Self {
         let state = Mutex::new(State::Closed(Weak::new()));
-        Self { open: RwLock::new(None), state, changed: Condvar::new(), opener: Some(opener) }
+        let (open, left) = (RwLock::new(None), Mutex::new(None));
+        Self { open, state, changed: Condvar::new(), left, opener: Some(opener) }
     }
 
     pub(super) fn open_now(&self) -> Option<Arc<Database>> {
@@ -121,6 +128,7 @@ impl Door {
         let mut open = self.open.write();
         if matches!(*state, State::Open) && open.as_ref().is_some_and(|now| Arc::ptr_eq(now, database)) {
             *open = None;
+            *self.left.lock() = Some(database.left());
             *state = State::Closed(Arc::downgrade(database));
         }
     }
@@ -200,7 +208,14 @@ impl Source {
             State::Failed(failure) => Some(failure),
             State::Opening | State::Open | State::Shut => None,
         };
-        let opened = catch_unwind(AssertUnwindSafe(|| opener.open(&self.config)));
+        // Those who wait are told that another process had it, rather than that it could not be opened in their time.
+        let timeout = self.config.timeout;
+        let deadline = Instant::now() + timeout - (timeout / 10).min(TO_TELL);
+        let left = *self.door.left.lock();
+        let opened = catch_unwind(AssertUnwindSafe(|| {
+            left.map_or(Ok(()), |left| file::refuse_log_of(left, &self.config.path))?;
+            opener.open(&self.config, deadline)
+        }));
         let mut state = self.door.state.lock();
         if matches!(*state, State::Shut) {
             drop(state);
@@ -214,6 +229,7 @@ impl Source {
                 if earlier.is_some() {
                     tracing::info!(source = %self.name(), "a source is available again");
                 }
+                *self.door.left.lock() = None;
                 *self.door.open.write() = Some(Arc::new(database));
                 State::Open
             }

@@ -4,9 +4,10 @@
 //! process (they belong to the process and go with *any* close), and acknowledged commits would be lost.
 
 use std::fs::{self, OpenOptions};
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use rustix::fs::{Access, AtFlags, CWD, accessat};
 
@@ -167,14 +168,48 @@ fn refuse_log_without_file(path: &Path, found: Option<u64>) -> Result<(), OpenEr
     Ok(())
 }
 
+/// A database that was open, by its file and its log.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Left {
+    pub(super) file: FileId,
+    pub(super) log: Option<FileId>,
+}
+
+/// Refuses a file whose predecessor's log is still beside it: SQLite would read that as its own.
+pub(super) fn refuse_log_of(left: Left, path: &Path) -> Result<(), OpenError> {
+    let log = beside(path, "-wal");
+    let is_of_another = FileId::of(path).is_some_and(|file| file != left.file);
+    let is_there = FileId::of(&log).is_some_and(|found| Some(found) == left.log);
+    if is_of_another && is_there && fs::metadata(&log).is_ok_and(|found| found.len() > 0) {
+        return Err(OpenError::ForeignLog { path: path.to_owned(), log });
+    }
+    Ok(())
+}
+
+/// What changes whenever somebody writes a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Look(FileId, u64, SystemTime);
+
+/// A look at a file that has no log beside it, neither of the one kind nor of the other.
+pub(crate) fn at_rest(path: &Path) -> Option<Look> {
+    let is_quiet = ["-wal", "-journal"].iter().all(|log| !beside(path, log).exists());
+    let found = fs::metadata(path).ok().filter(|_| is_quiet)?;
+    Some(Look(FileId { device: found.dev(), inode: found.ino() }, found.len(), found.modified().ok()?))
+}
+
 /// Makes an empty file; another process that did it first is as good. (No lock of ours can be on a file that was not
 /// there, so closing it here drops none.)
 pub(crate) fn create(path: &Path) -> Result<(), OpenError> {
-    match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
-        Ok(_) => Ok(()),
+    match create_new(path) {
+        Ok(()) => Ok(()),
         Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
         Err(error) => Err(OpenError::from_io(path, &error)),
     }
+}
+
+/// Makes an empty file where there is none.
+pub(crate) fn create_new(path: &Path) -> io::Result<()> {
+    OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map(drop)
 }
 
 /// The folder that a file is in.

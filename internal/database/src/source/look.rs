@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::connection::{self, Link};
 use super::context::Context;
 use super::file::{self, FileId, WayIn};
-use super::open::check_length;
+use super::open::{check_length, check_log, unreadable};
 use super::{Facts, OpenError, ReadTx, SourceConfig};
 use crate::error::Result;
 use crate::migrate::{self, Survey};
@@ -56,7 +56,7 @@ pub struct Contents {
 }
 
 /// What a look at a source's file found, for who wants to know more.
-pub(crate) struct Looked {
+pub(crate) struct Seen {
     pub(crate) look: Look,
     /// What speaks for or against its being the source's; `None` where that is not known.
     pub(crate) facts: Option<Facts>,
@@ -65,7 +65,7 @@ pub(crate) struct Looked {
     link: Option<Link>,
 }
 
-impl Looked {
+impl Seen {
     /// Reads from the file; `None` where there is nothing to read from.
     pub(crate) fn read<T>(&self, op: &'static str, f: impl FnOnce(&ReadTx<'_>) -> Result<T>) -> Option<Result<T>> {
         let context = Context { op, source: &self.name, timeout: self.timeout };
@@ -79,7 +79,7 @@ pub fn look(config: &SourceConfig) -> Look {
     look_closer(config).look
 }
 
-pub(crate) fn look_closer(config: &SourceConfig) -> Looked {
+pub(crate) fn look_closer(config: &SourceConfig) -> Seen {
     let path = std::path::absolute(&config.path).unwrap_or_else(|_| config.path.clone());
     let bytes = file::bytes(&path);
     let (found, facts, link) = match read(&path, config) {
@@ -88,18 +88,18 @@ pub(crate) fn look_closer(config: &SourceConfig) -> Looked {
         Err(reason) => (Found::Unusable { reason }, None, None),
     };
     let SourceConfig { name, timeout, .. } = config.clone();
-    Looked { look: Look { path, bytes, found }, facts, name, timeout, link }
+    Seen { look: Look { path, bytes, found }, facts, name, timeout, link }
 }
 
 fn read(path: &Path, config: &SourceConfig) -> Result<Option<(Contents, Facts, Link)>, String> {
     let timeout = config.timeout.min(PATIENCE);
     let refused = |error: OpenError| error.to_string();
-    let failed = |error: rusqlite::Error| refused(OpenError::from_sqlite(path, &error, timeout));
+    let failed = |error: rusqlite::Error| refused(unreadable(path, &error, timeout));
     if !file::is_there(path, config.readonly).map_err(refused)? {
         return Ok(None);
     }
     let link = match file::way_in(path) {
-        WayIn::Reader => connection::reader(path, timeout).map_err(failed)?,
+        WayIn::Reader => connection::look(path, timeout).map_err(failed)?,
         WayIn::Probe => connection::probe(path, timeout).map_err(failed)?,
         WayIn::Writes(what) => {
             let path = path.display();
@@ -107,10 +107,11 @@ fn read(path: &Path, config: &SourceConfig) -> Result<Option<(Contents, Facts, L
         }
     };
     link.until(Instant::now() + timeout).map_err(failed)?;
-    check_length(path, &link.connection).map_err(refused)?;
+    check_length(path, &link.connection, timeout).map_err(refused)?;
     let survey = migrate::survey(path, &link.connection, config.readonly);
     let Survey { version, additions, chats } = survey.map_err(|error| refused(error.at(path, timeout)))?;
     let identity = migrate::identity(&link.connection).map_err(failed)?;
+    check_log(path, &identity).map_err(refused)?;
     let file = FileId::of(path).ok_or_else(|| refused(OpenError::Missing { path: path.to_owned() }))?;
     let contents = Contents { version, additions, uuid: identity.uuid.clone(), chats };
     Ok(Some((contents, Facts::File(identity, file), link)))

@@ -38,9 +38,9 @@ pub use write::WriteTx;
 
 pub(crate) use database::Database;
 pub(crate) use door::Opener;
-pub(crate) use file::{FileId, create as create_private};
-pub(crate) use look::{Looked, look_closer};
-pub(crate) use open::Facts;
+pub(crate) use file::{FileId, at_rest, create as create_private, create_new};
+pub(crate) use look::{Seen, look_closer};
+pub(crate) use open::{Facts, for_reading, for_reading_at_rest};
 
 use door::Door;
 

@@ -8,7 +8,8 @@ use rusqlite::{CachedStatement, Connection};
 use super::context::Context;
 use super::row::{BadColumn, FromRow, Row};
 use super::value::{FromValue, ValueRef, bind};
-use crate::error::Result;
+use super::write::begins_with;
+use crate::error::{ErrorKind, Result};
 
 /// One read. A single statement sees one moment of the database by itself; a read of several says
 /// [`ReadTx::snapshot`] first, so that all of them see the same moment.
@@ -85,6 +86,10 @@ impl<'a> ReadTx<'a> {
         params: &[ValueRef<'_>],
         mut visit: impl FnMut(&Row<'_>) -> Result<ControlFlow<()>>,
     ) -> Result<()> {
+        if !begins_with(sql, &["SELECT", "WITH", "VALUES", "EXPLAIN"]) {
+            let detail = "a read is made of SELECT, WITH and VALUES; changes, transactions, pragmas and other databases are not its own";
+            return Err(self.context.error(ErrorKind::Statement { detail: detail.to_owned() }));
+        }
         let mut statement = self.prepare(sql)?;
         let failed = |error: rusqlite::Error| self.context.sqlite(&error);
         bind(&mut statement, params).map_err(failed)?;

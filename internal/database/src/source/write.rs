@@ -138,11 +138,11 @@ impl<'a> WriteTx<'a> {
 }
 
 /// Whether a statement begins with one of these words.
-fn begins_with(sql: &str, words: &[&str]) -> bool {
+pub(super) fn begins_with(sql: &str, words: &[&str]) -> bool {
     let sql = sql.trim_start().as_bytes();
     words.iter().any(|word| {
         sql.get(..word.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(word.as_bytes()))
-            && sql.get(word.len()).is_none_or(u8::is_ascii_whitespace)
+            && sql.get(word.len()).is_none_or(|next| !next.is_ascii_alphanumeric() && *next != b'_')
     })
 }
 

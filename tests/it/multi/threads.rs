@@ -1,0 +1,257 @@
+//! Many threads on many sources, with reloads in between: exact counts, and nobody waits for a source of others.
+//!
+//! The longer forms take a minute and more:
+//!
+//! ```text
+//! THREADS_FULL_SIZE=1 cargo test --release -p tests --features multi-source --test it multi::threads -- --nocapture
+//! ```
+
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use database::{ChatId, DatabaseConfig, DatabaseWrapper, Durability, MessageFilter, NewMessage, UserId};
+
+use super::{config_of, name, open};
+use crate::support::{Scratch, rows_of, sqlite};
+
+/// Whether the longer forms are asked for.
+fn full_size() -> bool {
+    std::env::var_os("THREADS_FULL_SIZE").is_some()
+}
+
+/// Ten sources, each with four chats: those of the source number `n` are `-(n + 1)`, `-(n + 11)` and so on.
+fn ten_sources(folder: &Path) -> DatabaseConfig {
+    let names: Vec<String> = (0..10).map(|index| format!("s{index}")).collect();
+    let sources: Vec<&str> = names.iter().map(String::as_str).collect();
+    let mapping: Vec<_> = (0..40).map(|index| (-(index + 1), sources[index as usize % 10])).collect();
+    let mut config = config_of(folder, &sources, &mapping);
+    for source in config.sources.values_mut() {
+        source.durability = Durability::Normal;
+        source.timeout = Duration::from_secs(30);
+    }
+    config
+}
+
+fn source_of(chat: ChatId) -> String {
+    format!("s{}", (-chat.0 - 1) % 10)
+}
+
+/// A configuration that moves no chat: sources come, go and change, and a chat of nobody is mapped.
+fn variation(config: &DatabaseConfig, round: usize) -> DatabaseConfig {
+    let mut next = config.clone();
+    let altered = name(&format!("s{}", round % 10));
+    next.sources.get_mut(&altered).unwrap().max_connections = 5 + round % 2;
+    let mut extra = next.sources[&name("s1")].clone();
+    extra.name = name(&format!("extra{}", round % 3));
+    extra.path = next.data_dir.join(format!("{}.db", extra.name));
+    next.chat_mapping.insert(ChatId(-1000 - (round % 7) as i64), extra.name.clone());
+    next.sources.insert(extra.name.clone(), extra);
+    next
+}
+
+/// Writes and reads until it is told to stop, as many times as `most` at most; how much it wrote into each chat.
+fn work(db: &DatabaseWrapper, thread: i64, stop: &AtomicBool, most: usize) -> Vec<(ChatId, i64)> {
+    let mut written = vec![0; 40];
+    for turn in 0..most {
+        if stop.load(Ordering::Relaxed) {
+            break;
+        }
+        let place = (thread as usize * 7 + turn * 3) % 40;
+        let chat = ChatId(-(place as i64 + 1));
+        let message = NewMessage::text(thread * 1_000_000 + turn as i64, db.now(), UserId(thread), "x".repeat(50));
+        db.save_chat_message(chat, &message).unwrap();
+        written[place] += 1;
+        match turn % 8 {
+            0 => drop(db.get_chat_messages_since(chat, &MessageFilter::default()).unwrap()),
+            1 => assert!(db.get_chat_totals(chat).unwrap().messages >= written[place]),
+            2 => assert!(db.get_all_group_chats().unwrap().missing().is_empty()),
+            3 => db.set_setting("turn", "x").unwrap(),
+            _ => {}
+        }
+    }
+    written.into_iter().enumerate().map(|(place, count)| (ChatId(-(place as i64 + 1)), count)).collect()
+}
+
+/// What all threads wrote is there once, in the chat's source and nowhere else. Closes the databases.
+fn check(folder: &Path, db: DatabaseWrapper, written: &[(ChatId, i64)]) {
+    let mut total = 0;
+    for chat in (1..=40).map(|chat| ChatId(-chat)) {
+        let expected: i64 = written.iter().filter(|(of, _)| *of == chat).map(|(_, count)| count).sum();
+        assert_eq!(db.get_chat_totals(chat).unwrap().messages, expected, "{chat}");
+        total += expected;
+    }
+    db.close();
+    let mut found = 0;
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_none_or(|extension| extension != "db") {
+            assert_eq!(path.file_name().unwrap(), "switchyard.lock", "left over");
+            continue;
+        }
+        let connection = sqlite(&path);
+        let source = path.file_stem().unwrap().to_str().unwrap();
+        for row in connection
+            .prepare("SELECT chat_id, COUNT(*), COUNT(DISTINCT message_id) FROM chat_messages GROUP BY chat_id")
+            .unwrap()
+            .query_map([], |row| Ok((ChatId(row.get(0)?), row.get::<_, i64>(1)?, row.get::<_, i64>(2)?)))
+            .unwrap()
+        {
+            let (chat, count, distinct) = row.unwrap();
+            assert_eq!((source_of(chat).as_str(), count), (source, distinct), "{chat}");
+            found += count;
+        }
+        assert!(!rows_of(&connection, "settings").is_empty());
+    }
+    assert_eq!(found, total);
+}
+
+/// How many descriptors of this process lead into a folder.
+fn descriptors(folder: &Path) -> usize {
+    let leads_there = |entry: std::io::Result<std::fs::DirEntry>| {
+        entry.ok().and_then(|entry| std::fs::read_link(entry.path()).ok()).is_some_and(|path| path.starts_with(folder))
+    };
+    std::fs::read_dir("/proc/self/fd").unwrap().map(leads_there).filter(|leads| *leads).count()
+}
+
+#[test]
+fn sixteen_threads_on_ten_sources_lose_and_double_nothing_through_reloads() {
+    let scratch = Scratch::in_memory();
+    let config = ten_sources(scratch.path());
+    let (db, control) = open(&config);
+    let (stop, reloads) = (AtomicBool::new(false), AtomicUsize::new(0));
+    let time = Duration::from_secs(if full_size() { 60 } else { 5 });
+    let written: Vec<_> = std::thread::scope(|scope| {
+        let (db, stop) = (&db, &stop);
+        let threads: Vec<_> = (0..16).map(|thread| scope.spawn(move || work(db, thread, stop, usize::MAX))).collect();
+        let start = Instant::now();
+        for round in 0.. {
+            if start.elapsed() > time {
+                break;
+            }
+            control.reload(&variation(&config, round)).unwrap();
+            reloads.fetch_add(1, Ordering::Relaxed);
+            std::thread::park_timeout(Duration::from_millis(20));
+        }
+        stop.store(true, Ordering::Relaxed);
+        threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
+    });
+    assert!(reloads.load(Ordering::Relaxed) > 20);
+    control.reload(&config).unwrap();
+    check(scratch.path(), db, &written);
+}
+
+#[test]
+fn a_thousand_reloads_under_full_load_fail_nothing_and_leave_no_descriptor() {
+    let scratch = Scratch::in_memory();
+    let config = ten_sources(scratch.path());
+    let (db, control) = open(&config);
+    let stop = AtomicBool::new(false);
+    // All that the plain configuration opens.
+    let warm = |db: &DatabaseWrapper| {
+        for chat in 1..=10 {
+            db.get_chat_totals(ChatId(-chat)).unwrap();
+        }
+    };
+    warm(&db);
+    let before = descriptors(scratch.path());
+    assert!(before > 20);
+    let written: Vec<_> = std::thread::scope(|scope| {
+        let (db, stop) = (&db, &stop);
+        let threads: Vec<_> = (0..4).map(|thread| scope.spawn(move || work(db, thread, stop, usize::MAX))).collect();
+        for round in 0..1000 {
+            let change = control.reload(&variation(&config, round)).unwrap();
+            assert!(change.rerouted.iter().all(|one| one.chat.0 <= -1000), "{change}");
+        }
+        stop.store(true, Ordering::Relaxed);
+        threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
+    });
+    // Opened anew, so that each has the connections it had then.
+    let mut fresh = config.clone();
+    fresh.sources.values_mut().for_each(|source| source.max_connections = 3);
+    control.reload(&fresh).unwrap();
+    warm(&db);
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while descriptors(scratch.path()) > before {
+        assert!(Instant::now() < deadline, "{} descriptors, and {before} before", descriptors(scratch.path()));
+        std::thread::park_timeout(Duration::from_millis(20));
+    }
+    control.reload(&config).unwrap();
+    check(scratch.path(), db, &written);
+    assert_eq!(descriptors(scratch.path()), 0);
+}
+
+/// The duration that 99 of 100 calls kept within, of callers of the sources that nobody locks.
+fn p99(db: &DatabaseWrapper, round: i64, time: Duration) -> Duration {
+    let start = Instant::now();
+    let mut all: Vec<Duration> = std::thread::scope(|scope| {
+        let thread = |thread: i64| {
+            scope.spawn(move || {
+                let mut took = Vec::new();
+                for turn in 0.. {
+                    let begin = Instant::now();
+                    if begin - start > time {
+                        return took;
+                    }
+                    // The sources 1 to 9.
+                    let chat = ChatId(-(2 + turn % 9));
+                    let id = (round * 10 + thread) * 1_000_000 + turn;
+                    db.save_chat_message(chat, &NewMessage::text(id, db.now(), UserId(1), "x")).unwrap();
+                    took.push(begin.elapsed());
+                }
+                took
+            })
+        };
+        [0, 1].map(thread).into_iter().flat_map(|thread| thread.join().unwrap()).collect()
+    });
+    all.sort();
+    all[all.len() * 99 / 100]
+}
+
+#[test]
+fn a_source_that_another_holds_does_not_slow_the_others() {
+    let scratch = Scratch::in_memory();
+    let config = ten_sources(scratch.path());
+    let (db, _) = open(&config);
+    p99(&db, 9, Duration::from_millis(300));
+    let time = Duration::from_millis(if full_size() { 5000 } else { 700 });
+    let slack = if full_size() { Duration::ZERO } else { Duration::from_millis(2) };
+    let mut seen = Vec::new();
+    for round in 0..5 {
+        let quiet = p99(&db, round * 2 + 10, time);
+        let holder = sqlite(&scratch.file("s0.db"));
+        holder.busy_timeout(Duration::from_secs(10)).unwrap();
+        holder.execute_batch("BEGIN EXCLUSIVE").unwrap();
+        let (waiting, answered) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        let locked = std::thread::scope(|scope| {
+            for thread in 0..8_i64 {
+                let (db, waiting, answered) = (&db, &waiting, &answered);
+                scope.spawn(move || {
+                    waiting.fetch_add(1, Ordering::Relaxed);
+                    let message = NewMessage::text(-(round * 10 + thread), db.now(), UserId(1), "x");
+                    db.save_chat_message(ChatId(-1), &message).unwrap();
+                    answered.fetch_add(1, Ordering::Relaxed);
+                });
+            }
+            while waiting.load(Ordering::Relaxed) < 8 {
+                std::thread::yield_now();
+            }
+            let locked = p99(&db, round * 2 + 11, time);
+            assert_eq!(answered.load(Ordering::Relaxed), 0, "they waited all the time");
+            holder.execute_batch("COMMIT").unwrap();
+            locked
+        });
+        seen.push((quiet, locked));
+        if locked <= 2 * quiet + slack {
+            break;
+        }
+        // Something else may have kept the machine busy just then.
+    }
+    let (quiet, locked) = *seen.last().unwrap();
+    assert!(locked <= 2 * quiet + slack, "{seen:?}");
+    if full_size() {
+        use std::io::Write as _;
+        writeln!(std::io::stderr(), "p99 of the others: {quiet:?} quiet, {locked:?} while one is held").unwrap();
+    }
+    db.close();
+}
