@@ -41,7 +41,8 @@ const STEPS: [&str; 2] = [
     CREATE INDEX switchyard_chat_messages_media ON chat_messages (media_id) WHERE media_id IS NOT NULL;
     CREATE INDEX switchyard_chat_users_user ON chat_users (user_id);
     ",
-    // What many databases know of each other; filled in the default one.
+    // What many databases know of each other; filled in the default one. (The last table is filled in the source that a
+    // chat is moved to: the media that came with it.)
     "
     CREATE TABLE switchyard_sources (
         name TEXT NOT NULL PRIMARY KEY,
@@ -64,6 +65,11 @@ const STEPS: [&str; 2] = [
         to_source TEXT NOT NULL,
         state TEXT NOT NULL,
         updated_at TIMESTAMP NOT NULL
+    );
+    CREATE TABLE switchyard_moved_media (
+        chat_id INTEGER NOT NULL,
+        file_unique_id TEXT NOT NULL,
+        PRIMARY KEY (chat_id, file_unique_id)
     );
     ",
 ];

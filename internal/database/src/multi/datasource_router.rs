@@ -174,6 +174,19 @@ impl DataSourceRouter {
         self.swap(&mut plan, Plan { config, recorded })
     }
 
+    /// Goes over to the routes that a move has recorded (`None`: the record is gone).
+    pub(super) fn record(&self, routes: &[(ChatId, Option<Recorded>)]) -> Change {
+        let mut plan = self.plan.lock();
+        let mut next = Plan { config: plan.config.clone(), recorded: plan.recorded.clone() };
+        for (chat, route) in routes {
+            match route {
+                Some(route) => next.recorded.insert(*chat, route.clone()),
+                None => next.recorded.remove(chat),
+            };
+        }
+        self.swap(&mut plan, next)
+    }
+
     /// Puts a table made from `next` in the place of the last one.
     fn swap(&self, plan: &mut Plan, next: Plan) -> Change {
         let before = self.table.load_full();

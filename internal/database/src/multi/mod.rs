@@ -9,6 +9,7 @@ mod identity;
 mod lock;
 mod look;
 mod registry;
+mod relocate;
 mod reload;
 mod seal;
 
@@ -17,6 +18,9 @@ pub use datasource_router::Why;
 pub use lock::{Owner, in_charge};
 pub use look::{Overview, SourceLook, look};
 pub use registry::Adopt;
+pub use relocate::{
+    Difference, MappingChange, MoveError, MoveOptions, MovePlan, MoveReport, Progress, Stage, UnfinishedMove, Unlike,
+};
 pub use reload::{Change, ReloadError, Rerouted};
 pub use seal::{SealError, seal};
 

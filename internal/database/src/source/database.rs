@@ -180,6 +180,20 @@ impl Database {
         })
     }
 
+    /// Moves what is in the log into the file and empties the log, and answers whether that was possible: others that
+    /// read an earlier moment hold it back.
+    pub(crate) fn checkpoint(&self, op: &'static str, deadline: Instant) -> Result<bool> {
+        let context = self.context(op);
+        let busy = || context.error(ErrorKind::Busy { waited: self.timeout });
+        let mut writer = self.writer.try_lock_until(deadline).ok_or_else(busy)?;
+        let link = self.link(&mut writer, &context, deadline)?;
+        link.until(deadline).map_err(|error| context.sqlite(&error))?;
+        let sql = "PRAGMA wal_checkpoint(TRUNCATE)";
+        let held_back: bool =
+            link.connection.query_row(sql, [], |row| row.get(0)).map_err(|error| context.sqlite(&error))?;
+        Ok(!held_back)
+    }
+
     /// Ends all use of the database: waits for the calls under way, then moves what is in the log into the file.
     pub(crate) fn close(&self) {
         self.readers.close();

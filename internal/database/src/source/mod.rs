@@ -148,6 +148,12 @@ impl Source {
         self.noticed(&database, database.write(op, deadline, on_commit, f))
     }
 
+    /// Moves what is in the log into the file and empties the log; `false` where another process holds that back.
+    pub(crate) fn checkpoint(self: &Arc<Self>, op: &'static str) -> Result<bool> {
+        let deadline = Instant::now() + self.config.timeout;
+        self.database(op, deadline)?.checkpoint(op, deadline)
+    }
+
     /// Tries again at the next call, however short ago it failed.
     pub(crate) fn retry(&self) {
         self.door.forget_failure();

@@ -3,11 +3,12 @@
 use std::cell::Cell;
 use std::ops::ControlFlow;
 
+use rusqlite::types::ValueRef as SqliteRef;
 use rusqlite::{CachedStatement, Connection};
 
 use super::context::Context;
 use super::row::{BadColumn, FromRow, Row};
-use super::value::{FromValue, ValueRef, bind};
+use super::value::{FromValue, ValueRef, bind, bind_stored};
 use super::write::begins_with;
 use crate::error::{ErrorKind, Result};
 
@@ -96,6 +97,25 @@ impl<'a> ReadTx<'a> {
         let mut rows = statement.raw_query();
         while let Some(row) = rows.next().map_err(failed)? {
             if visit(&Row::new(row))?.is_break() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Visits rows exactly as SQLite has them, found by values as SQLite has them.
+    pub(crate) fn scan_stored(
+        &self,
+        sql: &str,
+        params: &[SqliteRef<'_>],
+        mut visit: impl FnMut(&rusqlite::Row<'_>) -> rusqlite::Result<ControlFlow<()>>,
+    ) -> Result<()> {
+        let mut statement = self.prepare(sql)?;
+        let failed = |error: rusqlite::Error| self.context.sqlite(&error);
+        bind_stored(&mut statement, params.iter().copied()).map_err(failed)?;
+        let mut rows = statement.raw_query();
+        while let Some(row) = rows.next().map_err(failed)? {
+            if visit(row).map_err(failed)?.is_break() {
                 break;
             }
         }

@@ -1,10 +1,11 @@
 //! What a write's closure is given: statements that change rows, recorded where a recording is wanted.
 
 use rusqlite::Connection;
+use rusqlite::types::ValueRef as SqliteRef;
 
 use super::context::Context;
 use super::operation::{Changed, Refusal, Step};
-use super::value::{Value, ValueRef, bind};
+use super::value::{Value, ValueRef, bind, bind_stored};
 use crate::error::{ErrorKind, Result};
 
 /// One write: statements in one transaction, all kept or none.
@@ -78,6 +79,25 @@ impl<'a> WriteTx<'a> {
             steps.push(Step::OnlyIf { changed: changed.statement, then: body });
         }
         result
+    }
+
+    /// Runs a statement once for each row of values exactly as SQLite has them, and answers how many rows that changed.
+    /// For what moves rows between sources: it is no part of any recording.
+    pub(crate) fn execute_stored<'v, R: IntoIterator<Item = SqliteRef<'v>>>(
+        &mut self,
+        sql: &str,
+        rows: impl IntoIterator<Item = R>,
+    ) -> Result<u64> {
+        let run = || {
+            let mut statement = self.connection.prepare_cached(sql)?;
+            let mut changed = 0;
+            for row in rows {
+                bind_stored(&mut statement, row)?;
+                changed += statement.raw_execute()? as u64;
+            }
+            Ok(changed)
+        };
+        run().map_err(|error| self.context.sqlite(&error))
     }
 
     /// Takes recorded steps again.
