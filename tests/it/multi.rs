@@ -20,6 +20,7 @@ mod media;
 mod model;
 mod naming;
 mod opening;
+mod supergroups;
 
 /// The name of a source.
 pub(crate) fn name(name: &str) -> SourceName {
