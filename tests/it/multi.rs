@@ -24,6 +24,7 @@ mod opening;
 mod outages;
 pub(crate) mod readonly;
 pub(crate) mod sealing;
+mod supergroups;
 mod threads;
 
 /// The name of a source.

@@ -43,7 +43,7 @@ fn process_in(file: &mut File) -> Option<u32> {
 
 /// The data directory is this process's for as long as this is there.
 pub(crate) struct DataDirLock {
-    _file: File,
+    file: File,
 }
 
 impl DataDirLock {
@@ -77,6 +77,14 @@ impl DataDirLock {
             writeln!(file, "{}", std::process::id())
         };
         note(&mut file).map_err(|error| failed(&error))?;
-        Ok(Self { _file: file })
+        Ok(Self { file })
+    }
+}
+
+impl Drop for DataDirLock {
+    fn drop(&mut self) {
+        // Closing the file is not enough: a process that is being started by another thread has it open, too, until it
+        // runs a program of its own. Where it fails, closing it is all that is left.
+        let _ = self.file.unlock();
     }
 }

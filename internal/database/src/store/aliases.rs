@@ -52,12 +52,13 @@ const TAKE_OVER: [&str; 6] = [
 
 impl DatabaseWrapper {
     /// Notes that a group became a supergroup: the new chat inherits where the old one lives, takes over its settings
-    /// and people, and shows what was said in it. Noting it twice changes nothing.
+    /// and people, and shows what was said in it. Noting it twice changes nothing, and neither does noting that another
+    /// group became the same supergroup: the first stays.
     ///
     /// # Errors
     /// A source cannot be written.
     pub fn migrate_chat(&self, old: ChatId, new: ChatId) -> Result<()> {
-        if old == new {
+        if old == new || self.earlier(new).is_some_and(|known| known != old) {
             return Ok(());
         }
         // The alias last: where it is, the rest is done. Until then the news comes again and does it again.
