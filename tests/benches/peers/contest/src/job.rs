@@ -78,6 +78,8 @@ pub struct Outcome {
     pub ops: u64,
     /// How long that was, in nanoseconds.
     pub nanos: u64,
+    /// Processor time of the whole process meanwhile, in nanoseconds: the same however busy the machine is otherwise.
+    pub cpu: u64,
     /// The time of a call: half of them were faster.
     pub p50: u64,
     /// 99 of 100 were faster.
@@ -103,6 +105,12 @@ impl Outcome {
     pub fn rate(&self) -> f64 {
         self.ops as f64 / (self.nanos.max(1) as f64 / 1e9)
     }
+}
+
+/// How much processor time the process has used, in nanoseconds.
+pub(crate) fn cpu() -> u64 {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    time.tv_sec.unsigned_abs() * 1_000_000_000 + time.tv_nsec.unsigned_abs()
 }
 
 /// Why a call failed.

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::job::{Failure, Job, Outcome};
+use crate::job::{Failure, Job, Outcome, cpu};
 use crate::tasks::Tasks;
 
 /// One caller of a contender, on a thread of its own.
@@ -164,8 +164,12 @@ pub fn run<C: Caller>(job: &Job, caller: impl Fn(u64) -> C + Sync) -> Outcome {
         let threads: Vec<_> = (0..job.callers).map(|number| scope.spawn(move || work(number))).collect();
         ready.wait();
         let span = Span::of(job);
+        if job.calls.is_none() {
+            thread::park_timeout(span.from.saturating_duration_since(Instant::now()));
+        }
+        let before = cpu();
         let logs = threads.into_iter().map(|thread| thread.join().expect("a caller does not panic")).collect();
-        outcome(logs, measured(span))
+        Outcome { cpu: cpu() - before, ..outcome(logs, measured(span)) }
     })
 }
 
@@ -212,9 +216,11 @@ pub async fn run_async<C: AsyncCaller>(job: &Job, callers: Vec<C>) -> Outcome {
     }
     ready.wait().await;
     let span = Span::of(job);
+    tokio::time::sleep_until(span.from.into()).await;
+    let before = cpu();
     let mut logs = Vec::new();
     for one in running {
         logs.push(one.await.expect("a caller does not panic"));
     }
-    outcome(logs, measured(span))
+    Outcome { cpu: cpu() - before, ..outcome(logs, measured(span)) }
 }

@@ -26,7 +26,7 @@ pub(crate) fn detail(row: &Row, results: &Results) -> String {
     let mut text = format!("### {} (`{}`)\n\n", row.title, row.name);
     let _ = writeln!(
         text,
-        "| contender | SQLite | calls/s | p50 | p99 | max | BUSY | failed | first against it |\n|---|---|--:|--:|--:|--:|--:|--:|--:|"
+        "| contender | SQLite | calls/s | p50 | p99 | max | CPU a call | BUSY | failed | first against it |\n|---|---|--:|--:|--:|--:|--:|--:|--:|--:|"
     );
     for (entrant, outcomes) in row.entrants.iter().zip(&results.of) {
         let middle = |of: fn(&Outcome) -> f64| spread(outcomes.iter().map(of)).median;
@@ -34,13 +34,14 @@ pub(crate) fn detail(row: &Row, results: &Results) -> String {
         let ratio = ratios(Measure::Rate, &results.of[0], outcomes).median;
         let _ = writeln!(
             text,
-            "| {} | {} | {} | {} | {} | {} | {} | {} | {ratio:.2} |",
+            "| {} | {} | {} | {} | {} | {} | {} | {} | {} | {ratio:.2} |",
             entrant.label,
             outcomes.first().map_or("", |outcome| &outcome.sqlite),
             thousands(middle(Outcome::rate)),
             time(middle(|outcome| outcome.p50 as f64)),
             time(middle(|outcome| outcome.p99 as f64)),
             time(outcomes.iter().map(|outcome| outcome.max).max().unwrap_or_default() as f64),
+            time(middle(|outcome| outcome.cpu as f64 / outcome.ops.max(1) as f64)),
             sum(|outcome| outcome.busy),
             sum(|outcome| outcome.failed),
         );
@@ -128,6 +129,7 @@ fn spread(values: impl Iterator<Item = f64>) -> Spread {
 
 fn time(nanos: f64) -> String {
     match nanos {
+        0.0 => "-".to_owned(),
         nanos if nanos < 1e3 => format!("{nanos:.0} ns"),
         nanos if nanos < 1e5 => format!("{:.1} µs", nanos / 1e3),
         nanos if nanos < 1e6 => format!("{:.0} µs", nanos / 1e3),

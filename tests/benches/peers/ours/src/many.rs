@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::error::Error;
+use std::fs::File;
+use std::os::unix::fs::FileExt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
@@ -90,6 +92,7 @@ pub(crate) fn cross(job: &Job) -> Result<Outcome, Box<dyn Error>> {
 /// `job.size` databases, `job.callers` tasks, `job.calls` calls of each task. The databases are made by the first call
 /// at each, as in life.
 pub(crate) fn many(job: &Job) -> Result<Outcome, Box<dyn Error>> {
+    let memory = Memory::open()?;
     setrlimit(Resource::Nofile, Rlimit { current: Some(OPEN_FILES), maximum: Some(OPEN_FILES) })?;
     let mut config = ours::many(&job.path, job.size, |number, name| SourceConfig {
         name,
@@ -108,8 +111,8 @@ pub(crate) fn many(job: &Job) -> Result<Outcome, Box<dyn Error>> {
     let began = std::time::Instant::now();
     thread::scope(|scope| {
         for task in 0..job.callers as u64 {
-            let (db, done, failed, written, first_failure, early) =
-                (&db, &done, &failed, &written, &first_failure, &early);
+            let (db, done, failed, written, first_failure, early, memory) =
+                (&db, &done, &failed, &written, &first_failure, &early, &memory);
             scope.spawn(move || {
                 let mut place = task.wrapping_mul(0x9E37_79B9_7F4A_7C15);
                 for call in 0..calls {
@@ -121,14 +124,14 @@ pub(crate) fn many(job: &Job) -> Result<Outcome, Box<dyn Error>> {
                         Err(Failure::Other(text)) => note(failed, first_failure, text),
                     }
                     if done.fetch_add(1, Ordering::Relaxed) == all / 10 {
-                        early.store(resident(), Ordering::Relaxed);
+                        early.store(memory.resident(), Ordering::Relaxed);
                     }
                 }
             });
         }
     });
     let nanos = u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX);
-    let memory = Some((early.into_inner(), resident()));
+    let memory = Some((early.into_inner(), memory.resident()));
     let failed = failed.into_inner();
     let outcome = Outcome {
         ops: all - failed,
@@ -160,9 +163,19 @@ fn note(failed: &AtomicU64, first: &Mutex<Option<String>>, text: String) {
     first.lock().get_or_insert(text);
 }
 
-/// How many bytes of memory the process has.
-fn resident() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or_default();
-    line.split_whitespace().next().and_then(|number| number.parse::<u64>().ok()).unwrap_or_default() * 1024
+/// How many bytes of memory the process has: looked up in a file that stays open, since files may run out.
+struct Memory(File);
+
+impl Memory {
+    fn open() -> std::io::Result<Self> {
+        File::open("/proc/self/statm").map(Self)
+    }
+
+    fn resident(&self) -> u64 {
+        let mut text = [0; 100];
+        let length = self.0.read_at(&mut text, 0).unwrap_or_default();
+        let text = String::from_utf8_lossy(&text[..length]);
+        let pages = text.split_whitespace().nth(1).and_then(|pages| pages.parse::<u64>().ok());
+        pages.unwrap_or_default() * rustix::param::page_size() as u64
+    }
 }
