@@ -30,6 +30,11 @@ impl Link {
         self.deadline.store(micros(deadline), Ordering::Relaxed);
         self.connection.busy_timeout(deadline.saturating_duration_since(Instant::now()))
     }
+
+    /// Statements run to their end from now on.
+    pub(super) fn without_deadline(&self) {
+        self.deadline.store(NEVER, Ordering::Relaxed);
+    }
 }
 
 /// Microseconds since the first connection was opened.

@@ -92,6 +92,7 @@ impl Database {
         let Some(link) = self.close_writer() else { return };
         let checkpoint = || {
             // Readers in other processes are not waited for: what they hold back is moved by whoever comes next.
+            link.without_deadline();
             link.connection.busy_timeout(Duration::ZERO)?;
             link.connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)")
         };

@@ -9,6 +9,7 @@ mod context;
 mod database;
 mod door;
 mod file;
+mod group;
 mod open;
 mod open_error;
 mod operation;
@@ -41,8 +42,8 @@ pub use write::WriteTx;
 pub(crate) use database::Database;
 pub(crate) use door::Opener;
 pub(crate) use file::{FileId, create as create_private};
+pub(crate) use group::Recorder;
 pub(crate) use open::Facts;
-pub(crate) use writer::Recorder;
 
 use door::Door;
 
