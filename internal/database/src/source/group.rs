@@ -199,8 +199,12 @@ impl Database {
             }
         }
         // Before the turn is given back: whoever is woken by this is in line again when the next batch begins.
+        let is_committed = outcome == Outcome::Committed;
         open.batch.publish(outcome);
         state.open = None;
+        if is_committed {
+            self.log.committed(link);
+        }
         // Where the commit has failed.
         state.lose();
         told

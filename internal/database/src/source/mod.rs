@@ -3,6 +3,7 @@
 //! [`Source`] knows when the database is opened, who opens it and who waits; [`Database`] is the open one.
 
 mod batch;
+mod checkpoint;
 mod config;
 mod connection;
 mod context;

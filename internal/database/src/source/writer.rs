@@ -177,8 +177,9 @@ impl Database {
         if let Held::Broken = held {
             self.look(context)?;
             let wait = deadline.saturating_duration_since(Instant::now());
-            let reopened = connection::writer(&self.path, wait).and_then(|link| {
+            let reopened = connection::writer(&self.path, wait).and_then(|mut link| {
                 connection::use_wal(&link.connection, self.durability, deadline)?;
+                self.log.watch(&mut link)?;
                 Ok(link)
             });
             let link = reopened.map_err(|error| context.sqlite(&error))?;
