@@ -24,9 +24,11 @@ use super::file::FileId;
 use crate::route::SourceName;
 
 /// The log is moved each time it has grown by so many pages (of 4 KB).
-const STEP: u32 = 2_000;
+const STEP: u32 = 4_000;
 /// With so many pages in it, it is to begin anew.
 const CAP: u32 = 16_000;
+/// So few pages are moved in a moment.
+const LITTLE: u32 = 250;
 /// How many bytes of the log's file are kept once it has begun anew.
 pub(super) const KEPT_BYTES: u32 = CAP * 4_096;
 /// How long readers are waited for when it is to begin anew: nobody can write meanwhile.
@@ -224,13 +226,18 @@ impl Log {
         }
         let mut found = checkpoint(&link.connection, "PRAGMA wal_checkpoint(PASSIVE)")?;
         let mut is_held = found.moved < before;
-        if found.pages >= CAP && !is_held && !self.progress.lock().is_closed {
-            // Once more, so that little is left for when nobody can write.
-            let before = found.pages;
+        let mut left = self.left(&found);
+        // Again, so that little is left for when nobody can write; as long as it becomes less.
+        while found.pages >= CAP && left > LITTLE && !is_held && !self.progress.lock().is_closed {
+            let before = self.pages.load(Ordering::Relaxed);
             found = checkpoint(&link.connection, "PRAGMA wal_checkpoint(PASSIVE)")?;
             is_held = found.moved < before;
+            let earlier = std::mem::replace(&mut left, self.left(&found));
+            if left > earlier / 2 {
+                break;
+            }
         }
-        let rest = found.pages.saturating_sub(found.moved);
+        let rest = left;
         // A reader that holds much of it back is not worth waiting for.
         is_held &= rest >= STEP;
         self.moved_at.store(found.pages, Ordering::Relaxed);
@@ -241,6 +248,11 @@ impl Log {
             self.may_restart.store(true, Ordering::Relaxed);
         }
         Ok(())
+    }
+
+    /// How many pages are left to be moved after a checkpoint, those included that came while it ran.
+    fn left(&self, found: &Found) -> u32 {
+        found.pages.max(self.pages.load(Ordering::Relaxed)).saturating_sub(found.moved)
     }
 
     /// Tells of the first of a row of failures. Nothing is lost by one: the log is read as long as it is not moved.

@@ -65,7 +65,7 @@ impl Database {
         let file = same_file().ok_or_else(|| replaced(&path))?;
         let log = Log::new(config.name.clone(), path.clone(), file);
         log.watch(&mut writer).map_err(failed)?;
-        Ok(Self::of(config, path, file, log, Writer::open(writer, *durability)))
+        Ok(Self::of(config, path, file, log, Writer::open(writer)))
     }
 
     /// Opens the database for reading only: nothing of it is ever changed, and what it lacks is not added.
