@@ -25,10 +25,14 @@ use crate::route::SourceName;
 
 /// The log is moved each time it has grown by so many pages (of 4 KB).
 const STEP: u32 = 4_000;
-/// With so many pages in it, it is to begin anew.
-const CAP: u32 = 16_000;
+/// With so many pages in it, it is to begin anew once little is left to be moved.
+const ENOUGH: u32 = 8_000;
 /// So few pages are moved in a moment.
-const LITTLE: u32 = 250;
+const LITTLE: u32 = 500;
+/// With so many pages in it, it is to begin anew whatever is left.
+const CAP: u32 = 32_000;
+/// How often it is moved in a row so that little is left.
+const ROUNDS: u32 = 5;
 /// How many bytes of the log's file are kept once it has begun anew.
 pub(super) const KEPT_BYTES: u32 = CAP * 4_096;
 /// How long readers are waited for when it is to begin anew: nobody can write meanwhile.
@@ -224,35 +228,29 @@ impl Log {
             }
             progress.interrupt = Some(link.connection.get_interrupt_handle());
         }
-        let mut found = checkpoint(&link.connection, "PRAGMA wal_checkpoint(PASSIVE)")?;
-        let mut is_held = found.moved < before;
-        let mut left = self.left(&found);
-        // Again, so that little is left for when nobody can write; as long as it becomes less.
-        while found.pages >= CAP && left > LITTLE && !is_held && !self.progress.lock().is_closed {
+        let mut round = 0;
+        let (found, left, is_held) = loop {
+            round += 1;
             let before = self.pages.load(Ordering::Relaxed);
-            found = checkpoint(&link.connection, "PRAGMA wal_checkpoint(PASSIVE)")?;
-            is_held = found.moved < before;
-            let earlier = std::mem::replace(&mut left, self.left(&found));
-            if left > earlier / 2 {
-                break;
+            let found = checkpoint(&link.connection, "PRAGMA wal_checkpoint(PASSIVE)")?;
+            // What it says of the log's length is from when it began.
+            let left = found.pages.max(self.pages.load(Ordering::Relaxed)).saturating_sub(found.moved);
+            // A reader that holds much of it back is not worth waiting for.
+            let is_held = found.moved < before && left >= STEP;
+            let is_ready = found.pages < ENOUGH || left <= LITTLE || round == ROUNDS;
+            if is_ready || is_held || self.progress.lock().is_closed {
+                break (found, left, is_held);
             }
-        }
-        let rest = left;
-        // A reader that holds much of it back is not worth waiting for.
-        is_held &= rest >= STEP;
+        };
         self.moved_at.store(found.pages, Ordering::Relaxed);
         // The longer it is, the longer it takes to look it through.
         self.step.store(if is_held { STEP.max(found.pages / 4) } else { STEP }, Ordering::Relaxed);
         let may_wait = micros(Instant::now()) >= self.pause_until.load(Ordering::Relaxed);
-        if found.pages >= CAP && !is_held && may_wait {
+        let is_long = found.pages >= ENOUGH && left <= LITTLE || found.pages >= CAP;
+        if is_long && !is_held && may_wait {
             self.may_restart.store(true, Ordering::Relaxed);
         }
         Ok(())
-    }
-
-    /// How many pages are left to be moved after a checkpoint, those included that came while it ran.
-    fn left(&self, found: &Found) -> u32 {
-        found.pages.max(self.pages.load(Ordering::Relaxed)).saturating_sub(found.moved)
     }
 
     /// Tells of the first of a row of failures. Nothing is lost by one: the log is read as long as it is not moved.
