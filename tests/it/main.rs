@@ -46,6 +46,8 @@ mod replay;
 #[cfg(test)]
 mod sources_text;
 #[cfg(test)]
+mod stress;
+#[cfg(test)]
 mod support;
 #[cfg(test)]
 mod versions;
