@@ -8,6 +8,7 @@ use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child as Process, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::LazyLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use database::{ChatId, DatabaseWrapper, NewMessage, SourceConfig, UserId};
@@ -110,7 +111,7 @@ fn reachable_copy() -> &'static Path {
     &COPY.1
 }
 
-fn say(line: &str) {
+pub(crate) fn say(line: &str) {
     // On a line of its own whatever the test runner has written so far.
     writeln!(std::io::stdout(), "\n{MARK}{}", line.replace('\n', " ⏎ ")).unwrap();
 }
@@ -195,6 +196,15 @@ fn a_helper_does_its_task() {
         }
         #[cfg(feature = "multi-source")]
         ["seal", path, to] => say(&crate::multi::sealing::seal_unprivileged(path, to)),
+        ["stress", folder] => crate::stress::run(Path::new(folder)),
+        ["stress-other", path] => {
+            let goes_on = AtomicBool::new(true);
+            std::thread::scope(|scope| {
+                scope.spawn(|| crate::stress::other(path, &goes_on));
+                wait_to_go_on();
+                goes_on.store(false, Ordering::Relaxed);
+            });
+        }
         _ => panic!("no such task: {task}"),
     }
 }

@@ -31,6 +31,8 @@ mod golden;
 #[cfg(test)]
 mod handlers;
 #[cfg(test)]
+mod handover;
+#[cfg(test)]
 mod import;
 #[cfg(test)]
 mod imports;
@@ -47,6 +49,8 @@ mod refusals;
 mod replay;
 #[cfg(test)]
 mod sources_text;
+#[cfg(test)]
+mod stress;
 #[cfg(test)]
 mod support;
 #[cfg(test)]

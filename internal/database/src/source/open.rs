@@ -1,15 +1,16 @@
 //! Opening a database: looking at the file first, bringing it to this release's version, then the connections.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant};
 
-use parking_lot::Mutex;
 use rusqlite::{Connection, ErrorCode, ffi};
 
-use super::database::Writer;
+use super::checkpoint::Log;
 use super::file::{self, FileId, Found};
 use super::readers::Readers;
+use super::writer::Writer;
 use super::{Database, OpenError, SourceConfig, connection};
 use crate::migrate::{self, Failure, Identity};
 use crate::time::Clock;
@@ -58,7 +59,7 @@ impl Database {
             file::create(&path)?;
         }
         let file = FileId::of(&path);
-        let writer = connection::writer(&path, left()).map_err(failed)?;
+        let mut writer = connection::writer(&path, left()).map_err(failed)?;
         if writer.connection.is_readonly(rusqlite::MAIN_DB).map_err(failed)? {
             return Err(OpenError::NotPermitted { path, action: "written" });
         }
@@ -69,7 +70,9 @@ impl Database {
             return Err(OpenError::NoLog { path });
         }
         let file = same_file().ok_or_else(|| replaced(&path))?;
-        Ok(Self::of(config, path, file, Writer::Open(writer)))
+        let log = Log::new(config.name.clone(), path.clone(), file);
+        log.watch(&mut writer).map_err(failed)?;
+        Ok(Self::of(config, path, file, log, Writer::open(writer)))
     }
 
     /// Opens the database for reading only: nothing of it is ever changed, and what it lacks is not added.
@@ -86,25 +89,30 @@ impl Database {
         let found = migrate::identity(looked.connection()).map_err(|error| unreadable(&path, &error, *timeout))?;
         check_log(&path, &found)?;
         admit(&Facts::File(found, file))?;
-        let writer = if looked.had_log { Writer::None } else { Writer::NoneTidy };
+        let tidies = !looked.had_log;
         drop(looked);
         if FileId::of(&path) != Some(file) {
             return Err(replaced(&path));
         }
-        Ok(Self::of(config, path, file, writer))
+        let log = Log::new(config.name.clone(), path.clone(), file);
+        let mut database = Self::of(config, path, file, log, Writer::none());
+        database.tidies = tidies;
+        Ok(database)
     }
 
-    fn of(config: &SourceConfig, path: PathBuf, file: FileId, writer: Writer) -> Self {
+    fn of(config: &SourceConfig, path: PathBuf, file: FileId, log: Arc<Log>, writer: Writer) -> Self {
         let SourceConfig { name, timeout, max_connections, durability, readonly, .. } = config;
         let most_readers = max_connections - usize::from(!readonly);
         Self {
             name: name.clone(),
             timeout: *timeout,
             file,
-            log: FileId::of(&file::beside(&path, "-wal")),
+            log_file: FileId::of(&file::beside(&path, "-wal")),
+            tidies: false,
             looked: AtomicU64::new(connection::micros(Instant::now())),
             durability: *durability,
-            writer: Mutex::new(writer),
+            log,
+            writer,
             readers: Readers::new(path.clone(), file, most_readers),
             path,
         }

@@ -1,0 +1,229 @@
+//! The one connection that writes, and having it to oneself for a while.
+//!
+//! What is done with it stands in [`group`](super::group): writes, each in a transaction of its own or several in one.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use parking_lot::{Mutex, MutexGuard};
+use rusqlite::Connection;
+
+use super::batch::{Batch, Outcome};
+use super::connection::{self, Link};
+use super::context::Context;
+use super::database::Database;
+use super::operation::{Operation, WriteObserver};
+use super::read::ReadTx;
+use super::turn::{Turn, Turns};
+use crate::error::{Error, ErrorKind, Result};
+
+/// How long closing waits for the writer, whatever the timeout.
+const CLOSE_WITHIN: Duration = Duration::from_secs(60);
+
+/// The one connection that writes, and the line in front of it.
+pub(super) struct Writer {
+    turns: Turns,
+    state: Mutex<State>,
+}
+
+/// What one caller at a time has.
+pub(super) struct State {
+    pub(super) connection: Held,
+    /// The transaction that is open for further members. There is one only while somebody has the writer, or was given
+    /// the turn to it.
+    pub(super) open: Option<Open>,
+}
+
+/// The connection, or why there is none.
+pub(super) enum Held {
+    Open(Link),
+    /// It could not end a transaction and was given up; the next call opens another.
+    Broken,
+    /// The database is only read.
+    None,
+    Closed,
+}
+
+/// An open transaction with members whose part is done.
+pub(super) struct Open {
+    pub(super) batch: Arc<Batch>,
+    pub(super) members: usize,
+    pub(super) since: Instant,
+    /// What is to be told after the commit, and to whom.
+    pub(super) recorded: Vec<Operation>,
+    pub(super) observer: Option<WriteObserver>,
+}
+
+/// The writer in the hands of one caller. Whoever has it when a transaction is open ends that, or hands it over.
+pub(super) struct Seat<'w> {
+    writer: &'w Writer,
+    state: Option<MutexGuard<'w, State>>,
+    turn: Option<Turn<'w>>,
+}
+
+impl Writer {
+    pub(super) fn open(link: Link) -> Self {
+        Self::of(Held::Open(link))
+    }
+
+    /// The writer of a database that is only read.
+    pub(super) fn none() -> Self {
+        Self::of(Held::None)
+    }
+
+    fn of(connection: Held) -> Self {
+        Self { turns: Turns::default(), state: Mutex::new(State { connection, open: None }) }
+    }
+
+    /// Whether it holds a connection.
+    pub(super) fn is_open(&self) -> bool {
+        self.state.try_lock().is_none_or(|state| matches!(state.connection, Held::Open(_)))
+    }
+
+    /// The writer for the caller alone; `None` where it was not to be had before the deadline.
+    pub(super) fn take(&self, deadline: Instant) -> Option<Seat<'_>> {
+        let turn = self.turns.wait(deadline)?;
+        // Nobody else holds the lock for longer than a look.
+        Some(Seat { writer: self, state: Some(self.state.lock()), turn: Some(turn) })
+    }
+}
+
+impl Seat<'_> {
+    pub(super) fn state(&mut self) -> &mut State {
+        self.state.as_mut().expect("it is given away only with the seat")
+    }
+
+    /// Hands the writer over to the next in line as it is, an open transaction included, if more than `others` wait;
+    /// else gives it back.
+    pub(super) fn hand_over(mut self, others: usize) -> Option<Self> {
+        self.state = None;
+        let turn = self.turn.take()?.hand_over(others)?;
+        let writer = self.writer;
+        Some(Seat { writer, state: Some(writer.state.lock()), turn: Some(turn) })
+    }
+}
+
+impl Drop for Seat<'_> {
+    fn drop(&mut self) {
+        // Only a panic comes here with an open transaction. Its members wait for an answer.
+        if let Some(state) = &mut self.state
+            && state.open.is_some()
+        {
+            state.lose();
+        }
+        // In this order: whoever gets the turn does not wait for the lock.
+        self.state = None;
+        self.turn = None;
+    }
+}
+
+impl State {
+    /// Ends a transaction that is still open, undoing it; each member's part with it.
+    pub(super) fn lose(&mut self) {
+        if let Held::Open(link) = &self.connection
+            && !link.connection.is_autocommit()
+            && run(&link.connection, "ROLLBACK").is_err()
+            && !link.connection.is_autocommit()
+        {
+            // Closing the connection ends the transaction for certain.
+            self.connection = Held::Broken;
+        }
+        if let Some(open) = self.open.take() {
+            open.batch.publish(Outcome::Lost);
+        }
+    }
+}
+
+impl Database {
+    /// Runs a read on the writer's connection.
+    pub(crate) fn read_as_writer<T>(
+        &self,
+        op: &'static str,
+        deadline: Instant,
+        f: impl FnOnce(&ReadTx<'_>) -> Result<T>,
+    ) -> Result<T> {
+        self.on_writer(op, deadline, |connection| f(&ReadTx::new(connection, self.context(op))))
+    }
+
+    /// Runs this on the writer's connection; a transaction that it leaves open is undone.
+    pub(super) fn on_writer<T>(
+        &self,
+        op: &'static str,
+        deadline: Instant,
+        f: impl FnOnce(&Connection) -> Result<T>,
+    ) -> Result<T> {
+        let context = self.context(op);
+        let mut seat = self.seat(&context, deadline)?;
+        let link = self.link(&mut seat.state().connection, &context, deadline)?;
+        link.until(deadline).map_err(|error| context.sqlite(&error))?;
+        let answer = f(&link.connection);
+        seat.state().lose();
+        answer
+    }
+
+    /// Runs this while nobody writes, with everything committed that was written before.
+    pub(crate) fn while_nobody_writes<T>(
+        &self,
+        op: &'static str,
+        deadline: Instant,
+        f: impl FnOnce() -> T,
+    ) -> Result<T> {
+        let _seat = self.seat(&self.context(op), deadline)?;
+        Ok(f())
+    }
+
+    /// The writer for the caller alone, with everything committed that was written before: what is not is not to be
+    /// seen.
+    fn seat(&self, context: &Context<'_>, deadline: Instant) -> Result<Seat<'_>> {
+        let mut seat = self.writer.take(deadline).ok_or_else(|| self.busy(context))?;
+        if let Err(panic) = self.commit(seat.state()) {
+            drop(seat);
+            std::panic::resume_unwind(panic);
+        }
+        Ok(seat)
+    }
+
+    /// Takes the connection out of use, once everybody who is in line already is done.
+    pub(super) fn close_writer(&self) -> Option<Link> {
+        let mut seat = self.writer.take(Instant::now() + self.timeout.max(CLOSE_WITHIN))?;
+        let state = seat.state();
+        if self.commit(state).is_err() {
+            tracing::error!(source = %self.name, "the observer of writes panicked");
+        }
+        match std::mem::replace(&mut state.connection, Held::Closed) {
+            Held::Open(link) => Some(link),
+            Held::Broken | Held::None | Held::Closed => None,
+        }
+    }
+
+    /// The writer's connection; a new one where the last had to be given up.
+    pub(super) fn link<'w>(&self, held: &'w mut Held, context: &Context<'_>, deadline: Instant) -> Result<&'w Link> {
+        if let Held::Broken = held {
+            self.look(context)?;
+            let wait = deadline.saturating_duration_since(Instant::now());
+            let reopened = connection::writer(&self.path, wait).and_then(|mut link| {
+                connection::use_wal(&link.connection, self.durability, deadline)?;
+                self.log.watch(&mut link)?;
+                Ok(link)
+            });
+            let link = reopened.map_err(|error| context.sqlite(&error))?;
+            // Again, before it is used: the file may have been replaced in between.
+            self.look(context)?;
+            *held = Held::Open(link);
+        }
+        match held {
+            Held::Open(link) => Ok(link),
+            Held::None => Err(context.error(ErrorKind::ReadOnly)),
+            Held::Broken | Held::Closed => Err(context.error(ErrorKind::Closed)),
+        }
+    }
+
+    pub(super) fn busy(&self, context: &Context<'_>) -> Error {
+        context.error(ErrorKind::Busy { waited: self.timeout })
+    }
+}
+
+/// Runs a statement that begins or ends something.
+pub(super) fn run(connection: &Connection, sql: &str) -> rusqlite::Result<()> {
+    connection.prepare_cached(sql)?.raw_execute().map(drop)
+}
