@@ -4,6 +4,8 @@
 mod importing;
 #[cfg(feature = "multi-source")]
 mod looking;
+#[cfg(feature = "multi-source")]
+mod moving;
 mod one_file;
 #[cfg(feature = "multi-source")]
 mod running;

@@ -2,8 +2,10 @@
 //! configuration while the bot runs. A single file is opened as in any other build.
 
 mod following;
+mod moving;
 
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,6 +22,8 @@ use crate::control::{Operator, absolute};
 use crate::transport::signals::StopSignals;
 
 use following::Following;
+
+pub(super) use moving::{move_chats, seal};
 
 /// How many sources are opened at a time at the start. Where there are more, the others are opened when they are needed.
 const AT_ONCE: usize = 32;
@@ -111,10 +115,14 @@ pub(super) fn reach(config: &DatabaseConfig) -> Result<Reached, DatabasesError> 
     if config.form == Form::SingleFile {
         return Ok(Reached::Nobody);
     }
-    if let Some(client) = Client::connect(&config.data_dir)? {
+    if let Some(client) = bot_in(&config.data_dir)? {
         return Ok(Reached::Bot(client));
     }
     Ok(multi::in_charge(&config.data_dir).map_or(Reached::Nobody, |owner| Reached::Mute(owner.process)))
+}
+
+pub(super) fn bot_in(data_dir: &Path) -> Result<Option<Client>, DatabasesError> {
+    Ok(Client::connect(data_dir)?)
 }
 
 pub(super) fn look(config: &DatabaseConfig) -> Result<StatusReport, DatabasesError> {

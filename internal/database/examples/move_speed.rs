@@ -109,13 +109,13 @@ fn insert_select(folder: &Path) -> Anything<Duration> {
     let connection = Connection::open(&path)?;
     connection.execute_batch("PRAGMA cache_size=-8000; PRAGMA secure_delete=ON; PRAGMA synchronous=FULL")?;
     connection.execute("ATTACH ?1 AS old", [folder.join("primary.db").to_string_lossy()])?;
-    let tables = [
-        "chat_messages", "chat_users", "chat_settings", "chat_info", "chat_stats", "chat_user_stats", "chat_topics",
-    ];
+    let tables =
+        ["chat_messages", "chat_users", "chat_settings", "chat_info", "chat_stats", "chat_user_stats", "chat_topics"];
     let started = Instant::now();
     connection.execute_batch("BEGIN IMMEDIATE")?;
     for table in tables {
-        connection.execute(&format!("INSERT INTO main.{table} SELECT * FROM old.{table} WHERE chat_id = ?1"), [CHAT.0])?;
+        connection
+            .execute(&format!("INSERT INTO main.{table} SELECT * FROM old.{table} WHERE chat_id = ?1"), [CHAT.0])?;
     }
     connection.execute(
         "INSERT INTO main.media_attachments SELECT * FROM old.media_attachments

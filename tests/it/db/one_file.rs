@@ -50,7 +50,12 @@ fn what_cannot_be_read_is_told_and_left_as_it_is() {
 fn what_needs_sources_says_what_it_needs() {
     let home = Home::new();
     let mut told = String::new();
-    for args in [&["db", "adopt", "primary"][..], &["db", "retry", "primary"], &["db", "reload"]] {
+    for args in [
+        &["db", "adopt", "primary"][..],
+        &["db", "retry", "primary"],
+        &["db", "reload"],
+        &["db", "move", "-5", "--to", "archive"],
+    ] {
         let said = home.run(args, "");
         assert_eq!((said.code, said.out.as_str()), (Some(2), ""), "{args:?}");
         told += &said.err;
@@ -81,8 +86,8 @@ fn several_bots_work_on_one_file_without_lock_or_socket() {
         let said = bot.end();
         assert_eq!((said.code, said.err.as_str()), (Some(0), ""));
     }
-    assert_eq!(home.one("SELECT count(*) FROM chat_messages WHERE message_text = '/recall'"), 3);
     assert_eq!(home.names(), ["bot.db"]);
+    assert_eq!(home.one("SELECT count(*) FROM chat_messages WHERE message_text = '/recall'"), 3);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use std::io::{self, IsTerminal as _};
 
+use crate::control::moves::MoveReport;
 use crate::control::report::{ReloadReport, RouteReport, SourceReport, StatusReport};
 use crate::text::chart::{counted, thousands};
 use crate::text::sanitize::{sanitize, sanitize_line};
@@ -92,4 +93,15 @@ pub(super) fn reload(report: &ReloadReport) -> String {
     let reason = reason.as_ref().map_or_else(String::new, |reason| format!(": {}", sanitize(reason)));
     let restart = if *restart_needed { "; [bot] or [log] changed as well, which takes a restart" } else { "" };
     format!("{at} UTC, {outcome}{restart}{reason}\n")
+}
+
+/// What became of chats that were to move.
+pub(super) fn moves(reports: &[MoveReport]) -> String {
+    let texts = reports.iter().map(ToString::to_string).collect::<String>();
+    texts.lines().map(|line| sanitize_line(line).into_owned() + "\n").collect()
+}
+
+/// Where the copy of a sealed database is.
+pub(super) fn sealed(path: &str) -> String {
+    format!("Sealed: {}\n", sanitize_line(path))
 }

@@ -112,6 +112,7 @@ impl Overview {
 /// What the default source's file remembers.
 fn remembered(looked: &Seen, name: &SourceName) -> Result<Memory> {
     let read = |tx: &ReadTx<'_>| {
+        tx.snapshot()?;
         // A file of an earlier release, or of an earlier step of this one, remembers nothing yet.
         let sql = "SELECT COUNT(*) FROM sqlite_schema WHERE type = 'table' AND name = 'switchyard_sources'";
         if tx.value::<i64>("sqlite_schema", sql, params![])? == Some(0) {

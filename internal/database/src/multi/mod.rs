@@ -9,8 +9,8 @@ mod identity;
 mod lock;
 mod look;
 mod registry;
-mod relocate;
 mod reload;
+mod relocate;
 mod seal;
 
 pub use control::{Control, RouteReport, SourceReport, Status};
@@ -18,10 +18,10 @@ pub use datasource_router::Why;
 pub use lock::{Owner, in_charge};
 pub use look::{Overview, SourceLook, look};
 pub use registry::Adopt;
+pub use reload::{Change, ReloadError, Rerouted};
 pub use relocate::{
     Difference, MappingChange, MoveError, MoveOptions, MovePlan, MoveReport, Progress, Stage, UnfinishedMove, Unlike,
 };
-pub use reload::{Change, ReloadError, Rerouted};
 pub use seal::{SealError, seal};
 
 use std::sync::Arc;

@@ -24,10 +24,7 @@ pub(super) fn rows(meter: &mut Meter<'_>, part: &Part, layout: &Layout, at_once:
 
 /// The tables that move, as they are at both places.
 pub(super) fn layouts(from: &Arc<Source>, to: &Arc<Source>) -> Result<Vec<Layout>, MoveError> {
-    super::tables::MOVED
-        .iter()
-        .map(|table| Ok(Layout::new(table, columns(table.name, from, to)?)))
-        .collect()
+    super::tables::MOVED.iter().map(|table| Ok(Layout::new(table, columns(table.name, from, to)?))).collect()
 }
 
 /// The columns of a table, all of which the target has too.

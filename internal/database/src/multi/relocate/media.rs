@@ -228,7 +228,12 @@ pub(super) fn undo(meter: &mut Meter<'_>, target: &Arc<Source>, chat: ChatId, at
 }
 
 /// Forgets what a move has brought: it is the target's own.
-pub(super) fn settle(meter: &mut Meter<'_>, target: &Arc<Source>, chat: ChatId, at_once: usize) -> Result<(), MoveError> {
+pub(super) fn settle(
+    meter: &mut Meter<'_>,
+    target: &Arc<Source>,
+    chat: ChatId,
+    at_once: usize,
+) -> Result<(), MoveError> {
     noted(meter, target, chat, at_once, &[FORGET_NOTED])
 }
 

@@ -84,9 +84,9 @@ pub(super) fn media(parts: &[Part]) -> Result<u64> {
     for part in parts {
         let sql = "SELECT COUNT(*) FROM media_attachments
                    WHERE file_unique_id IN (SELECT media_id FROM chat_messages WHERE chat_id = ?1)";
-        let found = part.from.read("relocate.count_media", |tx| {
-            tx.value::<u64>("media_attachments", sql, params![part.chat])
-        })?;
+        let found = part
+            .from
+            .read("relocate.count_media", |tx| tx.value::<u64>("media_attachments", sql, params![part.chat]))?;
         all += found.unwrap_or_default();
     }
     Ok(all)
