@@ -27,14 +27,11 @@ pub(super) fn run(cli: &Cli, config: &Config, what: &DbArgs) -> Result<Outcome, 
     if let DbCommand::Seal { file, copy } = &what.command {
         return db.seal(file, copy.as_deref());
     }
-    let (mute, whom) = match databases::reach(&config.database)? {
-        Reached::Bot(client) => (None, Whom::Bot(client, longest(config))),
-        Reached::Nobody => (None, Whom::Files(config, None)),
-        Reached::Mute(process) => (Some(mute(config, process)), Whom::Files(config, Some(process))),
+    let whom = match databases::reach(&config.database)? {
+        Reached::Bot(client) => Whom::Bot(client, longest(config)),
+        Reached::Nobody => Whom::Files(config, None),
+        Reached::Mute(process) => Whom::Files(config, Some(process)),
     };
-    if let (Some(mute), DbCommand::Status | DbCommand::Route { .. }) = (&mute, &what.command) {
-        db.say(&format!("{mute}. The files:"));
-    }
     db.run(whom, &what.command)
 }
 
@@ -78,21 +75,25 @@ impl Db {
     }
 
     fn status(&self, whom: Whom<'_>) -> Result<Outcome, AppError> {
-        let (report, single, outcome) = match whom {
+        let (report, heading, outcome) = match whom {
             Whom::Bot(client, _) => {
                 let fits = |answer| if let Answer::Status(report) = answer { Some(report) } else { None };
-                (ask(client, Command::Status, PATIENCE, fits)?, false, Outcome::Done)
+                let report = ask(client, Command::Status, PATIENCE, fits)?;
+                let process = report.process.map_or_else(String::new, |process| format!(" (process {process})"));
+                let heading = format!("The bot{process} runs on {}.", report.data_dir);
+                (report, heading, Outcome::Done)
             }
             Whom::Files(config, mute) => {
+                let heading = format!("{} This is what the files show.", who_runs(config, mute));
                 let configuration = config.files.iter().map(|file| absolute(file)).collect();
                 let looked = databases::look(&config.database)?;
                 let report = StatusReport { process: mute.flatten(), configuration, ..looked };
                 let is_whole = mute.is_none() && report.sources.iter().all(|source| source.state != State::Unusable);
                 let outcome = if is_whole { Outcome::Done } else { Outcome::DoneInPart };
-                (report, config.database.form == Form::SingleFile, outcome)
+                (report, heading, outcome)
             }
         };
-        self.tell(&report, |report| tell::status(report, single, tell::columns()))?;
+        self.tell(&report, |report| tell::status(report, &heading, tell::columns()))?;
         Ok(outcome)
     }
 
@@ -103,8 +104,8 @@ impl Db {
                 ask(client, Command::Route { chat: chat.0 }, PATIENCE, fits)?
             }
             Whom::Files(config, mute) => {
-                if mute.is_none() && databases::can_reload(&config.database) {
-                    self.say(&format!("{}. By the configuration and the files:", no_bot(config)));
+                if config.database.form == Form::Sources {
+                    self.say(&format!("{} By the configuration and the files:", who_runs(config, mute)));
                 }
                 databases::look_for(&config.database, chat)?
             }
@@ -114,7 +115,7 @@ impl Db {
     }
 
     fn retry(&self, whom: Whom<'_>, source: &SourceName) -> Result<Outcome, AppError> {
-        let (client, wait) = the_bot(whom, "it opens its databases when it starts")?;
+        let (client, wait) = the_bot(whom, "A bot opens its databases when it starts.")?;
         let report = ask(client, Command::Retry { source: source.to_string() }, PATIENCE + wait, of_source)?;
         self.tell(&report, tell::source)?;
         Ok(Outcome::Done)
@@ -133,7 +134,7 @@ impl Db {
     }
 
     fn reload(&self, whom: Whom<'_>) -> Result<Outcome, AppError> {
-        let (client, _) = the_bot(whom, "it reads its configuration when it starts")?;
+        let (client, _) = the_bot(whom, "A bot reads its configuration when it starts.")?;
         let fits = |answer| if let Answer::Reload(report) = answer { Some(report) } else { None };
         let report = ask(client, Command::Reload, PATIENCE, fits)?;
         self.tell(&report, tell::reload)?;
@@ -161,19 +162,26 @@ fn the_bot(whom: Whom<'_>, otherwise: &str) -> Result<(Client, Duration), AppErr
     match whom {
         Whom::Bot(client, wait) => Ok((client, wait)),
         Whom::Files(config, _) if !databases::can_reload(&config.database) => Err(DatabasesError::OneFile.into()),
-        Whom::Files(config, None) => Err(AppError::Failed(format!("{}; {otherwise}", no_bot(config)))),
-        Whom::Files(config, Some(process)) => Err(AppError::Failed(mute(config, process))),
+        Whom::Files(config, None) => Err(AppError::Failed(format!("{} {otherwise}", who_runs(config, None)))),
+        Whom::Files(config, mute) => Err(AppError::Failed(who_runs(config, mute))),
     }
 }
 
-fn no_bot(config: &Config) -> String {
-    format!("no bot runs on {}", config.database.data_dir.display())
-}
-
-fn mute(config: &Config, process: Option<u32>) -> String {
-    let who = process.map_or_else(|| "a process".to_owned(), |process| format!("process {process}"));
+/// What is known of bots where none can be asked, in a sentence or two.
+fn who_runs(config: &Config, mute: Option<Option<u32>>) -> String {
     let folder = config.database.data_dir.display();
-    format!("{who} is in charge of {folder} and cannot be asked; it is starting or ending, or has no control socket")
+    match mute {
+        None if config.database.form == Form::SingleFile => {
+            "One file needs no lock, so whether a bot runs on it is not known.".to_owned()
+        }
+        None => format!("No bot runs on {folder}."),
+        Some(process) => {
+            let process = process.map_or_else(|| "A process".to_owned(), |process| format!("Process {process}"));
+            format!(
+                "{process} is in charge of {folder} and cannot be asked: it is starting or ending, or has no control socket."
+            )
+        }
+    }
 }
 
 /// How long a call may wait for a database at most.

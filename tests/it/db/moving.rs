@@ -28,11 +28,19 @@ fn chats_are_moved_while_no_bot_runs_and_are_found_at_the_new_place() {
     let site = talked();
     let (code, said) = site.said(&["db", "move", "-200", "--to", "archive", "--dry-run"]);
     assert_eq!(code, 0);
-    assert_snapshot!(said, @"");
+    assert_snapshot!(said, @r#"
+        Would move to archive: chat -200 from primary (7 rows, about 2 KiB).
+        So that [database.chat_mapping] says so as well, write there:
+        -200 = "archive"
+        "#);
     assert_eq!((messages(&site, "primary.db", -200), messages(&site, "archive.db", -200)), (3, 0));
     let (code, said) = site.said(&["db", "move", "-200", "--to", "archive"]);
     assert_eq!(code, 0);
-    assert_snapshot!(said, @"");
+    assert_snapshot!(said, @r#"
+        Moved to archive: chat -200 from primary (7 rows and 0 media copied, 7 rows deleted).
+        So that [database.chat_mapping] says so as well, write there:
+        -200 = "archive"
+        "#);
     assert_eq!((messages(&site, "primary.db", -200), messages(&site, "archive.db", -200)), (0, 3));
     assert_eq!(site.json(&["route", "-200"])["why"], "moved");
     let mut running = site.start();
@@ -40,7 +48,7 @@ fn chats_are_moved_while_no_bot_runs_and_are_found_at_the_new_place() {
     assert_eq!(site.json(&["route", "-200"])["why"], "moved");
     let (code, said) = site.said(&["db", "move", "-200", "--to", "primary"]);
     assert_eq!(code, 1);
-    assert_snapshot!(said, @"");
+    assert_snapshot!(said, @"error: chats are moved while no bot runs; stop the bot, move them, and start it again");
     assert_eq!(running.end().code, Some(0));
     let moves = site.json(&["move", "-200", "-201", "--to", "primary"]);
     assert_eq!(moves["moves"][0]["outcome"], "moved");
@@ -58,7 +66,11 @@ fn what_cannot_be_moved_is_told() {
         let (code, said) = site.said(&[&["db", "move"], args].concat());
         told += &format!("{code}: {said}");
     }
-    assert_snapshot!(told, @"");
+    assert_snapshot!(told, @"
+        2: error: there is no such source; known are: `archive`, `primary`
+        1: Chat -200 was not moved: no move of the chat -200 was broken off; there is nothing to undo.
+        1: Chat -200 was not moved: the chat -200 is in `primary` already.
+        ");
     for args in
         [&["db", "move", "-200"][..], &["db", "move", "--to", "archive"], &["db", "move", "-200", "--abort", "--keep"]]
     {
@@ -72,9 +84,9 @@ fn a_sealed_copy_is_one_that_a_read_only_source_can_be() {
     let file = site.data("primary.db");
     let said = site.run(&["db", "seal", file.to_str().unwrap()]);
     assert_eq!((said.code, said.err.as_str()), (Some(0), ""));
-    assert_snapshot!(plain(&said.out), @"");
+    assert_snapshot!(plain(&said.out), @"Sealed: [home]/data/primary.sealed.db");
     assert_eq!(messages(&site, "primary.sealed.db", -200), 3);
     let (code, said) = site.said(&["db", "seal", file.to_str().unwrap()]);
     assert_eq!(code, 1);
-    assert_snapshot!(said, @"");
+    assert_snapshot!(said, @"error: [home]/data/primary.sealed.db is there already, and is never written over; give the copy another name");
 }

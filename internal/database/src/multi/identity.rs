@@ -30,7 +30,7 @@ pub(super) struct DefaultOpener {
 }
 
 /// What is remembered of the sources, or why that cannot be asked.
-pub(super) type Known = Result<Vec<Entry>, Error>;
+type Known = Result<Vec<Entry>, Error>;
 
 impl NamedOpener {
     pub(super) fn new(registry: &Arc<Registry>, clock: &Arc<dyn Clock>) -> Self {
