@@ -19,6 +19,7 @@ use crate::control::protocol::{Accept, Fault, FaultKind};
 use crate::control::report::{ReloadReport, RouteReport, SourceReport, StatusReport, Why};
 use crate::control::server::Server;
 use crate::control::{Operator, absolute};
+use crate::text::chart::counted;
 use crate::transport::signals::StopSignals;
 
 use following::Following;
@@ -69,10 +70,18 @@ pub(super) fn open(config: &Config) -> Result<Opened, DatabasesError> {
         db.close();
         return Err(DatabasesError::NoneUsable(reasons));
     }
-    notes.extend(control.status().sources.iter().filter_map(|report| {
+    let sources = control.status().sources;
+    let told = sources.iter().filter_map(|report| {
         let was_new = new.iter().any(|new| new.name == report.source.name);
         note(&report.source, was_new)
-    }));
+    });
+    let before = notes.len();
+    notes.extend(told);
+    let untold = (sources.len() + before).saturating_sub(notes.len()) as u64;
+    if untold > 0 {
+        let databases = counted(untold, "more database is", "more databases are");
+        notes.push(format!("{databases} opened when needed; `bot db status` lists them."));
+    }
     Ok(Opened { db, notes, operator, running })
 }
 
