@@ -107,6 +107,10 @@ impl Door {
         self.open.read().clone()
     }
 
+    pub(super) fn is_open(&self) -> bool {
+        self.open.read().is_some()
+    }
+
     pub(super) fn health(&self) -> Health {
         match &*self.state.lock() {
             State::Opening => Health::Opening,
