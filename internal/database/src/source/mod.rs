@@ -91,6 +91,11 @@ impl Source {
         &self.config
     }
 
+    /// Whether its database is open, so that a read begins at once.
+    pub(crate) fn is_open(&self) -> bool {
+        self.door.is_open()
+    }
+
     /// The source as it is now.
     pub(crate) fn status(&self) -> SourceStatus {
         let SourceConfig { name, path, readonly, max_connections, .. } = &self.config;
