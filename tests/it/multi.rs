@@ -12,6 +12,9 @@ use database::{
 use crate::support::Scratch;
 
 mod opening;
+mod relocate;
+
+pub(crate) use relocate::{move_to_little_room, move_until};
 
 /// The name of a source.
 pub(crate) fn name(name: &str) -> SourceName {

@@ -9,7 +9,7 @@ use proptest::prelude::*;
 
 /// One write: which, and with what.
 #[derive(Clone, Debug)]
-pub(super) struct Write {
+pub(crate) struct Write {
     kind: usize,
     chat: i64,
     user: i64,
@@ -27,7 +27,7 @@ const WORDS: [&str; 6] = ["a", "", "nul\0nul", "\u{202e}bidi\u{202c}", "𝒳💬
 type Made = fn(&DatabaseWrapper, &Write) -> Result<()>;
 
 /// Each operation's name with the call that makes it.
-pub(super) const KINDS: &[(&str, Made)] = &[
+pub(crate) const KINDS: &[(&str, Made)] = &[
     ("messages.save_chat_message", |db, w| db.save_chat_message(w.chat(), &w.new_message(w.message, w.user))),
     ("messages.save_chat_messages", |db, w| db.save_chat_messages(w.chat(), &w.new_messages()).map(drop)),
     ("messages.update_chat_message_category", |db, w| {
@@ -108,7 +108,7 @@ pub(super) const KINDS: &[(&str, Made)] = &[
 ];
 
 impl Write {
-    pub(super) fn any() -> impl Strategy<Value = Self> {
+    pub(crate) fn any() -> impl Strategy<Value = Self> {
         let keys = (0..KINDS.len(), 1..3_i64, 1..4_i64, 1..5_i64, 0..WORDS.len());
         let rest = (0..4_i64, -2..6_i64, any::<bool>(), score(), prop::collection::vec((1..6_i64, 0..4_i64), 0..6));
         (keys, rest).prop_map(|((kind, chat, user, message, word), (day, number, flag, score, more))| Self {
@@ -125,7 +125,7 @@ impl Write {
         })
     }
 
-    pub(super) fn make(&self, db: &DatabaseWrapper) -> Result<()> {
+    pub(crate) fn make(&self, db: &DatabaseWrapper) -> Result<()> {
         KINDS[self.kind].1(db, self)
     }
 

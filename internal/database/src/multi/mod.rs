@@ -8,16 +8,16 @@ mod datasource_router;
 mod identity;
 mod lock;
 mod registry;
-mod relocate;
 mod reload;
+mod relocate;
 
 pub use control::{Control, RouteReport, SourceReport, Status};
 pub use datasource_router::Why;
 pub use registry::Adopt;
+pub use reload::{Change, ReloadError, Rerouted};
 pub use relocate::{
     Difference, MappingChange, MoveError, MoveOptions, MovePlan, MoveReport, Progress, Stage, UnfinishedMove, Unlike,
 };
-pub use reload::{Change, ReloadError, Rerouted};
 
 use std::sync::Arc;
 
