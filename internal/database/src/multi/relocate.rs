@@ -6,6 +6,11 @@
 //! move to the same target starts over and [`Control::abort_move`] removes; after it the chat is at the new place, and
 //! the next move deletes what is left at the old one.
 //!
+//! Rows go from one source's reader through a chunk in memory to the other's writer, not through ATTACH: each source
+//! stays in its own hands, with its deadlines and its look at its file, and it is as fast. 232,170 rows (a chat of
+//! 200,000 messages) took 2.4 s to copy, 1.0 s to compare and 2.5 s to delete, where one `INSERT ... SELECT` over ATTACH
+//! took 2.4 to 3.3 s, on two busy cores: `cargo run --release -p database --features multi-source --example move_speed`.
+//!
 //! Each step stands in a room of its own and takes what it works on as arguments, so that a move while the bot runs can
 //! be made of the same steps.
 
@@ -59,17 +64,17 @@ impl Control {
     /// The move would be refused.
     pub fn plan_move(&self, chat: ChatId, to: &SourceName) -> Result<MovePlan, MoveError> {
         let chats = self.together(chat);
-        let parts = self.parts(&chats, to)?;
         let unfinished = self.unfinished(&chats)?;
+        unfinished.iter().try_for_each(|entry| self.check_not_remapped(entry))?;
+        let parts = self.parts(&chats, to)?;
         for part in &parts {
             // What an earlier try has left at the target goes before.
-            let is_ours = |entry: &&Entry| {
+            let is_ours = |entry: &Entry| {
                 let left_in = if entry.is_switched { &entry.from } else { &entry.to };
                 entry.chat == part.chat && left_in == to.as_str()
             };
-            match unfinished.iter().find(is_ours) {
-                None => plan::check_empty(part)?,
-                Some(entry) => self.check_not_remapped(entry)?,
+            if !unfinished.iter().any(is_ours) {
+                plan::check_empty(part)?;
             }
         }
         let (rows, media) = (plan::rows(&parts)?, plan::media(&parts)?);
@@ -104,6 +109,7 @@ impl Control {
         let at_once = options.rows_at_once.clamp(1, MOST_AT_ONCE);
         let meter = &mut Meter::new(&mut progress);
         let chats = self.together(chat);
+        self.unfinished(&chats)?.iter().try_for_each(|entry| self.check_not_remapped(entry))?;
         let tidied = self.finish_switched(meter, &chats, at_once)?;
         let mut report = MoveReport {
             chats: Vec::new(),

@@ -51,7 +51,15 @@ fn a_move_that_cannot_be_is_refused_before_anything_is_changed() {
     // A column that somebody has added.
     sqlite(&scratch.file("primary.db")).execute("ALTER TABLE chat_users ADD COLUMN mood TEXT", []).unwrap();
     seen.push(said(&config, "archive"));
-    insta::assert_snapshot!(seen.join("\n"), @"");
+    insta::assert_snapshot!(seen.join("\n"), @"
+    there is no source `nowhere`; known are: `primary`, `archive`, `third`
+    the chat -1 is in `primary` already
+    the source `archive` is read-only, so nothing can be moved there; set `readonly = false` for it first
+    the chat -1 is in `archive`, which is read-only, so that its rows cannot be deleted there; set `readonly = false` for it first
+    the chat -1 is in `archive` already, and other sources hold messages of it too (`primary`: 10); if those are to come here, map the chat to `primary` again in [database.chat_mapping], and move it then
+    the source `archive` holds rows of the chat -1 already (chat_settings: 2, user_data: 1), and not from this move; if they are old copies, clear them with `bot db strays`
+    the table `chat_users` has a column `mood` in `primary` and none in `archive`; no release of this bot made it, so add it there, or drop it here
+    ");
 }
 
 #[test]
@@ -99,7 +107,7 @@ fn leftovers_that_became_the_chats_own_are_not_deleted() {
     assert_eq!(db.get_chat_setting(CHAT, "language").unwrap().as_deref(), Some("new"));
     db.close();
     seen.dedup();
-    insta::assert_snapshot!(seen.join("\n"), @"");
+    insta::assert_snapshot!(seen.join("\n"), @"a move of the chat -1 from `primary` to `archive` was broken off, and the chat was mapped to `archive` since then, where that move's leftovers are; map it to `primary` again, and repeat this");
     let (db, control) = open(&config);
     control.abort_move(CHAT, go_on).unwrap();
     control.move_chat(CHAT, &name("archive"), &small(), stop(Stage::Deleting)).unwrap_err();
@@ -107,7 +115,7 @@ fn leftovers_that_became_the_chats_own_are_not_deleted() {
     // Mapped back by hand, to where some rows are left.
     let (db, control) = open(&sources(scratch.path(), &[(-1, "primary")]));
     let refused = moved(&control, CHAT, "archive").unwrap_err();
-    insta::assert_snapshot!(refused, @"");
+    insta::assert_snapshot!(refused, @"a move of the chat -1 from `primary` to `archive` was broken off, and the chat was mapped to `primary` since then, where that move's leftovers are; map it to `archive` again, and repeat this");
     db.close();
     assert!(rows_in(&scratch.file("archive.db"), CHAT) > 20);
 }
