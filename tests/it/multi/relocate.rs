@@ -334,5 +334,5 @@ fn what_sqlite_stores_comes_back_to_the_last_bit() {
 
 fn sqlite_columns(connection: &rusqlite::Connection, table: &str) -> Vec<String> {
     let statement = connection.prepare(&format!("SELECT * FROM {table} LIMIT 0")).unwrap();
-    statement.column_names().into_iter().map(str::to_owned).collect()
+    statement.column_names().map(str::to_owned).collect()
 }
