@@ -110,12 +110,12 @@ fn reachable_copy() -> &'static Path {
     &COPY.1
 }
 
-fn say(line: &str) {
+pub(crate) fn say(line: &str) {
     // On a line of its own whatever the test runner has written so far.
     writeln!(std::io::stdout(), "\n{MARK}{}", line.replace('\n', " ⏎ ")).unwrap();
 }
 
-fn wait_to_go_on() {
+pub(crate) fn wait_to_go_on() {
     std::io::stdin().read_to_end(&mut Vec::new()).unwrap();
 }
 
@@ -195,6 +195,10 @@ fn a_helper_does_its_task() {
         }
         #[cfg(feature = "multi-source")]
         ["seal", path, to] => say(&crate::multi::sealing::seal_unprivileged(path, to)),
+        #[cfg(feature = "multi-source")]
+        ["move-to-little-room", folder] => say(&crate::multi::move_to_little_room(folder)),
+        #[cfg(feature = "multi-source")]
+        ["move", folder, rows, stop] => crate::multi::move_until(Path::new(folder), rows, stop),
         _ => panic!("no such task: {task}"),
     }
 }

@@ -159,6 +159,13 @@ impl Source {
         self.database(op, deadline)?.checkpoint(op, deadline)
     }
 
+    /// Rewrites the file, so that nothing of what was deleted is left in it.
+    pub(crate) fn vacuum(self: &Arc<Self>, op: &'static str) -> Result<()> {
+        let deadline = Instant::now() + self.config.timeout;
+        let database = self.database(op, deadline)?;
+        self.noticed(&database, database.vacuum(op, deadline))
+    }
+
     /// Tries again at the next call, however short ago it failed.
     pub(crate) fn retry(&self) {
         self.door.forget_failure();
