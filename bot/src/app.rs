@@ -76,7 +76,11 @@ pub fn main() -> ExitCode {
 
 fn run(cli: &Cli) -> Result<Outcome, AppError> {
     let layers = Layers::of_process(cli.config.clone(), cli.data_dir.clone());
-    let config = layers.load()?;
+    let config = match (layers.load(), &cli.command) {
+        // A bot that runs goes on with what the configuration said before, and can be asked about that.
+        (Err(error), Some(Command::Db(what))) => return db::run_on_wrong(cli, &layers, error, what),
+        (loaded, _) => loaded?,
+    };
     logging::start(config.log, cli.verbose, cli.quiet);
     match &cli.command {
         None => run::console(cli, layers, &config, &cli.speaker),

@@ -107,6 +107,42 @@ pub enum DbCommand {
     },
     /// Have the running bot read its configuration now
     Reload,
+    /// Move chats with all their rows to another database, while no bot runs
+    Move(MoveArgs),
+    /// Make a copy of a database that can be read in a folder that cannot be written
+    Seal {
+        /// The database
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+
+        /// The copy [default: FILE with the ending .sealed.db]
+        #[arg(value_name = "COPY")]
+        copy: Option<PathBuf>,
+    },
+}
+
+/// What is moved where.
+#[derive(Args, Clone, Debug)]
+pub struct MoveArgs {
+    /// The chats
+    #[arg(required = true, value_name = "CHAT", allow_negative_numbers = true)]
+    pub chats: Vec<i64>,
+
+    /// The source in [database.sources] that they go to
+    #[arg(long, value_name = "SOURCE", required_unless_present = "abort")]
+    pub to: Option<SourceName>,
+
+    /// Only say what would be done
+    #[arg(long, conflicts_with_all = ["keep", "abort"])]
+    pub dry_run: bool,
+
+    /// Leave the rows at the old place too
+    #[arg(long, conflicts_with = "abort")]
+    pub keep: bool,
+
+    /// Undo moves that were broken off
+    #[arg(long, conflicts_with = "to")]
+    pub abort: bool,
 }
 
 /// What is done with the configuration.

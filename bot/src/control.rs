@@ -5,6 +5,7 @@
 //! whoever speaks through the socket, which is what `bot db` does as a [`client`].
 
 pub mod client;
+pub mod moves;
 pub mod protocol;
 pub mod report;
 pub mod server;

@@ -10,6 +10,7 @@ mod one;
 
 use std::fs::{self, DirBuilder};
 use std::io;
+use std::ops::ControlFlow;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -18,6 +19,7 @@ use config::{Config, Layers};
 use database::{ChatId, DatabaseConfig, DatabaseWrapper, OpenError, SourceConfig, SourceName};
 
 use crate::control::client::{Client, ClientError};
+use crate::control::moves::MoveReport;
 use crate::control::protocol::{Accept, Fault};
 use crate::control::report::{RouteReport, SourceReport, StatusReport};
 use crate::control::{Operator, Plain};
@@ -52,6 +54,32 @@ pub enum Reached {
     Mute(Option<u32>),
 }
 
+/// What is done with chats.
+#[derive(Clone, Copy, Debug)]
+pub enum Moving<'a> {
+    /// They are moved to this source.
+    To(&'a SourceName),
+    /// The same, and their rows stay at the old place too.
+    Keeping(&'a SourceName),
+    /// It is found out what moving them to this source would do.
+    Plan(&'a SourceName),
+    /// Moves that were broken off are undone.
+    Abort,
+}
+
+/// How far a move is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// The chat.
+    pub chat: ChatId,
+    /// What is being done.
+    pub stage: String,
+    /// How many rows are done.
+    pub done: u64,
+    /// How many there are.
+    pub total: u64,
+}
+
 /// Why the databases could not be opened.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -79,6 +107,12 @@ pub enum DatabasesError {
     /// There is no folder.
     #[error("the data folder {} does not exist; name another (data_dir, --data-dir), or start the bot, which makes it", .0.display())]
     NoDataDir(PathBuf),
+    /// It needs a build for several databases.
+    #[error("this takes a bot that is built with `cargo build --release -p bot --features multi-source`")]
+    NotBuilt,
+    /// A file was not sealed.
+    #[error("{0}")]
+    Seal(String),
     /// Not one source can be opened.
     #[error("none of the databases can be used:\n{0}")]
     NoneUsable(String),
@@ -101,7 +135,7 @@ impl DatabasesError {
     pub fn is_misuse(&self) -> bool {
         use crate::control::protocol::FaultKind::{OneFile, UnknownSource};
         match self {
-            Self::Several(_) | Self::OneFile => true,
+            Self::Several(_) | Self::OneFile | Self::NotBuilt => true,
             Self::Open(error) => matches!(error, OpenError::InvalidPath { .. } | OpenError::InvalidSetting { .. }),
             Self::Refused(fault) => matches!(fault.kind, OneFile | UnknownSource),
             _ => false,
@@ -130,6 +164,14 @@ pub fn reach(config: &DatabaseConfig) -> Result<Reached, DatabasesError> {
     sources::reach(config)
 }
 
+/// The bot that is in charge of a data folder, where one can be asked: for when the configuration is wrong by now.
+///
+/// # Errors
+/// A bot's socket is there and cannot be connected to.
+pub fn bot_in(data_dir: &Path) -> Result<Option<Client>, DatabasesError> {
+    sources::bot_in(data_dir)
+}
+
 /// The databases as their files show them. Changes nothing.
 ///
 /// # Errors
@@ -152,6 +194,28 @@ pub fn look_for(config: &DatabaseConfig, chat: ChatId) -> Result<RouteReport, Da
 /// There are no sources, there is none of this name, it cannot be opened all the same, or a process is in charge.
 pub fn adopt(config: &Config, source: &SourceName, what: Accept) -> Result<SourceReport, DatabasesError> {
     sources::adopt(config, source, what)
+}
+
+/// Moves chats one after the other while no bot runs: takes the data folder meanwhile. Answers for each; after one that
+/// `progress` broke off, for no more.
+///
+/// # Errors
+/// There are no sources, there is none of this name, or a process is in charge.
+pub fn move_chats(
+    config: &Config,
+    chats: &[ChatId],
+    what: &Moving<'_>,
+    progress: &mut dyn FnMut(Step) -> ControlFlow<()>,
+) -> Result<Vec<MoveReport>, DatabasesError> {
+    sources::move_chats(config, chats, what, progress)
+}
+
+/// Makes a copy of a database that can be read where nothing can be made beside it; answers where it is.
+///
+/// # Errors
+/// The database cannot be read, the copy cannot be made, or this build cannot do it.
+pub fn seal(file: &Path, to: Option<&Path>) -> Result<PathBuf, DatabasesError> {
+    sources::seal(file, to)
 }
 
 impl Opened {

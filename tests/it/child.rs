@@ -116,7 +116,7 @@ pub(crate) fn say(line: &str) {
     writeln!(std::io::stdout(), "\n{MARK}{}", line.replace('\n', " ⏎ ")).unwrap();
 }
 
-fn wait_to_go_on() {
+pub(crate) fn wait_to_go_on() {
     std::io::stdin().read_to_end(&mut Vec::new()).unwrap();
 }
 
@@ -205,6 +205,10 @@ fn a_helper_does_its_task() {
                 goes_on.store(false, Ordering::Relaxed);
             });
         }
+        #[cfg(feature = "multi-source")]
+        ["move-to-little-room", folder] => say(&crate::multi::move_to_little_room(folder)),
+        #[cfg(feature = "multi-source")]
+        ["move", folder, rows, stop] => crate::multi::move_until(Path::new(folder), rows, stop),
         _ => panic!("no such task: {task}"),
     }
 }

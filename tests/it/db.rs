@@ -4,6 +4,8 @@
 mod importing;
 #[cfg(feature = "multi-source")]
 mod looking;
+#[cfg(feature = "multi-source")]
+mod moving;
 mod one_file;
 #[cfg(feature = "multi-source")]
 mod running;
@@ -48,6 +50,9 @@ fn without_numbers(text: &str) -> String {
             words.push(format!("TIME{end}"));
         } else if follows_process && bare.bytes().all(|byte| byte.is_ascii_digit()) {
             words.push(format!("N{end}"));
+        } else if bare == "KiB" && words.last().is_some_and(|last| last.starts_with('(')) {
+            words.pop();
+            words.push(format!("(# {word}"));
         } else {
             words.push(word.to_owned());
         }

@@ -23,9 +23,12 @@ mod naming;
 mod opening;
 mod outages;
 pub(crate) mod readonly;
+mod relocate;
 pub(crate) mod sealing;
 mod supergroups;
 mod threads;
+
+pub(crate) use relocate::{move_to_little_room, move_until};
 
 /// The name of a source.
 pub(crate) fn name(name: &str) -> SourceName {

@@ -236,7 +236,7 @@ impl fmt::Display for ReloadOutcome {
 impl fmt::Display for RouteReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { chat, source, why, inherited_from, certain, .. } = self;
-        write!(f, "chat {chat} is in {source}: ")?;
+        write!(f, "Chat {chat} is in {source}: ")?;
         match why {
             Why::Mapped => f.write_str("[database.chat_mapping] says so")?,
             Why::Moved => f.write_str("it was moved there")?,

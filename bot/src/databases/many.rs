@@ -2,8 +2,10 @@
 //! configuration while the bot runs. A single file is opened as in any other build.
 
 mod following;
+mod moving;
 
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,9 +19,12 @@ use crate::control::protocol::{Accept, Fault, FaultKind};
 use crate::control::report::{ReloadReport, RouteReport, SourceReport, StatusReport, Why};
 use crate::control::server::Server;
 use crate::control::{Operator, absolute};
+use crate::text::chart::counted;
 use crate::transport::signals::StopSignals;
 
 use following::Following;
+
+pub(super) use moving::{move_chats, seal};
 
 /// How many sources are opened at a time at the start. Where there are more, the others are opened when they are needed.
 const AT_ONCE: usize = 32;
@@ -65,10 +70,18 @@ pub(super) fn open(config: &Config) -> Result<Opened, DatabasesError> {
         db.close();
         return Err(DatabasesError::NoneUsable(reasons));
     }
-    notes.extend(control.status().sources.iter().filter_map(|report| {
+    let sources = control.status().sources;
+    let told = sources.iter().filter_map(|report| {
         let was_new = new.iter().any(|new| new.name == report.source.name);
         note(&report.source, was_new)
-    }));
+    });
+    let before = notes.len();
+    notes.extend(told);
+    let untold = (sources.len() + before).saturating_sub(notes.len()) as u64;
+    if untold > 0 {
+        let databases = counted(untold, "more database is", "more databases are");
+        notes.push(format!("{databases} opened when needed; `bot db status` lists them."));
+    }
     Ok(Opened { db, notes, operator, running })
 }
 
@@ -111,10 +124,14 @@ pub(super) fn reach(config: &DatabaseConfig) -> Result<Reached, DatabasesError> 
     if config.form == Form::SingleFile {
         return Ok(Reached::Nobody);
     }
-    if let Some(client) = Client::connect(&config.data_dir)? {
+    if let Some(client) = bot_in(&config.data_dir)? {
         return Ok(Reached::Bot(client));
     }
     Ok(multi::in_charge(&config.data_dir).map_or(Reached::Nobody, |owner| Reached::Mute(owner.process)))
+}
+
+pub(super) fn bot_in(data_dir: &Path) -> Result<Option<Client>, DatabasesError> {
+    Ok(Client::connect(data_dir)?)
 }
 
 pub(super) fn look(config: &DatabaseConfig) -> Result<StatusReport, DatabasesError> {

@@ -1,11 +1,15 @@
 //! The databases in a build for one: the only source, whichever form the configuration has.
 
 use std::io;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
 
 use config::{Config, Layers};
 use database::{ChatId, DatabaseConfig, SourceName};
 
-use super::{DatabasesError, Opened, Reached, look_at_one, only_source, open_one};
+use super::{DatabasesError, Moving, Opened, Reached, Step, look_at_one, only_source, open_one};
+use crate::control::client::Client;
+use crate::control::moves::MoveReport;
 use crate::control::protocol::Accept;
 use crate::control::report::{RouteReport, SourceReport, StatusReport};
 use crate::transport::signals::StopSignals;
@@ -26,6 +30,10 @@ pub(super) fn reach(_: &DatabaseConfig) -> Result<Reached, DatabasesError> {
     Ok(Reached::Nobody)
 }
 
+pub(super) fn bot_in(_: &Path) -> Result<Option<Client>, DatabasesError> {
+    Ok(None)
+}
+
 pub(super) fn look(config: &DatabaseConfig) -> Result<StatusReport, DatabasesError> {
     Ok(look_at_one(config, only_source(config)?))
 }
@@ -36,6 +44,19 @@ pub(super) fn look_for(config: &DatabaseConfig, chat: ChatId) -> Result<RouteRep
 
 pub(super) fn adopt(_: &Config, _: &SourceName, _: Accept) -> Result<SourceReport, DatabasesError> {
     Err(DatabasesError::OneFile)
+}
+
+pub(super) fn move_chats(
+    _: &Config,
+    _: &[ChatId],
+    _: &Moving<'_>,
+    _: &mut dyn FnMut(Step) -> ControlFlow<()>,
+) -> Result<Vec<MoveReport>, DatabasesError> {
+    Err(DatabasesError::OneFile)
+}
+
+pub(super) fn seal(_: &Path, _: Option<&Path>) -> Result<PathBuf, DatabasesError> {
+    Err(DatabasesError::NotBuilt)
 }
 
 impl Running {

@@ -46,7 +46,8 @@ pub(crate) fn read(mut section: Section<'_>) -> Option<DatabaseConfig> {
     config
 }
 
-fn read_data_dir(section: &mut Section<'_>) -> PathBuf {
+/// The folder of the files.
+pub(crate) fn read_data_dir(section: &mut Section<'_>) -> PathBuf {
     let default = || Found { value: DEFAULT_DATA_DIR.to_owned(), origin: Origin::Default };
     let mut found = section.text("data_dir").unwrap_or_else(default);
     if found.value.is_empty() || found.value.contains('\0') {

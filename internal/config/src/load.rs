@@ -12,7 +12,7 @@ use crate::bot::{BotConfig, LogConfig, read_bot, read_log};
 use crate::databases;
 use crate::problem::{ConfigError, Origin, Problem};
 use crate::section::{Findings, Section, Setting};
-use crate::tree::{Document, Node, Table, Value, at_path, lay_over, parse};
+use crate::tree::{Document, Node, Table, Value, at_path, lay_over, parse, parse_at_best};
 
 /// The file that is used where it exists and none is named.
 pub const DEFAULT_FILE: &str = "configs/bot.toml";
@@ -83,12 +83,35 @@ impl Layers {
                 }
             }
         }
+        self.lay_rest_over(&mut tree, &mut problems);
+        // What stands in a file that cannot be read would be missed, and complained of.
+        if unread { Err(in_order(problems, &files)) } else { check(tree, problems, files) }
+    }
+
+    /// Where the files of the databases are, as far as that can be told of a configuration with anything wrong in it:
+    /// enough to find a bot that runs on what it said before. Files that cannot be read are passed over.
+    pub fn data_dir_at_best(&self) -> PathBuf {
+        let mut tree = Table::new();
+        for file in self.found_files() {
+            let text = read_bytes(&file).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+            if let Some(text) = text {
+                let path: Arc<Path> = Arc::from(file);
+                lay_over(&mut tree, parse_at_best(&path, &text, &|name| self.variable(name)));
+            }
+        }
+        self.lay_rest_over(&mut tree, &mut Vec::new());
+        let findings = Findings::default();
+        databases::read_data_dir(&mut Section::root(&findings, tree).section("database"))
+    }
+
+    /// Lays the environment and the options over the files.
+    fn lay_rest_over(&self, tree: &mut Table, problems: &mut Vec<Problem>) {
         for (name, value) in &self.environment {
             let Some(name) = name.to_str() else { continue };
             let Some(keys) = name.strip_prefix(PREFIX) else { continue };
             let origin = Origin::Environment(name.to_owned());
             match value.to_str() {
-                Some(value) => lay_over(&mut tree, from_environment(keys, value, origin)),
+                Some(value) => lay_over(tree, from_environment(keys, value, origin)),
                 None => problems.push(Problem { origin, key: String::new(), what: NO_UTF8.to_owned() }),
             }
         }
@@ -97,13 +120,11 @@ impl Layers {
             match folder.to_str() {
                 Some(folder) => {
                     let node = Node { value: Value::Text(folder.to_owned()), origin };
-                    lay_over(&mut tree, at_path(&["database", "data_dir"], node));
+                    lay_over(tree, at_path(&["database", "data_dir"], node));
                 }
                 None => problems.push(Problem { origin, key: String::new(), what: NO_UTF8.to_owned() }),
             }
         }
-        // What stands in a file that cannot be read would be missed, and complained of.
-        if unread { Err(in_order(problems, &files)) } else { check(tree, problems, files) }
     }
 
     fn found_files(&self) -> Vec<PathBuf> {
@@ -126,11 +147,13 @@ impl Layers {
             let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
             wrong(line, "this is not UTF-8; save the file as UTF-8".to_owned())
         })?;
-        let lookup = |name: &str| {
-            let (_, value) = self.environment.iter().find(|(known, _)| known == name)?;
-            value.to_str().map(str::to_owned)
-        };
-        parse(&path, &text, &lookup)
+        parse(&path, &text, &|name| self.variable(name))
+    }
+
+    /// An environment variable.
+    fn variable(&self, name: &str) -> Option<String> {
+        let (_, value) = self.environment.iter().find(|(known, _)| known == name)?;
+        value.to_str().map(str::to_owned)
     }
 }
 

@@ -79,6 +79,13 @@ pub(crate) fn parse(path: &Arc<Path>, text: &str, lookup: Lookup<'_>) -> Result<
     Ok(Document { table, problems: reader.problems })
 }
 
+/// As much of a document as can be understood.
+pub(crate) fn parse_at_best(path: &Arc<Path>, text: &str, lookup: Lookup<'_>) -> Table {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let (document, _) = DeTable::parse_recoverable(text);
+    TomlReader { path, text, lookup, problems: Vec::new() }.table(document.get_ref(), "")
+}
+
 struct TomlReader<'a> {
     path: &'a Arc<Path>,
     text: &'a str,

@@ -1,6 +1,6 @@
 //! How fast a chat moves, held against a plain `INSERT ... SELECT` over ATTACH of the same rows.
 //!
-//! `cargo run --release -p database --features multi-source --example move_speed [FOLDER [MESSAGES]]`
+//! `cargo run --release -p database --features multi-source --example move_speed [FOLDER [MESSAGES [ROWS_AT_ONCE]]]`
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -25,6 +25,10 @@ fn main() -> Anything<()> {
     let mut arguments = std::env::args().skip(1);
     let folder = arguments.next().map_or_else(std::env::temp_dir, PathBuf::from);
     let messages: i64 = arguments.next().map_or(Ok(200_000), |text| text.parse())?;
+    let mut options = MoveOptions::default();
+    if let Some(rows) = arguments.next() {
+        options.rows_at_once = rows.parse()?;
+    }
     let folder = tempfile::tempdir_in(folder)?;
     let folder = folder.path();
     let config = config(folder)?;
@@ -35,7 +39,7 @@ fn main() -> Anything<()> {
     let plain = insert_select(folder)?;
     let (db, control) = DatabaseWrapper::open_multi(&config, Options::default())?;
     let mut stages: BTreeMap<Stage, (Instant, Instant)> = BTreeMap::new();
-    let report = control.move_chat(CHAT, &"archive".parse()?, &MoveOptions::default(), |progress| {
+    let report = control.move_chat(CHAT, &"archive".parse()?, &options, |progress| {
         let now = Instant::now();
         stages.entry(progress.stage).or_insert((now, now)).1 = now;
         ControlFlow::Continue(())

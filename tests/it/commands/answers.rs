@@ -4,7 +4,7 @@ use insta::assert_snapshot;
 
 use super::{ADA, BOB, Bench, GROUP, OTHER, OWNER};
 
-const OWNERS_ALONE: [&str; 2] = ["chats", "status"];
+const OWNERS_ALONE: [&str; 3] = ["chats", "status", "route"];
 
 #[test]
 fn help_shows_what_the_writer_may_do() {
@@ -34,6 +34,7 @@ fn help_shows_what_the_writer_may_do() {
     assert_snapshot!(more.join("\n"), @"
         /chats                    the groups that I am in
         /status                   how I am doing: databases, tasks, how long I run
+        /route [CHAT]             which database this chat, or the one of this id, is in, and why
         ");
     for command in OWNERS_ALONE {
         assert!(!everybody.contains(&format!("/{command}")), "{command}");
@@ -51,7 +52,7 @@ fn each_command_that_help_lists_helps_with_itself() {
     let bench = Bench::new();
     let listed = bench.say(GROUP, OWNER, "/help");
     let names: Vec<_> = listed.lines().map(|line| line.split(' ').next().unwrap()).collect();
-    assert_eq!(names.len(), 19);
+    assert_eq!(names.len(), 20);
     for name in names {
         let help = bench.say(GROUP, OWNER, &format!("/help {name}"));
         assert!(help.starts_with(name) && help.contains(": "), "{help}");
@@ -96,6 +97,12 @@ fn owners_are_told_of_groups_and_of_the_databases() {
         -6 group (no title)
         -5 group Engines
         ");
+    assert_eq!(bench.say(OWNER, OWNER, "/route -5"), "Chat -5 is in primary: there is one database.");
+    assert_eq!(bench.say(GROUP, OWNER, "/route"), "Chat -5 is in primary: there is one database.");
+    assert_eq!(
+        bench.say(OWNER, OWNER, "/route here"),
+        "Usage: /route [CHAT] (a chat is a whole number; without one it is this chat)"
+    );
     bench.say(GROUP, ADA, "/remind 1h tea");
     let status = bench.say(OWNER, OWNER, "/status").replace(bench.path().to_str().unwrap(), "PATH");
     let stable: Vec<_> = status.lines().map(|line| line.split(" (").next().unwrap()).collect();

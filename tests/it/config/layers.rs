@@ -168,3 +168,24 @@ fn a_source_has_the_settings_of_its_table() {
     let mapping: Vec<_> = database.chat_mapping.iter().map(|(chat, name)| (chat.0, name.as_str())).collect();
     assert_eq!(mapping, [(-1_001_234_567_890, "archive"), (42, "primary")]);
 }
+
+#[test]
+fn the_data_folder_is_found_also_where_the_configuration_is_wrong() {
+    let place = Place::new();
+    let said = "[database]\ndata_dir = \"elsewhere\"\n";
+    let wrong =
+        ["[bot]\nnmae = 1\n", "[database.chat_mapping]\n-5 = \"nowhere\"\n", "[bot\n", "name = \"\n", "x = = 1\n"];
+    for wrong in wrong {
+        place.file("bot.toml", format!("{said}{wrong}"));
+        assert!(place.load(&["bot.toml"], &[]).is_err(), "{wrong}");
+        let layers = |environment: &[(&str, &str)], data_dir: Option<&str>| Layers {
+            files: vec![place.path("bot.toml"), place.path("missing.toml")],
+            environment: environment.iter().map(|(name, value)| (name.into(), value.into())).collect(),
+            data_dir: data_dir.map(PathBuf::from),
+        };
+        assert_eq!(layers(&[], None).data_dir_at_best(), place.path("elsewhere"), "{wrong}");
+        let environment = [("SWITCHYARD_DATABASE__DATA_DIR", "/other")];
+        assert_eq!(layers(&environment, None).data_dir_at_best(), PathBuf::from("/other"));
+        assert_eq!(layers(&environment, Some("/third")).data_dir_at_best(), PathBuf::from("/third"));
+    }
+}

@@ -12,16 +12,22 @@ fn it_shows_the_file_and_changes_nothing() {
     let before = files(&home.path(""));
     let said = home.run(&["db", "status"], "");
     assert_eq!((said.code, said.err.as_str()), (Some(0), ""));
-    assert_snapshot!(plain(&said.out), @"");
+    assert_snapshot!(plain(&said.out), @"
+        One file needs no lock, so whether a bot runs on it is not known. This is what the files show.
+        Configuration: built-in defaults.
+
+        SOURCE  STATE  ROUTED  CHATS  VERSION  SIZE  PATH
+        primary  readable  the rest  8  6  # KiB  [home]/data/bot.db
+        ");
     let said = home.run(&["db", "route", "-5"], "");
     assert_eq!((said.code, said.err.as_str()), (Some(0), ""));
-    assert_snapshot!(said.out, @"");
+    assert_snapshot!(said.out, @"Chat -5 is in primary: there is one database.");
     let said = home.run(&["db", "--json", "status"], "");
     let status: Value = serde_json::from_str(&said.out).unwrap();
     assert_eq!((&status["running"], &status["sources"][0]["state"]), (&false.into(), &"readable".into()));
     assert_eq!(status["sources"][0]["chats"], 8);
     let said = home.run(&["db", "route", "-5", "--json"], "");
-    assert_snapshot!(said.out, @"");
+    assert_snapshot!(said.out, @r#"{"running":false,"chat":-5,"source":"primary","why":"only","inherited_from":null,"certain":true}"#);
     assert_eq!(files(&home.path("")), before);
 }
 
@@ -30,7 +36,13 @@ fn before_there_is_a_file_it_says_so_and_makes_none() {
     let home = Home::new();
     let said = home.run(&["db", "status"], "");
     assert_eq!((said.code, said.err.as_str()), (Some(0), ""));
-    assert_snapshot!(plain(&said.out), @"");
+    assert_snapshot!(plain(&said.out), @"
+        One file needs no lock, so whether a bot runs on it is not known. This is what the files show.
+        Configuration: built-in defaults.
+
+        SOURCE  STATE  ROUTED  CHATS  VERSION  SIZE  PATH
+        primary  absent  the rest  -  -  -  [home]/data/bot.db
+        ");
     assert!(!home.data().exists());
 }
 
@@ -42,7 +54,15 @@ fn what_cannot_be_read_is_told_and_left_as_it_is() {
     let before = files(&home.path(""));
     let said = home.run(&["db", "status"], "");
     assert_eq!((said.code, said.err.as_str()), (Some(3), ""));
-    assert_snapshot!(plain(&said.out), @"");
+    assert_snapshot!(plain(&said.out), @"
+        One file needs no lock, so whether a bot runs on it is not known. This is what the files show.
+        Configuration: built-in defaults.
+
+        SOURCE  STATE  ROUTED  CHATS  VERSION  SIZE  PATH
+        primary  unusable  the rest  -  -  # KiB  [home]/data/bot.db
+
+        primary is unusable: [home]/data/bot.db is not a SQLite database; correct the path, or move the file away to start with a new one
+        ");
     assert_eq!(files(&home.path("")), before);
 }
 
@@ -50,12 +70,22 @@ fn what_cannot_be_read_is_told_and_left_as_it_is() {
 fn what_needs_sources_says_what_it_needs() {
     let home = Home::new();
     let mut told = String::new();
-    for args in [&["db", "adopt", "primary"][..], &["db", "retry", "primary"], &["db", "reload"]] {
+    for args in [
+        &["db", "adopt", "primary"][..],
+        &["db", "retry", "primary"],
+        &["db", "reload"],
+        &["db", "move", "-5", "--to", "archive"],
+    ] {
         let said = home.run(args, "");
         assert_eq!((said.code, said.out.as_str()), (Some(2), ""), "{args:?}");
         told += &said.err;
     }
-    assert_snapshot!(told, @"");
+    assert_snapshot!(told, @"
+        error: there are no sources by name here, only one database file; name sources in [database.sources], and use a bot built with `cargo build --release -p bot --features multi-source`
+        error: there are no sources by name here, only one database file; name sources in [database.sources], and use a bot built with `cargo build --release -p bot --features multi-source`
+        error: there are no sources by name here, only one database file; name sources in [database.sources], and use a bot built with `cargo build --release -p bot --features multi-source`
+        error: there are no sources by name here, only one database file; name sources in [database.sources], and use a bot built with `cargo build --release -p bot --features multi-source`
+        ");
     assert!(!home.data().exists());
     for args in [&["db"][..], &["db", "route"], &["db", "route", "x"], &["db", "adopt", "No name"]] {
         assert_eq!(home.run(args, "").code, Some(2), "{args:?}");
@@ -81,8 +111,8 @@ fn several_bots_work_on_one_file_without_lock_or_socket() {
         let said = bot.end();
         assert_eq!((said.code, said.err.as_str()), (Some(0), ""));
     }
-    assert_eq!(home.one("SELECT count(*) FROM chat_messages WHERE message_text = '/recall'"), 3);
     assert_eq!(home.names(), ["bot.db"]);
+    assert_eq!(home.one("SELECT count(*) FROM chat_messages WHERE message_text = '/recall'"), 3);
 }
 
 #[test]

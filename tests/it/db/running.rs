@@ -16,7 +16,14 @@ fn each_command_is_answered_by_the_bot() {
     assert_eq!(speak(&mut running, -100, "hello").0, "archive");
     let (code, said) = site.said(&["db", "status"]);
     assert_eq!(code, 0);
-    assert_snapshot!(said, @"");
+    assert_snapshot!(said, @"
+        The bot (process N) runs on [home]/data.
+        Configuration: [home]/bot.toml (generation 1).
+
+        SOURCE  STATE  ROUTED  CONNECTIONS  SIZE  PATH
+        primary  open  the rest  2 of 5  # KiB  [home]/data/primary.db
+        archive  open  1  2 of 5  # KiB  [home]/data/archive.db
+        ");
     let mut told = String::new();
     for args in
         [&["db", "route", "-100"][..], &["db", "route", "7"], &["db", "retry", "archive"], &["db", "adopt", "archive"]]
@@ -25,15 +32,20 @@ fn each_command_is_answered_by_the_bot() {
         assert_eq!(code, 0, "{said}");
         told += &said;
     }
-    assert_snapshot!(told, @"");
+    assert_snapshot!(told, @"
+        Chat -100 is in archive: [database.chat_mapping] says so.
+        Chat 7 is in primary: it is mapped nowhere, and that is the default source.
+        archive is open: [home]/data/archive.db (1 chat by name)
+        archive is open: [home]/data/archive.db (1 chat by name)
+        ");
     let (code, said) = site.said(&["db", "reload"]);
     assert_eq!(code, 0);
-    assert_snapshot!(said, @"");
-    for args in [["db", "retry", "nowhere"], ["db", "adopt", "nowhere"]] {
-        let (code, said) = site.said(&args);
-        assert_eq!(code, 2);
-        assert_snapshot!(said, @"");
-    }
+    assert_snapshot!(said, @"DATE TIME UTC, without effect");
+    let refused = [["db", "retry", "nowhere"], ["db", "adopt", "nowhere"]].map(|args| site.said(&args));
+    assert_snapshot!(refused.map(|(code, said)| format!("{code}: {said}")).concat(), @"
+        2: error: there is no such source; known are: `primary`, `archive`
+        2: error: there is no such source; known are: `primary`, `archive`
+        ");
     let status = site.json(&["status"]);
     assert_eq!((&status["running"], &status["generation"]), (&true.into(), &1.into()));
     assert_eq!(status["process"], running.child.id());
@@ -56,16 +68,27 @@ fn a_source_that_is_down_is_shown_and_taken_back_when_it_is_told_to() {
     assert!(speak(&mut running, -100, "hello").1.contains("bot db adopt archive --new"));
     let (code, said) = site.said(&["db", "status"]);
     assert_eq!(code, 0);
-    assert_snapshot!(said, @"");
+    assert_snapshot!(said, @"
+        The bot (process N) runs on [home]/data.
+        Configuration: [home]/bot.toml (generation 1).
+
+        SOURCE  STATE  ROUTED  CONNECTIONS  SIZE  PATH
+        primary  open  the rest  2 of 5  # KiB  [home]/data/primary.db
+        archive  unavailable  1  0 of 5  -  [home]/data/archive.db
+
+        archive is unavailable since DATE TIME UTC: [home]/data/archive.db is missing or empty, and the source `archive` had a database before (at [home]/data/archive.db); put it back or correct the path, or accept an empty one with `bot db adopt archive --new`
+        ");
     let (code, said) = site.said(&["db", "retry", "archive"]);
     assert_eq!(code, 1);
-    assert_snapshot!(said, @"");
+    assert_snapshot!(said, @"error: [home]/data/archive.db is missing or empty, and the source `archive` had a database before (at [home]/data/archive.db); put it back or correct the path, or accept an empty one with `bot db adopt archive --new`");
     assert!(!site.data("archive.db").exists());
     std::fs::rename(site.home.path("away.db"), site.data("archive.db")).unwrap();
     assert_eq!(site.said(&["db", "retry", "archive"]).0, 0);
     assert_eq!(speak(&mut running, -100, "hello").0, "archive");
     // Another file on purpose.
-    std::fs::remove_file(site.data("archive.db")).unwrap();
+    for name in ["archive.db", "archive.db-wal", "archive.db-shm"] {
+        std::fs::remove_file(site.data(name)).unwrap();
+    }
     until("the loss is noticed", || speak(&mut running, -100, "hello").0.is_empty());
     assert_eq!(site.said(&["db", "retry", "archive"]).0, 1);
     assert_eq!(site.said(&["db", "adopt", "archive"]).0, 1);
@@ -79,11 +102,21 @@ fn owners_ask_the_same_in_the_chat() {
     let site = Site::new(TWO);
     let mut running = site.start();
     let routes = ["/route", "/route -100", "/route 7", "/route x"].map(|text| speak(&mut running, -100, text).1);
-    assert_snapshot!(routes.join("\n"), @"");
+    assert_snapshot!(routes.join("\n"), @"
+        Chat -100 is in archive: [database.chat_mapping] says so.
+        Chat -100 is in archive: [database.chat_mapping] says so.
+        Chat 7 is in primary: it is mapped nowhere, and that is the default source.
+        Usage: /route [CHAT] (a chat is a whole number; without one it is this chat)
+        ");
     let status = speak(&mut running, 1, "/status").1;
     let status: Vec<_> = status.lines().filter(|line| !line.contains("running for")).collect();
     let root = site.home.path("").display().to_string();
-    assert_snapshot!(plain(&status.join("\n").replace(&root, "[home]/")), @"");
+    assert_snapshot!(plain(&status.join("\n").replace(&root, "[home]/")), @"
+        Database primary: [home]/data/primary.db (# KiB, open).
+        Database archive: [home]/data/archive.db (# KiB, open, 1 chat by name).
+        Configuration 1.
+        0 tasks waiting.
+        ");
     running.say("{\"chat\":-100,\"user\":2,\"text\":\"/route\"}");
     assert!(running.hear().contains("/route is for the bot's owners."));
     drop(running);
@@ -105,14 +138,18 @@ fn hanging_up_reloads_and_a_broken_file_leaves_what_was() {
     assert!(reason.contains("`database.chat_mapping.-300` names no source"), "{reason}");
     let (code, said) = site.said(&["db", "status"]);
     assert_eq!(code, 0);
-    assert_snapshot!(said.split("\n\n").next().unwrap(), @"");
+    assert_snapshot!(said.split("\n\n").next().unwrap(), @r#"
+        The bot (process N) runs on [home]/data.
+        Configuration: [home]/bot.toml (generation 2).
+        Last change: DATE TIME UTC, refused: [home]/bot.toml:12: `database.chat_mapping.-300` names no source; there are "archive", "primary"
+        "#);
     assert_eq!(site.said(&["db", "reload"]).0, 1);
     assert_eq!(speak(&mut running, -200, "hello").0, "archive");
     // What the bot cannot go over to while it runs is refused by the databases, not by the reading.
     site.configure(&more.replace("primary.db", "other.db"));
     let (code, said) = site.said(&["db", "reload"]);
     assert_eq!(code, 1);
-    assert_snapshot!(said, @"");
+    assert_snapshot!(said, @"DATE TIME UTC, refused: the default source's file cannot change from [home]/data/primary.db to [home]/data/other.db while the bot runs, since what belongs to no chat would be left behind; restart the bot, and see `bot db move` for the chats");
     site.configure(TWO);
     assert_eq!(site.said(&["db", "reload"]).0, 0);
     assert_eq!(speak(&mut running, -200, "hello").0, "primary");

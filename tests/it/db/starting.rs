@@ -21,18 +21,35 @@ fn it_says_what_it_uses_what_it_makes_and_what_it_cannot_use() {
     let site = Site::new(TWO);
     let (code, said) = notes(&site);
     assert_eq!(code, Some(0));
-    assert_snapshot!(said, @"");
+    assert_snapshot!(said, @"
+        Using the configuration [home]/bot.toml.
+        Created the folder [home]/data.
+        Created the database primary: [home]/data/primary.db.
+        Created the database archive: [home]/data/archive.db.
+        ");
     let (code, said) = notes(&site);
     assert_eq!(code, Some(0));
-    assert_snapshot!(said, @"");
+    assert_snapshot!(said, @"
+        Using the configuration [home]/bot.toml.
+        Using the database primary: [home]/data/primary.db.
+        Using the database archive: [home]/data/archive.db.
+        ");
     std::fs::remove_file(site.data("archive.db")).unwrap();
     let (code, said) = notes(&site);
     assert_eq!(code, Some(0));
-    assert_snapshot!(said, @"");
+    assert_snapshot!(said, @"
+        Using the configuration [home]/bot.toml.
+        Using the database primary: [home]/data/primary.db.
+        The database archive cannot be used: [home]/data/archive.db is missing or empty, and the source `archive` had a database before (at [home]/data/archive.db); put it back or correct the path, or accept an empty one with `bot db adopt archive --new`.
+        ");
     std::fs::write(site.data("primary.db"), "this is a text and no database at all".repeat(20)).unwrap();
     let (code, said) = notes(&site);
     assert_eq!(code, Some(1));
-    assert_snapshot!(said, @"");
+    assert_snapshot!(said, @"
+        error: none of the databases can be used:
+        primary: [home]/data/primary.db is not a SQLite database; correct the path, or move the file away to start with a new one
+        archive: [home]/data/archive.db cannot be told from another file or from one that was lost, since the default source is unavailable; mend the default source first
+        ");
     assert_eq!(site.home.names(), ["primary.db", "switchyard.lock"]);
 }
 
@@ -46,7 +63,7 @@ fn a_second_bot_is_told_who_is_in_charge() {
         assert!(said.err.contains(&format!("(process {})", running.child.id())), "{said:?}");
     }
     let (_, said) = site.said(&["import", crate::program::SINGLE]);
-    assert_snapshot!(said, @"");
+    assert_snapshot!(said, @"error: cannot open the database: [home]/data is in use by another bot (process N); stop it, or give this one a data directory of its own");
     // The first one is still asked.
     assert_eq!(site.json(&["status"])["process"], running.child.id());
     assert_eq!(speak(&mut running, -100, "hello").0, "archive");

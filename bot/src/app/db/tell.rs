@@ -2,6 +2,7 @@
 
 use std::io::{self, IsTerminal as _};
 
+use crate::control::moves::MoveReport;
 use crate::control::report::{ReloadReport, RouteReport, SourceReport, StatusReport};
 use crate::text::chart::{counted, thousands};
 use crate::text::sanitize::{sanitize, sanitize_line};
@@ -12,28 +13,17 @@ pub(super) fn columns() -> Option<usize> {
     io::stdout().is_terminal().then(crate::transport::console::columns)
 }
 
-/// The databases, of one file or of several sources.
-pub(super) fn status(report: &StatusReport, single: bool, columns: Option<usize>) -> String {
-    let StatusReport { running, process, data_dir, configuration, generation, last_reload, sources } = report;
-    let mut lines = Vec::new();
-    lines.push(match (running, process, single) {
-        (true, Some(process), _) => format!("The bot (process {process}) runs on {data_dir}."),
-        (true, None, _) => format!("The bot runs on {data_dir}."),
-        (false, Some(process), _) => {
-            format!("Process {process} is in charge of {data_dir}. This is what the files show.")
-        }
-        (false, None, true) => {
-            "One file needs no lock, so whether a bot runs is not known. This is what it shows.".to_owned()
-        }
-        (false, None, false) => format!("No bot runs on {data_dir}. This is what the files show."),
-    });
+/// The databases, below a sentence on who tells of them.
+pub(super) fn status(report: &StatusReport, heading: &str, columns: Option<usize>) -> String {
+    let StatusReport { running, configuration, generation, last_reload, sources, .. } = report;
+    let mut lines = vec![heading.to_owned()];
     let files = if configuration.is_empty() { "built-in defaults".to_owned() } else { configuration.join(", ") };
     let generation = generation.map_or_else(String::new, |generation| format!(" (generation {generation})"));
     lines.push(format!("Configuration: {files}{generation}."));
     if let Some(reload) = last_reload {
         lines.push(format!("Last change: {}", self::reload(reload).trim_end()));
     }
-    let mut text: String = lines.iter().map(|line| sanitize_line(line).into_owned() + "\n").collect();
+    let mut text: String = lines.iter().map(|line| sanitize(line).into_owned() + "\n").collect();
     text.push('\n');
     text.push_str(&sources_table(sources, *running, columns));
     for source in sources {
@@ -74,9 +64,7 @@ fn sources_table(sources: &[SourceReport], running: bool, terminal: Option<usize
 
 /// Where a chat lives.
 pub(super) fn route(report: &RouteReport) -> String {
-    let text = report.to_string();
-    let (first, rest) = text.split_at(1);
-    format!("{}{rest}.\n", first.to_uppercase())
+    format!("{report}.\n")
 }
 
 /// A source that was opened.
@@ -92,4 +80,15 @@ pub(super) fn reload(report: &ReloadReport) -> String {
     let reason = reason.as_ref().map_or_else(String::new, |reason| format!(": {}", sanitize(reason)));
     let restart = if *restart_needed { "; [bot] or [log] changed as well, which takes a restart" } else { "" };
     format!("{at} UTC, {outcome}{restart}{reason}\n")
+}
+
+/// What became of chats that were to move.
+pub(super) fn moves(reports: &[MoveReport]) -> String {
+    let texts = reports.iter().map(ToString::to_string).collect::<String>();
+    texts.lines().map(|line| sanitize_line(line).into_owned() + "\n").collect()
+}
+
+/// Where the copy of a sealed database is.
+pub(super) fn sealed(path: &str) -> String {
+    format!("Sealed: {}\n", sanitize_line(path))
 }

@@ -26,7 +26,7 @@ pub struct Owner {
 
 /// Who is in charge of a data directory now; `None` where nobody is, or where that cannot be looked at. Makes no file.
 pub fn in_charge(data_dir: &Path) -> Option<Owner> {
-    let mut file = File::open(data_dir.join(NAME)).ok()?;
+    let mut file = OpenOptions::new().read(true).open(data_dir.join(NAME)).ok()?;
     match file.try_lock_shared() {
         // Given back at once, with the file.
         Ok(()) | Err(TryLockError::Error(_)) => None,

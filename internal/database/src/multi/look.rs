@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::datasource_router::{Plan, Why};
-use super::identity::{Known, NamedOpener, admit_default};
+use super::identity::{NamedOpener, admit_default};
 use super::registry::{Registry, read_entries, read_recorded};
 use crate::config::DatabaseConfig;
 use crate::error::{Error, ErrorKind, Result};
@@ -57,30 +57,34 @@ pub fn look(config: &DatabaseConfig) -> Overview {
     let opener = NamedOpener::new(&registry, &clock);
     let (defaults, others): (Vec<_>, Vec<_>) =
         config.sources.values().partition(|source| source.name == config.default_source);
-    let mut memory = Err(unknown(&config.default_source));
+    let default = defaults.first().map(|source| (*source, look_closer(source)));
+    // Each connection is closed before the next is opened.
+    let others: Vec<_> = others.into_iter().map(|source| (source, look_closer(source).into_facts())).collect();
+    let mark = others.iter().find_map(|(source, (_, facts))| match facts {
+        Some(Facts::File(identity, _)) => Some((source.name.clone(), identity.installation.clone()?)),
+        _ => None,
+    });
     let mut sources = Vec::new();
-    let default = defaults.first().map(|default| (*default, look_closer(default)));
-    if let Some((_, looked)) = &default {
-        memory = remembered(looked, &config.default_source);
-        if let Some(Facts::File(identity, _)) = &looked.facts {
-            registry.set_default(&config.default_source, identity);
+    let mut memory = Err(unknown(&config.default_source));
+    if let Some((source, seen)) = default {
+        let admitted = seen.facts.as_ref().map(|facts| admit_default(source, facts, None, || mark).map(drop));
+        // What another file remembers is not of these sources.
+        if matches!(admitted, Some(Ok(()))) {
+            memory = remembered(&seen, &source.name);
         }
+        if let Some(Facts::File(identity, _)) = &seen.facts {
+            registry.set_default(&source.name, identity);
+        }
+        sources.push(judged(source, seen.look, admitted, true));
     }
     let is_complete = memory.is_ok();
-    let Memory { entries, recorded, aliases } = memory.unwrap_or_default();
-    let known: Known = if is_complete { Ok(entries) } else { Err(unknown(&config.default_source)) };
-    let mut mark = None;
-    for source in others {
-        let looked = look_closer(source);
-        if let Some(Facts::File(identity, _)) = &looked.facts {
-            mark = mark.or_else(|| Some((source.name.clone(), identity.installation.clone()?)));
-        }
-        let admitted = looked.facts.as_ref().map(|facts| opener.admit(source, &known, facts));
-        sources.push(judged(source, looked, admitted, false));
-    }
-    if let Some((source, looked)) = default {
-        let admitted = looked.facts.as_ref().map(|facts| admit_default(source, facts, None, || mark).map(drop));
-        sources.insert(0, judged(source, looked, admitted, true));
+    let (entries, recorded, aliases) = match memory {
+        Ok(Memory { entries, recorded, aliases }) => (Ok(entries), recorded, aliases),
+        Err(error) => (Err(error), Vec::new(), HashMap::new()),
+    };
+    for (source, (look, facts)) in others {
+        let admitted = facts.as_ref().map(|facts| opener.admit(source, &entries, facts));
+        sources.push(judged(source, look, admitted, false));
     }
     let plan = Plan { config: config.clone(), recorded: Registry::recorded(recorded) };
     let mut overview = Overview { sources, is_complete, plan, aliases };
@@ -110,8 +114,9 @@ impl Overview {
 }
 
 /// What the default source's file remembers.
-fn remembered(looked: &Seen, name: &SourceName) -> Result<Memory> {
+fn remembered(seen: &Seen, name: &SourceName) -> Result<Memory> {
     let read = |tx: &ReadTx<'_>| {
+        tx.snapshot()?;
         // A file of an earlier release, or of an earlier step of this one, remembers nothing yet.
         let sql = "SELECT COUNT(*) FROM sqlite_schema WHERE type = 'table' AND name = 'switchyard_sources'";
         if tx.value::<i64>("sqlite_schema", sql, params![])? == Some(0) {
@@ -119,7 +124,7 @@ fn remembered(looked: &Seen, name: &SourceName) -> Result<Memory> {
         }
         Ok(Memory { entries: read_entries(tx)?, recorded: read_recorded(tx)?, aliases: read_aliases(tx)? })
     };
-    match (&looked.look.found, looked.read("look.remembered", read)) {
+    match (&seen.look.found, seen.read("look.remembered", read)) {
         (Found::Nothing, _) => Ok(Memory::default()),
         (_, Some(memory)) => memory,
         (_, None) => Err(unknown(name)),
@@ -133,11 +138,10 @@ fn unknown(name: &SourceName) -> Error {
 
 fn judged(
     source: &SourceConfig,
-    looked: Seen,
+    mut look: Look,
     admitted: Option<Result<(), OpenError>>,
     is_default: bool,
 ) -> SourceLook {
-    let mut look = looked.look;
     if let Some(Err(refusal)) = admitted {
         look.found = Found::Unusable { reason: refusal.to_string() };
     }

@@ -79,6 +79,8 @@ fn only_reads(context: AuthContext<'_>) -> Authorization {
         AuthAction::Function { function_name } if !function_name.eq_ignore_ascii_case("load_extension") => {
             Authorization::Allow
         }
+        // What a move asks for a table's columns.
+        AuthAction::Pragma { pragma_name: "table_info", .. } => Authorization::Allow,
         _ => Authorization::Deny,
     }
 }
@@ -211,6 +213,6 @@ mod tests {
         let all = "BEGIN; WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 9)
                    SELECT length(x) FROM t, n; ROLLBACK;";
         reader.execute_batch(all).unwrap();
-        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+        assert!(!folder.path().join("b.db").exists());
     }
 }

@@ -22,6 +22,9 @@ use super::writer::Writer;
 /// How often reads look whether the file is still the one that was opened, in microseconds. (Each commit looks too.)
 const LOOK_EVERY: u64 = 100_000;
 
+/// How long rewriting a file takes at most.
+const LONGEST: Duration = Duration::from_secs(86_400);
+
 /// An open database.
 pub(crate) struct Database {
     pub(super) name: SourceName,
@@ -114,6 +117,20 @@ impl Database {
                 connection.query_row(sql, [], |row| row.get(0)).map_err(|error| context.sqlite(&error))?;
             Ok(!held_back)
         })
+    }
+
+    /// Rewrites the whole file, so that nothing of what was deleted is left in it. Waits for the writer until the
+    /// deadline, and takes as long as it takes.
+    pub(crate) fn vacuum(&self, op: &'static str, deadline: Instant) -> Result<()> {
+        let context = self.context(op);
+        let busy = || context.error(ErrorKind::Busy { waited: self.timeout });
+        let mut writer = self.writer.try_lock_until(deadline).ok_or_else(busy)?;
+        let link = self.link(&mut writer, &context, deadline)?;
+        let vacuum = || {
+            link.until(Instant::now() + LONGEST)?;
+            link.connection.execute_batch("VACUUM")
+        };
+        vacuum().map_err(|error| context.sqlite(&error))
     }
 
     /// Ends all use of the database: waits for the calls under way, then moves what is in the log into the file.

@@ -107,6 +107,10 @@ impl Door {
         self.open.read().clone()
     }
 
+    pub(super) fn is_open(&self) -> bool {
+        self.open.read().is_some()
+    }
+
     pub(super) fn health(&self) -> Health {
         match &*self.state.lock() {
             State::Opening => Health::Opening,
@@ -210,7 +214,7 @@ impl Source {
         };
         // Those who wait are told that another process had it, rather than that it could not be opened in their time.
         let timeout = self.config.timeout;
-        let deadline = Instant::now() + timeout - (timeout / 10).min(TO_TELL);
+        let deadline = Instant::now() + timeout - (timeout / 5).min(TO_TELL);
         let left = *self.door.left.lock();
         let opened = catch_unwind(AssertUnwindSafe(|| {
             left.map_or(Ok(()), |left| file::refuse_log_of(left, &self.config.path))?;

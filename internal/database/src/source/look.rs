@@ -71,6 +71,11 @@ impl Seen {
         let context = Context { op, source: &self.name, timeout: self.timeout };
         self.link.as_ref().map(|link| f(&ReadTx::new(&link.connection, context)))
     }
+
+    /// What was found, without the connection.
+    pub(crate) fn into_facts(self) -> (Look, Option<Facts>) {
+        (self.look, self.facts)
+    }
 }
 
 /// Looks at a database's file without changing anything. A database that cannot be read without leaving files beside it

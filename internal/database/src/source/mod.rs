@@ -98,6 +98,11 @@ impl Source {
         &self.config
     }
 
+    /// Whether its database is open, so that a read begins at once.
+    pub(crate) fn is_open(&self) -> bool {
+        self.door.is_open()
+    }
+
     /// The source as it is now.
     pub(crate) fn status(&self) -> SourceStatus {
         let SourceConfig { name, path, readonly, max_connections, .. } = &self.config;
@@ -159,6 +164,13 @@ impl Source {
     pub(crate) fn checkpoint(self: &Arc<Self>, op: &'static str) -> Result<bool> {
         let deadline = Instant::now() + self.config.timeout;
         self.database(op, deadline)?.checkpoint(op, deadline)
+    }
+
+    /// Rewrites the file, so that nothing of what was deleted is left in it.
+    pub(crate) fn vacuum(self: &Arc<Self>, op: &'static str) -> Result<()> {
+        let deadline = Instant::now() + self.config.timeout;
+        let database = self.database(op, deadline)?;
+        self.noticed(&database, database.vacuum(op, deadline))
     }
 
     /// Tries again at the next call, however short ago it failed.

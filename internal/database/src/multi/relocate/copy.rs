@@ -2,24 +2,37 @@
 
 use std::sync::Arc;
 
-use super::report::Meter;
+use super::media::Media;
+use super::report::{Meter, MoveReport};
 use super::rows::{Layout, Walk};
 use super::{MoveError, Part};
 use crate::source::Source;
 
-/// Copies the rows of a table, and answers how many.
-pub(super) fn rows(meter: &mut Meter<'_>, part: &Part, layout: &Layout, at_once: usize) -> Result<u64, MoveError> {
-    let mut copied = 0;
-    let mut walk = Walk::new(&part.from, &layout.query, part.chat, at_once);
-    while let Some(chunk) = walk.next()? {
-        let columns = layout.columns.len();
-        let rows = part.to.write("relocate.copy", None, |tx| {
-            tx.execute_stored(&layout.insert, chunk.rows().map(|row| row.values(columns)))
-        })?;
-        copied += rows;
-        meter.add(rows)?;
+/// Copies all that is a chat's own, and notes how much in the report.
+pub(super) fn part(
+    meter: &mut Meter<'_>,
+    part: &Part,
+    at_once: usize,
+    report: &mut MoveReport,
+) -> Result<(), MoveError> {
+    let media = Media::between(&part.from, &part.to)?;
+    for layout in layouts(&part.from, &part.to)? {
+        let mut walk = Walk::new(&part.from, &layout.query, part.chat, at_once);
+        while let Some(chunk) = walk.next()? {
+            if let Some(ids) = layout.media_ids(chunk) {
+                let copied = media.copy(part, &ids)?;
+                report.media += copied;
+                meter.add(copied)?;
+            }
+            let columns = layout.columns.len();
+            let rows = part.to.write("relocate.copy", None, |tx| {
+                tx.execute_stored(&layout.insert, chunk.rows().map(|row| row.values(columns)))
+            })?;
+            *report.rows.entry(layout.table.name).or_default() += rows;
+            meter.add(rows)?;
+        }
     }
-    Ok(copied)
+    Ok(())
 }
 
 /// The tables that move, as they are at both places.

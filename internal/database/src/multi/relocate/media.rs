@@ -14,7 +14,6 @@ use rusqlite::types::ValueRef;
 use super::error::{Difference, Unlike};
 use super::report::Meter;
 use super::rows::{Chunk, Query, Walk, same};
-use super::verify::MOST_TOLD;
 use super::{MoveError, Part, copy};
 use crate::error::Result;
 use crate::ids::ChatId;
@@ -45,8 +44,10 @@ pub(super) struct Media {
     columns: Vec<String>,
     find: String,
     insert: String,
-    ids: Query,
 }
+
+/// Ids of attachments, as messages refer to them.
+pub(super) type Ids = BTreeSet<Vec<u8>>;
 
 impl Media {
     pub(super) fn between(from: &Arc<Source>, to: &Arc<Source>) -> Result<Self, MoveError> {
@@ -59,90 +60,63 @@ impl Media {
                 "INSERT INTO {TABLE} ({listed}) VALUES ({}) ON CONFLICT (file_unique_id) DO NOTHING",
                 places.join(", ")
             ),
-            ids: ids_of_messages(),
             columns,
         })
     }
 
-    /// Copies the attachments that the target does not have, and answers how many.
-    pub(super) fn copy(&self, meter: &mut Meter<'_>, part: &Part, at_once: usize) -> Result<u64, MoveError> {
+    /// Copies those of the attachments that the target does not have, and answers how many.
+    pub(super) fn copy(&self, part: &Part, ids: &Ids) -> Result<u64, MoveError> {
         let Part { chat, from, to } = part;
+        if ids.is_empty() {
+            return Ok(0);
+        }
         let width = self.columns.len();
         let id = self.columns.iter().position(|column| column == "file_unique_id").unwrap_or_default();
-        let mut copied = 0;
-        let mut walk = Walk::new(from, &self.ids, *chat, at_once);
         let mut rows = Chunk::of_width(width);
-        while let Some(chunk) = walk.next()? {
-            let ids = distinct(chunk);
-            rows.clear();
-            from.read("relocate.media", |tx| {
-                tx.snapshot()?;
-                ids.iter().try_for_each(|id| {
-                    tx.scan_stored(&self.find, &[ValueRef::Text(id)], |row| {
-                        rows.push(row)?;
-                        Ok(ControlFlow::Break(()))
-                    })
+        from.read("relocate.media", |tx| {
+            tx.snapshot()?;
+            ids.iter().try_for_each(|id| {
+                tx.scan_stored(&self.find, &[ValueRef::Text(id)], |row| {
+                    rows.push(row)?;
+                    Ok(ControlFlow::Break(()))
                 })
-            })?;
-            if rows.len() == 0 {
-                continue;
-            }
-            let new = to.write("relocate.copy_media", None, |tx| {
-                let mut new = 0;
-                for row in rows.rows() {
-                    let inserted = tx.execute_stored(&self.insert, once(row.values(width)))?;
-                    if inserted > 0 {
-                        new += tx.execute_stored(NOTE, once([ValueRef::Integer(chat.0), row.value(id)]))?;
-                    }
-                }
-                Ok(new)
-            })?;
-            copied += new;
-            meter.add(new)?;
+            })
+        })?;
+        if rows.len() == 0 {
+            return Ok(0);
         }
-        Ok(copied)
+        let new = to.write("relocate.copy_media", None, |tx| {
+            let mut new = 0;
+            for row in rows.rows() {
+                let inserted = tx.execute_stored(&self.insert, once(row.values(width)))?;
+                if inserted > 0 {
+                    new += tx.execute_stored(NOTE, once([ValueRef::Integer(chat.0), row.value(id)]))?;
+                }
+            }
+            Ok(new)
+        })?;
+        Ok(new)
     }
 
     /// Looks whether the target has all attachments, and those that came with the move as they were.
-    pub(super) fn verify(
-        &self,
-        meter: &mut Meter<'_>,
-        part: &Part,
-        at_once: usize,
-        found: &mut Vec<Difference>,
-    ) -> Result<(), MoveError> {
+    pub(super) fn verify(&self, part: &Part, ids: &Ids, found: &mut Vec<Difference>) -> Result<(), MoveError> {
         let Part { chat, from, to } = part;
-        let mut walk = Walk::new(from, &self.ids, *chat, at_once);
-        while let Some(chunk) = walk.next()? {
-            for id in distinct(chunk) {
-                let (Some(here), there) = (self.read(from, &id)?, self.read(to, &id)?) else { continue };
-                let what = match there {
-                    None => Some(Unlike::Missing),
-                    Some(there) => self.unlike(&here, &there).map(Unlike::Columns),
-                };
-                let came = || -> Result<bool> {
-                    let mut came = false;
-                    to.read("relocate.verify_media", |tx| {
-                        tx.scan_stored(IS_NOTED, &[ValueRef::Integer(chat.0), ValueRef::Text(&id)], |_| {
-                            came = true;
-                            Ok(ControlFlow::Break(()))
-                        })
-                    })?;
-                    Ok(came)
-                };
-                match what {
-                    None => {}
-                    // The target's own.
-                    Some(Unlike::Columns(_)) if !came()? => {}
-                    Some(what) => {
-                        let row = format!("file_unique_id=`{}`", String::from_utf8_lossy(&id));
-                        found.push(Difference { table: TABLE, row, what });
-                    }
+        for id in ids {
+            let (Some(here), there) = (self.read(from, id)?, self.read(to, id)?) else { continue };
+            let what = match there {
+                None => Some(Unlike::Missing),
+                Some(there) => self.unlike(&here, &there).map(Unlike::Columns),
+            };
+            match what {
+                None => {}
+                // The target's own.
+                Some(Unlike::Columns(_)) if !has_come(to, *chat, id)? => {}
+                Some(what) => {
+                    let row = format!("file_unique_id=`{}`", String::from_utf8_lossy(id));
+                    found.push(Difference { table: TABLE, row, what });
                 }
             }
-            meter.add(0)?;
         }
-        found.truncate(MOST_TOLD);
         Ok(())
     }
 
@@ -165,6 +139,18 @@ impl Media {
     }
 }
 
+/// Whether the attachment came with the chat.
+fn has_come(target: &Arc<Source>, chat: ChatId, id: &[u8]) -> Result<bool> {
+    let mut has_come = false;
+    target.read("relocate.has_come", |tx| {
+        tx.scan_stored(IS_NOTED, &[ValueRef::Integer(chat.0), ValueRef::Text(id)], |_| {
+            has_come = true;
+            Ok(ControlFlow::Break(()))
+        })
+    })?;
+    Ok(has_come)
+}
+
 /// Deletes the attachments that only this chat's messages refer to, at a place that the chat has left. Where that is the
 /// default source, those stay that messages of other sources show from there; `others` are these sources.
 pub(super) fn clear(
@@ -178,7 +164,7 @@ pub(super) fn clear(
     let mut deleted = 0;
     let mut walk = Walk::new(source, &ids, chat, at_once);
     while let Some(chunk) = walk.next()? {
-        let mut ids = distinct(chunk);
+        let mut ids = chunk.texts(0);
         for other in others {
             match shown_elsewhere(other, &ids) {
                 Ok(shown) => ids.retain(|id| !shown.contains(id)),
@@ -201,8 +187,8 @@ pub(super) fn clear(
 }
 
 /// The ids that messages of a source refer to and that it has no row for: it shows the default source's.
-fn shown_elsewhere(source: &Arc<Source>, ids: &BTreeSet<Vec<u8>>) -> Result<BTreeSet<Vec<u8>>> {
-    let mut shown = BTreeSet::new();
+fn shown_elsewhere(source: &Arc<Source>, ids: &Ids) -> Result<Ids> {
+    let mut shown = Ids::new();
     let places: Vec<_> = (1..=ids.len()).map(|place| format!("?{place}")).collect();
     let sql = format!(
         "SELECT DISTINCT media_id FROM chat_messages
@@ -259,10 +245,4 @@ fn noted(
         }
         meter.add(0)?;
     }
-}
-
-/// The ids of a chunk, each once. SQLite's limit on parameters (32,766) is above any sensible chunk's length.
-fn distinct(chunk: &Chunk) -> BTreeSet<Vec<u8>> {
-    let text = |value| if let ValueRef::Text(id) = value { Some(id.to_vec()) } else { None };
-    chunk.rows().filter_map(|row| text(row.value(0))).collect()
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::super::datasource_router::{Plan, Recorded};
 use super::report::MappingChange;
-use super::rows::Walk;
+use super::rows::{Layout, Walk};
 use super::tables::MOVED;
 use super::{MoveError, Part, copy, count};
 use crate::error::Result;
@@ -82,8 +82,10 @@ pub(super) fn rows(parts: &[Part]) -> Result<BTreeMap<&'static str, u64>> {
 pub(super) fn media(parts: &[Part]) -> Result<u64> {
     let mut all = 0;
     for part in parts {
+        // Along the index of the messages that have any, which are the fewer.
         let sql = "SELECT COUNT(*) FROM media_attachments
-                   WHERE file_unique_id IN (SELECT media_id FROM chat_messages WHERE chat_id = ?1)";
+                   WHERE file_unique_id IN (SELECT media_id FROM chat_messages
+                                            WHERE +chat_id = ?1 AND media_id IS NOT NULL)";
         let found = part
             .from
             .read("relocate.count_media", |tx| tx.value::<u64>("media_attachments", sql, params![part.chat]))?;
@@ -93,11 +95,11 @@ pub(super) fn media(parts: &[Part]) -> Result<u64> {
 }
 
 /// How many bytes the parts' rows take, about: some of them are looked at.
-pub(super) fn bytes(parts: &[Part], media: u64) -> Result<u64, MoveError> {
+pub(super) fn bytes(parts: &[Part], rows: &BTreeMap<&'static str, u64>, media: u64) -> Result<u64, MoveError> {
     let mut bytes = media * 4 * BESIDES;
     for part in parts {
         for layout in copy::layouts(&part.from, &part.to)? {
-            let count = count(&part.from, layout.table, part.chat)?;
+            let Some(count) = rows.get(layout.table.name) else { continue };
             if let Some(chunk) = Walk::new(&part.from, &layout.query, part.chat, SAMPLE).next()? {
                 let one = (chunk.size() / chunk.len().max(1)) as u64;
                 bytes += count * (one + BESIDES);
@@ -133,10 +135,35 @@ pub(super) fn check_empty(part: &Part) -> Result<(), MoveError> {
             tables.push((table.name, count));
         }
     }
+    // Keys without the chat in them might be taken by a row of nobody's.
+    for layout in copy::layouts(&part.from, &part.to)?.iter().filter(|layout| !layout.table.key.contains(&"chat_id")) {
+        let taken = taken(part, layout)?;
+        if taken > 0 && !tables.iter().any(|(table, _)| *table == layout.table.name) {
+            tables.push((layout.table.name, taken));
+        }
+    }
     if tables.is_empty() {
         return Ok(());
     }
     Err(MoveError::ForeignRows { chat: part.chat, name: part.to.name().clone(), tables })
+}
+
+/// How many of the rows' keys are taken at the target.
+fn taken(part: &Part, layout: &Layout) -> Result<u64> {
+    let mut taken = 0;
+    let mut walk = Walk::new(&part.from, &layout.query, part.chat, SAMPLE);
+    while let Some(chunk) = walk.next()? {
+        part.to.read("relocate.taken", |tx| {
+            tx.snapshot()?;
+            chunk.rows().try_for_each(|row| {
+                tx.scan_stored(&layout.find, &layout.key(row), |_| {
+                    taken += 1;
+                    Ok(ControlFlow::Break(()))
+                })
+            })
+        })?;
+    }
+    Ok(taken)
 }
 
 /// The sources besides one that hold messages of a chat, with their number; those that cannot be asked are passed over.

@@ -21,7 +21,7 @@ pub struct MoveOptions {
 
 impl Default for MoveOptions {
     fn default() -> Self {
-        Self { keep: false, rows_at_once: 2_000 }
+        Self { keep: false, rows_at_once: 10_000 }
     }
 }
 

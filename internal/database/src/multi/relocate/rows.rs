@@ -1,5 +1,6 @@
 //! A chat's rows in chunks of bounded size, exactly as SQLite has them: walked in one source, found in another.
 
+use std::collections::BTreeSet;
 use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
 
@@ -11,7 +12,7 @@ use crate::ids::ChatId;
 use crate::source::Source;
 
 /// How many bytes a chunk has at most, but for a single row that is longer.
-const MOST_BYTES: usize = 1 << 20;
+const MOST_BYTES: usize = 4 << 20;
 
 /// The statements that walk rows: the first chunk, and what comes after a row. `?1` is the chat, `?2` the limit.
 pub(super) struct Query {
@@ -69,6 +70,11 @@ impl Layout {
             columns,
             key,
         }
+    }
+
+    /// The attachments that the rows refer to; `None` where the table's rows refer to none.
+    pub(super) fn media_ids(&self, chunk: &Chunk) -> Option<BTreeSet<Vec<u8>>> {
+        self.columns.iter().position(|column| column == "media_id").map(|place| chunk.texts(place))
     }
 
     /// The values that tell a row from all others.
@@ -130,6 +136,12 @@ impl Chunk {
 
     pub(super) fn rows(&self) -> impl Iterator<Item = Row<'_>> {
         self.cells.chunks_exact(self.width.max(1)).map(|cells| Row { cells, bytes: &self.bytes })
+    }
+
+    /// The texts in a column, each once.
+    pub(super) fn texts(&self, column: usize) -> BTreeSet<Vec<u8>> {
+        let text = |value| if let ValueRef::Text(text) = value { Some(text.to_vec()) } else { None };
+        self.rows().filter_map(|row| text(row.value(column))).collect()
     }
 
     pub(super) fn clear(&mut self) {

@@ -4,21 +4,34 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use super::error::{Difference, Unlike};
+use super::media::Media;
 use super::report::Meter;
 use super::rows::{Chunk, Layout, Row, Walk, same};
-use super::{MoveError, Part, count};
+use super::{MoveError, Part, copy, count};
 use crate::error::Result;
 use crate::source::Source;
 
 /// How many differences are told.
-pub(super) const MOST_TOLD: usize = 10;
+const MOST_TOLD: usize = 10;
 
-/// Compares the rows of a table, and adds what differs to the list. Both places have the same rows where each row here
-/// is there, and there are no more of them there.
-pub(super) fn rows(
+/// Compares all that is a chat's own, and answers the first differences.
+pub(super) fn part(meter: &mut Meter<'_>, part: &Part, at_once: usize) -> Result<Vec<Difference>, MoveError> {
+    let mut found = Vec::new();
+    let media = Media::between(&part.from, &part.to)?;
+    for layout in copy::layouts(&part.from, &part.to)? {
+        rows(meter, part, &layout, &media, at_once, &mut found)?;
+    }
+    found.truncate(MOST_TOLD);
+    Ok(found)
+}
+
+/// Compares the rows of a table. Both places have the same rows where each row here is there, and there are no more of
+/// them there.
+fn rows(
     meter: &mut Meter<'_>,
     part: &Part,
     layout: &Layout,
+    media: &Media,
     at_once: usize,
     found: &mut Vec<Difference>,
 ) -> Result<(), MoveError> {
@@ -27,6 +40,9 @@ pub(super) fn rows(
     let mut walk = Walk::new(from, &layout.query, *chat, at_once);
     while let Some(chunk) = walk.next()? {
         found.extend(compare(chunk, layout, to, |row| unlike(layout, row))?);
+        if let Some(ids) = layout.media_ids(chunk) {
+            media.verify(part, &ids, found)?;
+        }
         walked += chunk.len() as u64;
         meter.add(chunk.len() as u64)?;
     }
@@ -42,7 +58,6 @@ pub(super) fn rows(
             found.extend(missing.into_iter().map(|extra| Difference { what: Unlike::Extra, ..extra }));
         }
     }
-    found.truncate(MOST_TOLD);
     Ok(())
 }
 
