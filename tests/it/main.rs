@@ -17,6 +17,8 @@ mod config;
 #[cfg(test)]
 mod console;
 #[cfg(test)]
+mod documents;
+#[cfg(test)]
 mod failures;
 #[cfg(test)]
 mod figures;
@@ -45,3 +47,6 @@ mod sources_text;
 mod support;
 #[cfg(test)]
 mod versions;
+#[cfg(test)]
+#[cfg(feature = "multi-source")]
+mod watch;

@@ -11,6 +11,7 @@ use database::{
 
 use crate::support::Scratch;
 
+mod example;
 mod opening;
 mod relocate;
 

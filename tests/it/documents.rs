@@ -1,0 +1,77 @@
+//! The configurations that documents show: each is loaded, and routed through, or refused as the document says.
+
+use std::path::Path;
+
+use config::{Config, ConfigError, Layers};
+use database::{ChatId, DatabaseConfig, SourceName};
+
+use crate::support::Scratch;
+
+const DOCUMENTS: [&str; 1] = ["docs/database-multi-source.md"];
+const EXAMPLE: &str = "configs/database-multi-source.toml.example";
+
+/// A file of the project.
+fn read(file: &str) -> String {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    std::fs::read_to_string(root.join(file)).unwrap()
+}
+
+/// The blocks of a document behind a mark, each with what the mark says.
+fn marked(document: &str) -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    let mut lines = document.lines();
+    while let Some(line) = lines.next() {
+        let Some(mark) = line.strip_prefix("<!-- config: ").and_then(|rest| rest.strip_suffix(" -->")) else {
+            continue;
+        };
+        assert!(lines.next().unwrap().starts_with("```"), "a block follows its mark");
+        let block: Vec<&str> = lines.by_ref().take_while(|line| *line != "```").collect();
+        found.push((mark.to_owned(), block.join("\n") + "\n"));
+    }
+    found
+}
+
+fn load(scratch: &Scratch, text: &str) -> Result<Config, ConfigError> {
+    let file = scratch.file("example.toml");
+    std::fs::write(&file, text).unwrap();
+    Layers { files: vec![file], ..Layers::default() }.load()
+}
+
+/// Where a chat lives by the file alone.
+fn home(config: &DatabaseConfig, chat: i64) -> &SourceName {
+    config.chat_mapping.get(&ChatId(chat)).unwrap_or(&config.default_source)
+}
+
+#[test]
+fn what_a_document_shows_as_a_configuration_is_one_and_what_it_shows_as_refused_is_refused_so() {
+    for document in DOCUMENTS {
+        let scratch = Scratch::new();
+        let mut accepted = 0;
+        let mut refusal = None;
+        for (mark, block) in marked(&read(document)) {
+            match mark.as_str() {
+                "accepted" => {
+                    let config = load(&scratch, &block).unwrap_or_else(|error| panic!("{document}: {error}\n{block}"));
+                    assert!(config.database.sources.len() > 1);
+                    accepted += 1;
+                }
+                "refused" => {
+                    let error = load(&scratch, &block).expect_err(&block).to_string();
+                    refusal = Some(error.replace(&format!("{}/", scratch.path().display()), ""));
+                }
+                "said" => assert_eq!(refusal.take().unwrap(), block.trim_end(), "{document}"),
+                other => panic!("{document}: unknown mark {other}"),
+            }
+        }
+        assert!(accepted > 0 && refusal.is_none(), "{document}");
+    }
+}
+
+#[test]
+fn the_example_is_a_configuration_and_leads_chats_where_it_says() {
+    let scratch = Scratch::new();
+    let config = load(&scratch, &read(EXAMPLE)).unwrap().database;
+    let homes =
+        [-1_001_111_111_111, -1_002_222_222_222, -1_003_333_333_333, 4711].map(|chat| home(&config, chat).as_str());
+    assert_eq!(homes, ["archive", "community", "community", "primary"]);
+}
