@@ -78,8 +78,11 @@ fn entrant(contender: &'static str, connections: usize) -> Entrant {
     Entrant { label, contender, host, connections, stored: 1_000, size: 1 }
 }
 
-fn labelled(label: &str, entrant: Entrant) -> Entrant {
-    Entrant { label: label.to_owned(), ..entrant }
+impl Entrant {
+    fn called(mut self, label: &str) -> Self {
+        label.clone_into(&mut self.label);
+        self
+    }
 }
 
 fn question(text: &'static str, measure: Measure, against: Against, floor: f64, aim: f64) -> Question {
@@ -108,7 +111,7 @@ pub(crate) fn all(quick: bool) -> Vec<Row> {
         pools.map(|contender| entrant(contender, 1)).to_vec()
     };
     let crowd = || {
-        let mut entrants = vec![entrant("ours", 5), labelled("rusqlite behind a mutex", entrant("rusqlite", 1))];
+        let mut entrants = vec![entrant("ours", 5), entrant("rusqlite", 1).called("rusqlite behind a mutex")];
         entrants.extend(["r2d2_sqlite", "deadpool-sqlite", "sqlx", "diesel"].map(|contender| entrant(contender, 16)));
         entrants.extend(many_pools());
         entrants
@@ -120,17 +123,16 @@ pub(crate) fn all(quick: bool) -> Vec<Row> {
         entrants
     };
     let readers = || {
-        let mut entrants = vec![entrant("ours", 17), labelled("ours, 5 connections", entrant("ours", 5))];
-        entrants.push(labelled("rusqlite, one each", entrant("rusqlite", 16)));
+        let mut entrants = vec![entrant("ours", 17), entrant("ours", 5).called("ours, 5 connections")];
+        entrants.push(entrant("rusqlite", 16).called("rusqlite, one each"));
         let pools = ["r2d2_sqlite", "deadpool-sqlite", "tokio-rusqlite", "sqlx", "diesel"];
         entrants.extend(pools.map(|contender| entrant(contender, 16)));
         entrants
     };
-    let newest =
-        |label, contender, stored| labelled(label, Entrant { stored: stored / least, ..entrant(contender, 5) });
+    let newest = |label, contender, stored| Entrant { stored: stored / least, ..entrant(contender, 5) }.called(label);
     let cross = |contender| Entrant { stored: 5_000, size: 9, ..entrant(contender, 5) };
     let batches = |contender| Entrant { stored: 0, size: 2_000 / least, ..entrant(contender, 5) };
-    let crowded = |label, size| labelled(label, Entrant { stored: 0, size, ..entrant("ours, many", 5) });
+    let crowded = |label, size| Entrant { stored: 0, size, ..entrant("ours, many", 5) }.called(label);
     let (r2d2_crowd, rusqlite) = (Against::One("r2d2_sqlite, 16"), Against::One("rusqlite"));
     vec![
         row(
