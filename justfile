@@ -33,6 +33,14 @@ doc:
 deny:
     cargo deny check licenses bans sources
 
+# Measures single calls
+bench:
+    cargo bench -p database --bench calls
+
+# Measures the database crate against its peers, in turns
+peers *ARGS="--quick":
+    cargo run --release --manifest-path tests/benches/peers/Cargo.toml -- {{ARGS}}
+
 # Everything that a change has to pass
 ci:
     .ci/run

@@ -11,6 +11,7 @@
 
 mod hosts;
 mod instructions;
+mod machine;
 mod rows;
 mod table;
 mod turns;

@@ -78,8 +78,11 @@ fn entrant(contender: &'static str, connections: usize) -> Entrant {
     Entrant { label, contender, host, connections, stored: 1_000, size: 1 }
 }
 
-fn labelled(label: &str, entrant: Entrant) -> Entrant {
-    Entrant { label: label.to_owned(), ..entrant }
+impl Entrant {
+    fn called(mut self, label: &str) -> Self {
+        label.clone_into(&mut self.label);
+        self
+    }
 }
 
 fn question(text: &'static str, measure: Measure, against: Against, floor: f64, aim: f64) -> Question {
@@ -96,9 +99,10 @@ pub(crate) fn all(quick: bool) -> Vec<Row> {
         callers,
         entrants,
         questions,
-        turns: 5,
-        warm_ms: if quick { 50 } else { 500 },
-        measure_ms: if quick { 150 } else { 2_000 },
+        // Many short turns rather than a few long ones: what else the machine does comes and goes within seconds.
+        turns: 11,
+        warm_ms: if quick { 50 } else { 200 },
+        measure_ms: if quick { 150 } else { 1_000 },
         calls: None,
     };
     let least = if quick { 10 } else { 1 };
@@ -107,7 +111,7 @@ pub(crate) fn all(quick: bool) -> Vec<Row> {
         pools.map(|contender| entrant(contender, 1)).to_vec()
     };
     let crowd = || {
-        let mut entrants = vec![entrant("ours", 5), labelled("rusqlite behind a mutex", entrant("rusqlite", 1))];
+        let mut entrants = vec![entrant("ours", 5), entrant("rusqlite", 1).called("rusqlite behind a mutex")];
         entrants.extend(["r2d2_sqlite", "deadpool-sqlite", "sqlx", "diesel"].map(|contender| entrant(contender, 16)));
         entrants.extend(many_pools());
         entrants
@@ -119,17 +123,16 @@ pub(crate) fn all(quick: bool) -> Vec<Row> {
         entrants
     };
     let readers = || {
-        let mut entrants = vec![entrant("ours", 17), labelled("ours, 5 connections", entrant("ours", 5))];
-        entrants.push(labelled("rusqlite, one each", entrant("rusqlite", 16)));
+        let mut entrants = vec![entrant("ours", 17), entrant("ours", 5).called("ours, 5 connections")];
+        entrants.push(entrant("rusqlite", 16).called("rusqlite, one each"));
         let pools = ["r2d2_sqlite", "deadpool-sqlite", "tokio-rusqlite", "sqlx", "diesel"];
         entrants.extend(pools.map(|contender| entrant(contender, 16)));
         entrants
     };
-    let newest =
-        |label, contender, stored| labelled(label, Entrant { stored: stored / least, ..entrant(contender, 5) });
+    let newest = |label, contender, stored| Entrant { stored: stored / least, ..entrant(contender, 5) }.called(label);
     let cross = |contender| Entrant { stored: 5_000, size: 9, ..entrant(contender, 5) };
     let batches = |contender| Entrant { stored: 0, size: 2_000 / least, ..entrant(contender, 5) };
-    let crowded = |label, size| labelled(label, Entrant { stored: 0, size, ..entrant("ours, many", 5) });
+    let crowded = |label, size| Entrant { stored: 0, size, ..entrant("ours, many", 5) }.called(label);
     let (r2d2_crowd, rusqlite) = (Against::One("r2d2_sqlite, 16"), Against::One("rusqlite"));
     vec![
         row(
@@ -198,29 +201,25 @@ pub(crate) fn all(quick: bool) -> Vec<Row> {
             alone(),
             vec![question("against rusqlite (no limit set)", Measure::Rate, rusqlite, 0.0, 0.95)],
         ),
-        Row {
-            warm_ms: if quick { 50 } else { 200 },
-            measure_ms: if quick { 150 } else { 1_000 },
-            ..row(
-                "newest",
-                "the last 50 messages of a chat, 1 caller",
-                Work::Newest,
-                1,
-                vec![
-                    newest("ours, 1,000,000 rows", "ours", 1_000_000),
-                    newest("ours, 10,000 rows", "ours", 10_000),
-                    newest("rusqlite, 1,000,000 rows", "rusqlite", 1_000_000),
-                    newest("rusqlite, 10,000 rows", "rusqlite", 10_000),
-                ],
-                vec![question(
-                    "time at 1,000,000 rows against 10,000",
-                    Measure::P50,
-                    Against::One("ours, 10,000 rows"),
-                    1.5,
-                    1.2,
-                )],
-            )
-        },
+        row(
+            "newest",
+            "the last 50 messages of a chat, 1 caller",
+            Work::Newest,
+            1,
+            vec![
+                newest("ours, 1,000,000 rows", "ours", 1_000_000),
+                newest("ours, 10,000 rows", "ours", 10_000),
+                newest("rusqlite, 1,000,000 rows", "rusqlite", 1_000_000),
+                newest("rusqlite, 10,000 rows", "rusqlite", 10_000),
+            ],
+            vec![question(
+                "time at 1,000,000 rows against 10,000",
+                Measure::P50,
+                Against::One("ours, 10,000 rows"),
+                1.5,
+                1.2,
+            )],
+        ),
         row(
             "cross",
             "reads over 10 sources",

@@ -46,7 +46,12 @@ pub(crate) fn detail(row: &Row, results: &Results) -> String {
             sum(|outcome| outcome.failed),
         );
     }
-    let _ = writeln!(text, "\nMedians of {turns} turns; max, BUSY and failed are of all turns together.");
+    let _ = writeln!(
+        text,
+        "\nMedians of {turns} turns; max, BUSY and failed are of all turns together. Other programs used {} % of the \
+         processors meanwhile.",
+        results.others
+    );
     for fault in &results.faults {
         let _ = writeln!(text, "\n**{fault}**");
     }

@@ -3,6 +3,7 @@
 use contest::{CHATS, Job, Outcome, Work};
 
 use crate::hosts::{Host, Hosts};
+use crate::machine::Machine;
 use crate::rows::{Entrant, Row};
 use crate::{Result, tell};
 
@@ -11,6 +12,8 @@ pub(crate) struct Results {
     pub(crate) of: Vec<Vec<Outcome>>,
     /// Answers that were wrong, writes that were lost.
     pub(crate) faults: Vec<String>,
+    /// Which share of the processors other programs used meanwhile, in hundredths.
+    pub(crate) others: u64,
 }
 
 impl Results {
@@ -21,7 +24,8 @@ impl Results {
 
 /// Runs a row.
 pub(crate) fn run(hosts: &Hosts, row: &Row, turns: usize) -> Result<Results> {
-    let mut results = Results { of: vec![Vec::new(); row.entrants.len()], faults: Vec::new() };
+    let mut results = Results { of: vec![Vec::new(); row.entrants.len()], faults: Vec::new(), others: 0 };
+    let before = Machine::now();
     let keeps = matches!(row.work, Work::Setting | Work::Message | Work::Newest | Work::Cross);
     for turn in 1..=turns {
         for (number, entrant) in row.entrants.iter().enumerate() {
@@ -47,6 +51,7 @@ pub(crate) fn run(hosts: &Hosts, row: &Row, turns: usize) -> Result<Results> {
             results.of[number].push(outcome);
         }
     }
+    results.others = Machine::now().others_since(before);
     hosts.clear_all()?;
     Ok(results)
 }

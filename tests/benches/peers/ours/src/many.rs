@@ -32,8 +32,8 @@ impl Caller for Cross<'_> {
     fn call(&mut self, task: usize) -> Result<(), Failure> {
         let found = if self.each.is_empty() {
             match task % 2 {
-                0 => self.db.get_spam_messages(None).map_err(failure)?.len(),
-                _ => self.db.get_all_group_chats().map_err(failure)?.len(),
+                0 => self.db.get_spam_messages(None).map_err(|error| failure(&error))?.len(),
+                _ => self.db.get_all_group_chats().map_err(|error| failure(&error))?.len(),
             }
         } else {
             match task % 2 {
@@ -41,7 +41,7 @@ impl Caller for Cross<'_> {
                 _ => self.chats_of_each()?.len(),
             }
         };
-        let expected = if task % 2 == 0 { 1_000 } else { self.rows };
+        let expected = if task.is_multiple_of(2) { 1_000 } else { self.rows };
         if found == expected { Ok(()) } else { Err(Failure::Other(format!("{found} rows and not {expected}"))) }
     }
 }
@@ -50,7 +50,7 @@ impl Cross<'_> {
     fn spam_of_each(&self) -> Result<Vec<SpamMessage>, Failure> {
         let mut all = Vec::new();
         for source in &self.each {
-            all.extend(source.get_spam_messages(None).map_err(failure)?);
+            all.extend(source.get_spam_messages(None).map_err(|error| failure(&error))?);
         }
         all.sort_by_cached_key(|spam| (spam.created_at, spam.chat_id, spam.user_id, spam.message_id.clone()));
         all.truncate(1_000);
@@ -60,7 +60,7 @@ impl Cross<'_> {
     fn chats_of_each(&self) -> Result<Vec<ChatInfo>, Failure> {
         let mut all = BTreeMap::new();
         for source in &self.each {
-            for chat in source.get_all_group_chats().map_err(failure)? {
+            for chat in source.get_all_group_chats().map_err(|error| failure(&error))? {
                 all.entry(chat.chat_id).or_insert(chat);
             }
         }
@@ -149,13 +149,13 @@ pub(crate) fn many(job: &Job) -> Result<Outcome, Box<dyn Error>> {
 /// One of four calls stores a message, the others read a setting.
 fn call_at(db: &DatabaseWrapper, chat: u64, number: u64) -> Result<bool, Failure> {
     let id = ChatId(contest::chat(chat));
-    if number % 4 != 0 {
-        return db.get_chat_setting(id, "language").map(|_| false).map_err(failure);
+    if !number.is_multiple_of(4) {
+        return db.get_chat_setting(id, "language").map(|_| false).map_err(|error| failure(&error));
     }
     let said = message(chat, number);
     let date = Timestamp::from_unix_seconds(said.seconds).map_err(Failure::of)?;
     let message = NewMessage::text(number.to_string(), date, UserId(said.user), said.text);
-    db.save_chat_message(id, &message).map(|()| true).map_err(failure)
+    db.save_chat_message(id, &message).map(|()| true).map_err(|error| failure(&error))
 }
 
 fn note(failed: &AtomicU64, first: &Mutex<Option<String>>, text: String) {

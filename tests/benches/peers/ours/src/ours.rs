@@ -56,29 +56,29 @@ impl Caller for Ours<'_> {
         match &self.todo {
             Todo::Save(messages) => {
                 let (chat, message) = &messages[task];
-                self.db.save_chat_message(*chat, message).map_err(failure)
+                self.db.save_chat_message(*chat, message).map_err(|error| failure(&error))
             }
             Todo::Import(chat, batches) => {
-                let saved = self.db.save_import(*chat, &batches[task]).map_err(failure)?;
+                let saved = self.db.save_import(*chat, &batches[task]).map_err(|error| failure(&error))?;
                 if saved.known == 0 { Ok(()) } else { wrong("known messages") }
             }
             Todo::Setting(keys) => {
                 let SettingKey { chat, key } = &keys[task];
-                match self.db.get_chat_setting(ChatId(*chat), key).map_err(failure)? {
+                match self.db.get_chat_setting(ChatId(*chat), key).map_err(|error| failure(&error))? {
                     Some(value) if !value.is_empty() => Ok(()),
                     _ => wrong("no setting"),
                 }
             }
             Todo::Message(keys) => {
                 let (chat, id) = &keys[task];
-                match self.db.get_chat_message_by_message_id(*chat, id).map_err(failure)? {
+                match self.db.get_chat_message_by_message_id(*chat, id).map_err(|error| failure(&error))? {
                     Some(found) if found.message_id == *id => Ok(()),
                     _ => wrong("no message"),
                 }
             }
             Todo::Newest(chats) => {
                 let filter = MessageFilter { limit: Some(50), ..MessageFilter::default() };
-                match self.db.get_chat_messages_since(chats[task], &filter).map_err(failure)?.len() {
+                match self.db.get_chat_messages_since(chats[task], &filter).map_err(|error| failure(&error))?.len() {
                     50 => Ok(()),
                     _ => wrong("not the last 50"),
                 }
@@ -92,7 +92,7 @@ fn new(message: Message) -> NewMessage {
     NewMessage::text(message.id, date, UserId(message.user), message.text)
 }
 
-pub(crate) fn failure(error: database::Error) -> Failure {
+pub(crate) fn failure(error: &database::Error) -> Failure {
     match error.kind() {
         ErrorKind::Busy { .. } => Failure::Busy,
         _ => Failure::Other(error.to_string()),

@@ -216,13 +216,11 @@ fn message(connection: &mut SqliteConnection, chat: i64, id: &str) -> QueryResul
     );
     let found: Option<(Own, Media)> = chat_messages::table
         .inner_join(
-            chat_users::table.on(chat_users::chat_id
-                .eq(chat_messages::chat_id)
-                .and(chat_users::user_id.eq(chat_messages::user_id))),
+            chat_users::table
+                .on(chat_users::chat_id.eq(chat_messages::chat_id).and(chat_users::user_id.eq(chat_messages::user_id))),
         )
         .left_join(
-            media_attachments::table
-                .on(media_attachments::file_unique_id.nullable().eq(chat_messages::media_id)),
+            media_attachments::table.on(media_attachments::file_unique_id.nullable().eq(chat_messages::media_id)),
         )
         .select((
             (

@@ -58,7 +58,8 @@ impl AsyncCaller for TokioRusqlite {
 
     async fn call(&mut self, task: usize) -> Result<(), Failure> {
         let tasks = Arc::clone(&self.tasks);
-        let answer = self.connection.call(move |connection| Ok::<_, rusqlite::Error>(perform(connection, &tasks, task)));
+        let answer =
+            self.connection.call(move |connection| Ok::<_, rusqlite::Error>(perform(connection, &tasks, task)));
         answer.await.map_err(Failure::of)?
     }
 }
