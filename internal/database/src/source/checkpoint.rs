@@ -8,6 +8,8 @@
 //! without a pause that never happens by itself. So where the log has reached its cap and little is left to be moved,
 //! the next commit does it (`RESTART`), with readers waited for a moment only. A reader that stays makes the log grow
 //! beyond the cap, and the attempts rare.
+//!
+//! A commit that finds no room on the disk does it at once, and gives back what the log had taken.
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -133,23 +135,35 @@ impl Log {
             self.moved_at.store(0, Ordering::Relaxed);
         }
         if self.may_restart.load(Ordering::Relaxed) && self.may_restart.swap(false, Ordering::Relaxed) {
-            self.restart(link);
+            self.begin_anew(link, "PRAGMA wal_checkpoint(RESTART)");
         } else if pages - moved_at >= self.step.load(Ordering::Relaxed) {
             self.request();
         }
     }
 
-    /// Moves the little that is left and lets the log begin anew with the next write.
-    fn restart(&self, link: &Link) {
-        let found = link
-            .connection
-            .busy_timeout(WAIT_FOR_READERS)
-            .and_then(|()| checkpoint(&link.connection, "PRAGMA wal_checkpoint(RESTART)"));
-        match found {
-            Ok(Found { is_busy: false, .. }) => self.moved_at.store(0, Ordering::Relaxed),
-            Ok(_) => self.pause_until.store(micros(Instant::now() + PAUSE), Ordering::Relaxed),
-            Err(error) => self.failed(&error),
+    /// Makes room where a write found none, for whoever has the writer: the log itself may be what fills the disk.
+    pub(super) fn found_no_room(&self, link: &Link) {
+        if self.may_wait() && link.connection.is_autocommit() {
+            self.begin_anew(link, "PRAGMA wal_checkpoint(TRUNCATE)");
         }
+    }
+
+    /// Moves the little that is left and lets the log begin anew with the next write.
+    fn begin_anew(&self, link: &Link, pragma: &str) {
+        let found = link.connection.busy_timeout(WAIT_FOR_READERS).and_then(|()| checkpoint(&link.connection, pragma));
+        if let Ok(Found { is_busy: false, .. }) = found {
+            self.moved_at.store(0, Ordering::Relaxed);
+            return;
+        }
+        self.pause_until.store(micros(Instant::now() + PAUSE), Ordering::Relaxed);
+        if let Err(error) = found {
+            self.failed(&error);
+        }
+    }
+
+    /// Whether readers may be waited for again.
+    fn may_wait(&self) -> bool {
+        micros(Instant::now()) >= self.pause_until.load(Ordering::Relaxed)
     }
 
     /// Asks the thread to move the log.
@@ -245,9 +259,8 @@ impl Log {
         self.moved_at.store(found.pages, Ordering::Relaxed);
         // The longer it is, the longer it takes to look it through.
         self.step.store(if is_held { STEP.max(found.pages / 4) } else { STEP }, Ordering::Relaxed);
-        let may_wait = micros(Instant::now()) >= self.pause_until.load(Ordering::Relaxed);
         let is_long = found.pages >= ENOUGH && left <= LITTLE || found.pages >= CAP;
-        if is_long && !is_held && may_wait {
+        if is_long && !is_held && self.may_wait() {
             self.may_restart.store(true, Ordering::Relaxed);
         }
         Ok(())

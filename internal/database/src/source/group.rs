@@ -153,7 +153,7 @@ impl Database {
         let ran = catch_unwind(AssertUnwindSafe(|| {
             let mut tx = WriteTx::new(connection, *context, recorder.is_some());
             let answer = f(&mut tx)?;
-            Ok((answer, tx.into_recording()))
+            Ok::<_, Error>((answer, tx.into_recording()))
         }));
         // The deadline is that of the caller's statements. What follows is done for others too.
         link.without_deadline();
@@ -161,6 +161,11 @@ impl Database {
         if connection.is_autocommit() {
             // The transaction is gone, with every member's part: a full disk or an interruption does that.
             state.lose();
+            if let (Ok(Err(error)), Held::Open(link)) = (&ran, &state.connection)
+                && matches!(error.kind(), ErrorKind::DiskFull)
+            {
+                self.log.found_no_room(link);
+            }
             return match ran {
                 // No statement runs outside of it: nothing was kept.
                 Ok(Ok(_)) => Part::failed(context.transaction_gone()),
@@ -207,14 +212,16 @@ impl Database {
             }
         }
         // Before the turn is given back: whoever is woken by this is in line again when the next batch begins.
-        let is_committed = outcome == Outcome::Committed;
-        open.batch.publish(outcome);
+        open.batch.publish(outcome.clone());
         state.open = None;
-        if is_committed {
+        if outcome == Outcome::Committed {
             self.log.committed(link);
+            return told;
         }
-        // Where the commit has failed.
         state.lose();
+        if let (Outcome::Full, Held::Open(link)) = (outcome, &state.connection) {
+            self.log.found_no_room(link);
+        }
         told
     }
 }
