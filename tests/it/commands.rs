@@ -3,6 +3,7 @@
 mod answers;
 mod erasing;
 mod events;
+mod redelivery;
 mod reminders;
 mod spam;
 mod supergroups;

@@ -134,24 +134,101 @@ impl Bot {
 
     /// Handles something that somebody wrote.
     fn message(&self, incoming: &Incoming) -> Result<Handled> {
+        // What is no command of the bot's is a message like any other, whatever it begins with.
         let command = command_in(&incoming.text);
-        let category = if command.is_some() { MessageCategory::UserCommand } else { MessageCategory::User };
+        let is_known = command.is_some_and(|(name, _)| find(name).is_some());
         self.meet(incoming)?;
-        if !self.store(incoming, category)? {
-            tracing::info!(chat = %incoming.chat, message = %incoming.message_id, "delivered twice, stored once");
-            return Ok(Handled { duplicate: true, ..Handled::default() });
-        }
-        let (category, text) = match command {
-            Some((name, arguments)) => (MessageCategory::BotCommandReply, self.answer(incoming, name, arguments)?),
-            None => match spam::check(&self.db, incoming)? {
-                Some(notice) => (MessageCategory::BotSpamNotification, notice),
-                None => return Ok(Handled::default()),
-            },
+        // Scored before it is stored: a score that fails leaves nothing half done.
+        let warning = if is_known { None } else { spam::check(&self.db, incoming)? };
+        let category = match (&warning, command) {
+            (Some(_), _) => MessageCategory::UserSpam,
+            (None, Some(_)) => MessageCategory::UserCommand,
+            (None, None) => MessageCategory::User,
         };
-        let repeats = command.and_then(|(name, _)| REPEATING.iter().find(|one| one.name.eq_ignore_ascii_case(name)));
+        if self.store(incoming, category)? {
+            return self.answer_to(incoming, command, warning);
+        }
+        tracing::info!(chat = %incoming.chat, message = %incoming.message_id, "delivered twice, stored once");
+        let left = self.left_undone(incoming, warning)?;
+        let handled = match left {
+            None => Handled::default(),
+            Some((stored, warning)) => self.answer_to(&stored, command_in(&stored.text), warning)?,
+        };
+        Ok(Handled { duplicate: true, ..handled })
+    }
+
+    /// Does what a stored message asks for, and stores the answer.
+    fn answer_to(
+        &self,
+        incoming: &Incoming,
+        command: Option<(&str, &str)>,
+        warning: Option<String>,
+    ) -> Result<Handled> {
+        let (category, text) = match (warning, command) {
+            (Some(warning), _) => (MessageCategory::BotSpamNotification, warning),
+            (None, Some((name, arguments))) => {
+                (MessageCategory::BotCommandReply, self.answer(incoming, name, arguments)?)
+            }
+            (None, None) => return Ok(Handled::default()),
+        };
+        let is_answer = category == MessageCategory::BotCommandReply;
+        let repeats = command
+            .filter(|_| is_answer)
+            .and_then(|(name, _)| REPEATING.iter().find(|one| one.name.eq_ignore_ascii_case(name)));
         let kept = repeats.map_or_else(|| text.clone(), |command| format!("(an answer to /{})", command.name));
         self.store_reply(incoming, category, &kept)?;
         Ok(Handled { replies: vec![Outgoing::from(text)], ..Handled::default() })
+    }
+
+    /// What a message still asks for that is delivered again: a command that was stored and failed before its answer
+    /// was, or a warning that was not given. Commands may be given again: what they do twice is done once.
+    fn left_undone(&self, incoming: &Incoming, warning: Option<String>) -> Result<Option<(Incoming, Option<String>)>> {
+        let Incoming { chat, message_id, user, text, .. } = incoming;
+        let stored = self.db.get_chat_message_by_message_id(*chat, message_id)?;
+        // Another message under the same id, or one that was changed since, asks for nothing.
+        let Some(stored) = stored.filter(|stored| stored.user_id == *user && stored.message_text == *text) else {
+            return Ok(None);
+        };
+        let is_answered = |category| self.db.is_answered(*chat, message_id, self.identity.user, &category);
+        // As it was first delivered: what is counted from its time is.
+        let again = Incoming { date: stored.date, ..incoming.clone() };
+        Ok(match stored.message_category {
+            MessageCategory::UserCommand if !is_answered(MessageCategory::BotCommandReply)? => Some((again, None)),
+            MessageCategory::UserSpam
+                if warning.is_some()
+                    && !is_answered(MessageCategory::BotSpamNotification)?
+                    && !spam::was_taught(&self.db, incoming)? =>
+            {
+                Some((again, warning))
+            }
+            _ => None,
+        })
+    }
+
+    /// Takes note of a message that its author changed. It is scored again, but no command is given by it.
+    fn edit(&self, incoming: &Incoming) -> Result<Handled, HandleError> {
+        let Incoming { chat, message_id, text, .. } = incoming;
+        self.meet(incoming)?;
+        let stored = self.db.get_message_author(*chat, message_id)?;
+        if stored.is_some_and(|author| author != incoming.user) {
+            return Err(format!("message {message_id} is another user's: the edit is not kept").into());
+        }
+        let is_known = command_in(text).is_some_and(|(name, _)| find(name).is_some());
+        let warning = if is_known { None } else { spam::check(&self.db, incoming)? };
+        if stored.is_none() {
+            // It was written while nobody listened.
+            let category = if warning.is_some() { MessageCategory::UserSpam } else { MessageCategory::User };
+            self.store(incoming, category)?;
+            return Ok(self.answer_to(incoming, None, warning)?);
+        }
+        self.db.update_chat_message_text(*chat, message_id, text)?;
+        let is_warned =
+            || self.db.is_answered(*chat, message_id, self.identity.user, &MessageCategory::BotSpamNotification);
+        if warning.is_none() || is_warned()? || spam::was_taught(&self.db, incoming)? {
+            return Ok(Handled::default());
+        }
+        self.db.update_chat_message_category(*chat, message_id, &MessageCategory::UserSpam)?;
+        Ok(self.answer_to(incoming, None, warning)?)
     }
 
     fn answer(&self, incoming: &Incoming, name: &str, arguments: &str) -> Result<String> {
@@ -178,11 +255,7 @@ impl Handle for Bot {
         let chat = incoming.chat;
         let mut handled = match &incoming.event {
             Event::Message => self.message(&incoming)?,
-            Event::Edited => {
-                self.meet(&incoming)?;
-                self.db.update_chat_message_text(chat, &incoming.message_id, &incoming.text)?;
-                Handled::default()
-            }
+            Event::Edited => self.edit(&incoming)?,
             Event::Joined | Event::Left | Event::Titled => {
                 self.meet(&incoming)?;
                 Handled::default()

@@ -126,7 +126,7 @@ pub(super) fn unlearn(db: &DatabaseWrapper, chat: ChatId, user: UserId) -> Resul
     db.forget_examples_of_user(chat, user, &taught)
 }
 
-/// Scores a new message where the chat asks for it, and marks it where the score is high; answers what to say then.
+/// Scores a message where the chat asks for it; answers what to say where the score is high. Changes nothing.
 pub(super) fn check(db: &DatabaseWrapper, incoming: &Incoming) -> Result<Option<String>> {
     let chat = incoming.chat;
     if db.get_chat_setting(chat, DETECT_SPAM)?.as_deref() != Some("true") {
@@ -134,11 +134,14 @@ pub(super) fn check(db: &DatabaseWrapper, incoming: &Incoming) -> Result<Option<
     }
     let threshold = db.get_chat_setting(chat, SPAM_THRESHOLD)?.and_then(|text| text.parse().ok());
     let Some(score) = score(db, chat, &words(&incoming.text))? else { return Ok(None) };
-    if score < threshold.unwrap_or(DEFAULT_THRESHOLD) {
-        return Ok(None);
-    }
-    db.update_chat_message_category(chat, &incoming.message_id, &MessageCategory::UserSpam)?;
-    Ok(Some(format!("This looks like spam (score {score:.0} of 100). If it is not, answer it with /ham.")))
+    let warning = || format!("This looks like spam (score {score:.0} of 100). If it is not, answer it with /ham.");
+    Ok((score >= threshold.unwrap_or(DEFAULT_THRESHOLD)).then(warning))
+}
+
+/// Whether somebody said of a message what it is: then it is not judged again.
+pub(super) fn was_taught(db: &DatabaseWrapper, incoming: &Incoming) -> Result<bool> {
+    let examples = db.get_examples_of_user(incoming.chat, incoming.user)?;
+    Ok(examples.iter().any(|example| example.chat_id == incoming.chat && example.message_id == incoming.message_id))
 }
 
 /// How much the words look like spam, 0 to 100; `None` until the chat has taught both kinds.

@@ -1,5 +1,6 @@
 //! Teaching the spam filter of a chat, and being warned by it.
 
+use bot::message::Event;
 use database::{MessageCategory, MessageId};
 
 use super::{ADA, BOB, Bench, GROUP, OTHER, OWNER};
@@ -121,6 +122,41 @@ fn a_flagged_message_is_cleared_by_answering_it_or_the_notice() {
         assert_eq!(category(&bench, GROUP, &flagged), MessageCategory::User);
         assert_eq!(bench.count(&format!("ham_messages WHERE message_id = '{flagged}' AND user_id = 7")), 1);
     }
+}
+
+#[test]
+fn what_is_no_command_of_the_bots_is_judged_like_any_message() {
+    let bench = taught();
+    bench.say(GROUP, ADA, "/set detect-spam true");
+    let warning = bench.say(GROUP, ADA, "/buy cheap pills now");
+    assert!(warning.starts_with("This looks like spam"), "{warning}");
+    assert_eq!(bench.count("chat_messages WHERE message_text = '/buy cheap pills now' AND message_category = 'user-spam'"), 1);
+    assert_eq!(bench.say(GROUP, ADA, "/lunch tomorrow"), "I do not know /lunch. /help lists what I know.");
+    // What teaches it names what it is about.
+    assert_eq!(bench.say(GROUP, ADA, "/spam buy cheap pills now"), "I learnt that this is spam.");
+}
+
+#[test]
+fn a_message_that_becomes_spam_by_an_edit_is_flagged_once() {
+    let bench = taught();
+    bench.say(GROUP, ADA, "/set detect-spam true");
+    let edit = |id: &MessageId, text: &str| {
+        let mut edit = bench.incoming(GROUP, ADA, text);
+        edit.message_id = id.clone();
+        edit.event = Event::Edited;
+        super::answer(&bench.send(edit))
+    };
+    let id = bench.tell(GROUP, ADA, "lunch tomorrow?");
+    assert!(edit(&id, "buy cheap pills now").starts_with("This looks like spam"));
+    assert_eq!(category(&bench, GROUP, &id), MessageCategory::UserSpam);
+    assert_eq!(edit(&id, "buy cheap pills now"), "");
+    assert_eq!(edit(&id, "buy cheap pills now!"), "");
+    bench.reply(GROUP, BOB, &id, "/ham");
+    assert_eq!(edit(&id, "buy cheap pills now!!"), "");
+    assert_eq!(category(&bench, GROUP, &id), MessageCategory::User);
+    // The message itself may have come before the bot did.
+    assert!(edit(&"unknown".into(), "buy cheap pills now").starts_with("This looks like spam"));
+    assert_eq!(category(&bench, GROUP, &"unknown".into()), MessageCategory::UserSpam);
 }
 
 #[test]
