@@ -38,6 +38,11 @@ impl ChatKind {
         }
     }
 
+    /// What is meant by the name that platforms and databases have for it.
+    pub fn named(name: &str) -> Option<Self> {
+        [Self::Private, Self::Group, Self::Supergroup, Self::Channel].into_iter().find(|kind| kind.as_str() == name)
+    }
+
     /// The name as platforms write it and databases keep it.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -78,15 +83,16 @@ pub enum Event {
 pub struct Incoming {
     /// Where it was written.
     pub chat: ChatId,
-    /// What sort of chat that is; [`ChatKind::of`] the id where the transport does not know better.
-    pub chat_kind: ChatKind,
-    /// The chat's title, where the transport knows one.
+    /// What sort of chat that is, where the transport is told; otherwise what is stored of it counts, or else
+    /// [`ChatKind::of`] the id.
+    pub chat_kind: Option<ChatKind>,
+    /// The chat's title, where the transport knows one; an empty one is not known.
     pub chat_title: Option<String>,
     /// Who wrote it.
     pub user: UserId,
-    /// The writer's full name.
+    /// The writer's full name; empty where it is not told, and the one that is known stays.
     pub user_name: String,
-    /// The writer's @name, without the sign, where there is one.
+    /// The writer's @name, without the sign; empty where the writer has none. Without it the one that is known stays.
     pub username: Option<String>,
     /// The message's id within its chat.
     pub message_id: MessageId,
@@ -118,7 +124,7 @@ impl Incoming {
     ) -> Self {
         Self {
             chat,
-            chat_kind: ChatKind::of(chat),
+            chat_kind: None,
             chat_title: None,
             user,
             user_name: user_name.into(),

@@ -9,8 +9,8 @@ use database::{
     UserId,
 };
 
-use super::{Call, REPEATING, Who, command_in, find, remind, spam};
-use crate::message::{Due, Event, Handle, HandleError, Handled, Incoming, MessageIds, Outgoing};
+use super::{Call, REPEATING, Who, command_in, find, remind, spam, unknown};
+use crate::message::{ChatKind, Due, Event, Handle, HandleError, Handled, Incoming, MessageIds, Outgoing};
 
 /// The bot as one of those who speak in a chat.
 #[derive(Clone, Debug)]
@@ -50,37 +50,46 @@ impl Bot {
     fn rank(&self, incoming: &Incoming) -> Who {
         let owns = |owner: &Owner| match owner {
             Owner::Id(id) => *id == incoming.user,
-            Owner::Name(name) => {
-                incoming.username.as_deref().is_some_and(|own| own.trim_start_matches('@').eq_ignore_ascii_case(name))
-            }
+            Owner::Name(name) => incoming.username.as_ref().is_some_and(|own| own.eq_ignore_ascii_case(name)),
         };
         if self.owners.iter().any(owns) { Who::Owners } else { Who::Everybody }
     }
 
-    /// Makes the chat and the writer known, or brings up to date what is known of them.
-    fn meet(&self, incoming: &Incoming) -> Result<()> {
+    /// Makes the chat and the writer known, or brings up to date what is known of them. Answers what sort of chat it is.
+    fn meet(&self, incoming: &Incoming) -> Result<ChatKind> {
         let chat = incoming.chat;
         let known = self.db.get_chat_info(chat)?;
-        let told = incoming.chat_title.as_ref();
-        if known.as_ref().is_none_or(|info| told.is_some() && info.title.as_ref() != told) {
-            let (username, is_forum) = known.map(|info| (info.username, info.is_forum)).unwrap_or_default();
-            let chat_type = ChatType::from(incoming.chat_kind.as_str());
-            let title = incoming.chat_title.clone();
+        let stored = known.as_ref().map(|info| info.chat_type.clone());
+        let told_kind = incoming.chat_kind.map(|kind| ChatType::from(kind.as_str()));
+        let told_title = incoming.chat_title.clone().filter(|title| !title.is_empty());
+        let is_news = known.as_ref().is_none_or(|info| {
+            (told_title.is_some() && info.title != told_title)
+                || told_kind.as_ref().is_some_and(|kind| *kind != info.chat_type)
+        });
+        let guessed = || ChatKind::of(chat);
+        let kind = incoming.chat_kind.or_else(|| ChatKind::named(&stored.as_ref()?.to_string())).unwrap_or_else(guessed);
+        if is_news {
+            let (title, username, is_forum) =
+                known.map(|info| (info.title, info.username, info.is_forum)).unwrap_or_default();
+            let title = told_title.or(title);
+            // What is stored may be a sort that this release does not know.
+            let chat_type = told_kind.or(stored).unwrap_or_else(|| ChatType::from(kind.as_str()));
             self.db.update_chat_info(chat, &NewChatInfo { title, username, chat_type, is_forum })?;
         }
-        let username = match incoming.username.as_deref().map(|name| name.trim_start_matches('@')) {
-            Some(name) if !name.is_empty() => format!("@{name}"),
-            _ => String::new(),
-        };
-        self.meet_person(incoming, incoming.user, &username, &incoming.user_name)
+        let username = incoming.username.as_deref().map(|name| match name {
+            "" => String::new(),
+            name => format!("@{name}"),
+        });
+        self.meet_person(incoming, incoming.user, username.as_deref(), &incoming.user_name)?;
+        Ok(kind)
     }
 
     /// Makes a person known to the chat. A name that the transport does not tell leaves the known one as it is.
-    fn meet_person(&self, incoming: &Incoming, user: UserId, username: &str, name: &str) -> Result<()> {
+    fn meet_person(&self, incoming: &Incoming, user: UserId, username: Option<&str>, name: &str) -> Result<()> {
         let known = self.db.get_chat_user(incoming.chat, user)?;
         let (known_username, known_name) =
             known.as_ref().map_or(("", ""), |known| (known.username.as_str(), known.full_name.as_str()));
-        let username = if username.is_empty() { known_username } else { username };
+        let username = username.unwrap_or(known_username);
         let name = if name.is_empty() { known_name } else { name };
         if known.is_none() || (username, name) != (known_username, known_name) {
             self.db.update_chat_user(incoming.chat, user, username, name)?;
@@ -129,7 +138,7 @@ impl Bot {
 
     fn meet_bot(&self, incoming: &Incoming) -> Result<()> {
         let Identity { user, name, username } = &self.identity;
-        self.meet_person(incoming, *user, username, name)
+        self.meet_person(incoming, *user, Some(username), name)
     }
 
     /// Handles something that somebody wrote.
@@ -137,7 +146,7 @@ impl Bot {
         // What is no command of the bot's is a message like any other, whatever it begins with.
         let command = command_in(&incoming.text);
         let is_known = command.is_some_and(|(name, _)| find(name).is_some());
-        self.meet(incoming)?;
+        let kind = self.meet(incoming)?;
         // Scored before it is stored: a score that fails leaves nothing half done.
         let warning = if is_known { None } else { spam::check(&self.db, incoming)? };
         let category = match (&warning, command) {
@@ -146,13 +155,13 @@ impl Bot {
             (None, None) => MessageCategory::User,
         };
         if self.store(incoming, category)? {
-            return self.answer_to(incoming, command, warning);
+            return self.answer_to(incoming, kind, command, warning);
         }
         tracing::info!(chat = %incoming.chat, message = %incoming.message_id, "delivered twice, stored once");
         let left = self.left_undone(incoming, warning)?;
         let handled = match left {
             None => Handled::default(),
-            Some((stored, warning)) => self.answer_to(&stored, command_in(&stored.text), warning)?,
+            Some((stored, warning)) => self.answer_to(&stored, kind, command_in(&stored.text), warning)?,
         };
         Ok(Handled { duplicate: true, ..handled })
     }
@@ -161,13 +170,14 @@ impl Bot {
     fn answer_to(
         &self,
         incoming: &Incoming,
+        kind: ChatKind,
         command: Option<(&str, &str)>,
         warning: Option<String>,
     ) -> Result<Handled> {
         let (category, text) = match (warning, command) {
             (Some(warning), _) => (MessageCategory::BotSpamNotification, warning),
             (None, Some((name, arguments))) => {
-                (MessageCategory::BotCommandReply, self.answer(incoming, name, arguments)?)
+                (MessageCategory::BotCommandReply, self.answer(incoming, kind, name, arguments)?)
             }
             (None, None) => return Ok(Handled::default()),
         };
@@ -208,7 +218,7 @@ impl Bot {
     /// Takes note of a message that its author changed. It is scored again, but no command is given by it.
     fn edit(&self, incoming: &Incoming) -> Result<Handled, HandleError> {
         let Incoming { chat, message_id, text, .. } = incoming;
-        self.meet(incoming)?;
+        let kind = self.meet(incoming)?;
         let stored = self.db.get_message_author(*chat, message_id)?;
         if stored.is_some_and(|author| author != incoming.user) {
             return Err(format!("message {message_id} is another user's: the edit is not kept").into());
@@ -219,7 +229,7 @@ impl Bot {
             // It was written while nobody listened.
             let category = if warning.is_some() { MessageCategory::UserSpam } else { MessageCategory::User };
             self.store(incoming, category)?;
-            return Ok(self.answer_to(incoming, None, warning)?);
+            return Ok(self.answer_to(incoming, kind, None, warning)?);
         }
         self.db.update_chat_message_text(*chat, message_id, text)?;
         let is_warned =
@@ -228,31 +238,38 @@ impl Bot {
             return Ok(Handled::default());
         }
         self.db.update_chat_message_category(*chat, message_id, &MessageCategory::UserSpam)?;
-        Ok(self.answer_to(incoming, None, warning)?)
+        Ok(self.answer_to(incoming, kind, None, warning)?)
     }
 
-    fn answer(&self, incoming: &Incoming, name: &str, arguments: &str) -> Result<String> {
+    fn answer(&self, incoming: &Incoming, kind: ChatKind, name: &str, arguments: &str) -> Result<String> {
         let rank = self.rank(incoming);
         let call = Call {
             db: &self.db,
             incoming,
+            kind,
             arguments,
             bot: self.identity.user,
             bot_name: &self.identity.name,
             rank,
             running_for: self.started.elapsed(),
+            now: self.clock.now(),
         };
         match find(name) {
-            Some(command) if command.who <= rank => (command.run)(&call),
-            Some(command) => Ok(format!("/{} is for the bot's owners.", command.name)),
-            None => Ok(format!("I do not know /{name}. /help lists what I know.")),
+            Some(command) if command.who > rank => Ok(command.refusal()),
+            Some(command) if command.arguments.is_empty() && !arguments.is_empty() => Ok(command.usage()),
+            Some(command) => (command.run)(&call),
+            None => Ok(unknown(name)),
         }
     }
 }
 
 impl Handle for Bot {
     fn handle(&self, incoming: Incoming) -> Result<Handled, HandleError> {
-        let chat = incoming.chat;
+        let Incoming { chat, user, .. } = incoming;
+        if user == self.identity.user {
+            // Else whoever is taken for the bot could have erased what it said.
+            return Err(format!("not handled and not stored: user {user} is the bot itself; speak as another").into());
+        }
         let mut handled = match &incoming.event {
             Event::Message => self.message(&incoming)?,
             Event::Edited => self.edit(&incoming)?,

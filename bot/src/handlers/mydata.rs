@@ -31,7 +31,7 @@ fn run(call: &Call<'_>) -> Result<String> {
 /// The chats that are asked about, with how to call them.
 fn chats(call: &Call<'_>) -> Result<Vec<(ChatId, String)>> {
     let here = (call.incoming.chat, "this chat".to_owned());
-    if call.incoming.chat_kind != ChatKind::Private {
+    if call.kind != ChatKind::Private {
         return Ok(vec![here]);
     }
     let mut chats = vec![here];

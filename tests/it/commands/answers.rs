@@ -39,6 +39,9 @@ fn help_shows_what_the_writer_may_do() {
         assert!(!everybody.contains(&format!("/{command}")), "{command}");
         assert_eq!(bench.say(GROUP, ADA, &format!("/help {command}")), bench.say(GROUP, ADA, &format!("/{command}")));
     }
+    for command in OWNERS_ALONE {
+        assert_eq!(bench.say(GROUP, OWNER, &format!("/{command} x")), format!("Usage: /{command}"));
+    }
     assert_snapshot!(bench.say(GROUP, OWNER, "/help chats"), @"/chats: the groups that I am in");
     assert_snapshot!(bench.say(GROUP, ADA, "/help /SET"), @"/set SETTING VALUE: change how I behave in this chat");
     assert_snapshot!(bench.say(GROUP, ADA, "/help nothing"), @"I do not know /nothing. /help lists what I know.");
@@ -75,7 +78,7 @@ fn owners_commands_are_refused_to_others() {
             assert_ne!(grace(chat, &format!("/{command}")), refused);
         }
         // A full name, or a user name that begins alike, owns nothing.
-        for (name, username) in [("grace", None), ("@Grace", None), ("", Some("gracee")), ("", Some(""))] {
+        for (name, username) in [("grace", None), ("@Grace", None), ("", Some("gracee")), ("", Some("@grace")), ("", Some(""))] {
             let mut incoming = bench.incoming(GROUP, 10, &format!("/{command}"));
             incoming.user_name = name.to_owned();
             incoming.username = username.map(str::to_owned);
@@ -125,6 +128,7 @@ fn bad_arguments_are_answered_with_how_to_use_the_command() {
         "/search page=2",
         "/search a page=0",
         "/search a page=x",
+        "/start a",
         "/topics x",
         "/remember",
         "/remember key",
@@ -175,6 +179,7 @@ fn bad_arguments_are_answered_with_how_to_use_the_command() {
         /search page=2 -> Usage: /search WORD... [page=N] (a page is a number from 1)
         /search a page=0 -> Usage: /search WORD... [page=N] (a page is a number from 1)
         /search a page=x -> Usage: /search WORD... [page=N] (a page is a number from 1)
+        /start a -> Usage: /start
         /topics x -> Usage: /topics
         /remember -> Usage: /remember KEY TEXT (a key is one word of at most 64 characters)
         /remember key -> Usage: /remember KEY TEXT (a key is one word of at most 64 characters)

@@ -156,7 +156,7 @@ fn joins_titles_and_names_are_noted() {
 
     let mut renamed = bench.incoming(GROUP, ADA, "it is me");
     renamed.user_name = "Ada Lovelace".to_owned();
-    renamed.username = Some("@ada".to_owned());
+    renamed.username = Some("ada".to_owned());
     bench.send(renamed);
     let ada = bench.db.get_chat_user_by_username(GROUP.into(), "@ada").unwrap().unwrap();
     assert_eq!((ada.full_name.as_str(), ada.messages_count), ("Ada Lovelace", 1));
