@@ -1,9 +1,10 @@
 //! Every write there is, on few keys, so that writes meet each other's rows.
 
 use database::{
-    CacheType, ChatId, ChatType, ClassDelta, DatabaseWrapper, ImportBatch, ImportProgress, ImportedName, MediaChanges,
-    MediaId, MediaStatus, MessageCategory, MessageId, NewChatInfo, NewMedia, NewMessage, NewSpam, NewSummarization,
-    NewTopic, Result, SpamReason, SummarizationKey, Timestamp, TokenDelta, TopicId, Unlearnt, UserId,
+    CacheType, ChatId, ChatType, ClassDelta, DatabaseWrapper, ImportBatch, ImportProgress, ImportedName, Lesson,
+    MediaChanges, MediaId, MediaStatus, MessageCategory, MessageId, NewChatInfo, NewMedia, NewMessage, NewSpam,
+    NewSummarization, NewTopic, Opposite, Result, SpamReason, SummarizationKey, Timestamp, TokenDelta, TopicId,
+    Unlearnt, UserId,
 };
 use proptest::prelude::*;
 
@@ -99,7 +100,7 @@ pub(super) const KINDS: &[(&str, Made)] = &[
     }),
     ("bayes.drop_rare_bayes_tokens", |db, w| db.drop_rare_bayes_tokens(w.maybe_chat(), w.number).map(drop)),
     ("messages.update_chat_message_text", |db, w| db.update_chat_message_text(w.chat(), &w.message(), w.word())),
-    ("spam.learn_example", |db, w| db.learn_example(w.chat(), w.flag, &w.example(), &["a", w.word()])),
+    ("spam.learn_example", |db, w| db.learn_example(w.chat(), &w.lesson())),
     ("footprint.erase_user", |db, w| db.erase_user(w.chat(), w.user()).map(drop)),
     // Two writes, one after the other.
     ("aliases.add_alias", |db, w| db.migrate_chat(w.chat(), ChatId(-10 - w.message))),
@@ -184,6 +185,17 @@ impl Write {
             reason: SpamReason::from(self.word()),
             score: self.score,
         }
+    }
+
+    fn lesson(&self) -> Lesson {
+        let tokens = |text: &str| vec!["a".to_owned(), text.to_owned()];
+        let opposite = Opposite {
+            chat_id: if self.number > 2 { ChatId(-10) } else { self.chat() },
+            text: self.word().to_owned(),
+            tokens: tokens(self.word()),
+        };
+        let category = (self.day > 1).then(|| (self.chat(), MessageCategory::from(self.word())));
+        Lesson { is_spam: self.flag, example: self.example(), tokens: tokens(self.word()), category, opposite }
     }
 
     fn batch(&self) -> ImportBatch {

@@ -33,6 +33,9 @@ macro_rules! select_messages {
 /// One message by its id.
 pub(super) const SELECT_MESSAGE: &str = select_messages!(" AND m.message_id = ?2");
 
+pub(super) const UPDATE_CATEGORY: &str =
+    "UPDATE chat_messages SET message_category = ?3 WHERE chat_id = ?1 AND message_id = ?2";
+
 /// Newest first. Many messages share their second with another: the ids, most of them numbers of the same length,
 /// decide.
 const NEWEST_FIRST: &str = " ORDER BY m.date DESC, length(m.message_id) DESC, m.message_id DESC";
@@ -220,7 +223,7 @@ impl DatabaseWrapper {
         self.execute(
             "messages.update_chat_message_category",
             Route::Chat(chat),
-            "UPDATE chat_messages SET message_category = ?3 WHERE chat_id = ?1 AND message_id = ?2",
+            UPDATE_CATEGORY,
             params![chat, message, category],
         )
     }
