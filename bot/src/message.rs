@@ -168,6 +168,8 @@ pub struct Handled {
 /// Something that the bot says by itself, at its time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Due {
+    /// The task that it comes of.
+    pub task: String,
     /// Where it is said.
     pub chat: ChatId,
     /// In which topic.
@@ -190,12 +192,26 @@ pub trait Handle: Send + Sync {
     /// When the message could not be stored or answered. A mistake of the writer is no error but a reply.
     fn handle(&self, incoming: Incoming) -> Result<Handled, HandleError>;
 
-    /// What is to be said now without having been asked, stored already. Transports ask about once a second.
+    /// What is to be said now without having been asked, in this chat, or in all where none is given: a transport asks
+    /// for the chats whose people it reaches, about once a second, and tells by [`said`](Self::said) what it has said.
+    ///
+    /// What is given is the caller's to say. No other process is given it within the next minute, nor at all once it
+    /// is said.
     ///
     /// # Errors
     /// When that could not be found out or stored; it is found again the next time.
-    fn due(&self) -> Result<Vec<Due>, HandleError> {
+    fn due(&self, chat: Option<ChatId>) -> Result<Vec<Due>, HandleError> {
+        let _ = chat;
         Ok(Vec::new())
+    }
+
+    /// Takes note that something due was said, whole and to where its people are.
+    ///
+    /// # Errors
+    /// When that could not be stored; then it is said once more.
+    fn said(&self, due: &Due) -> Result<(), HandleError> {
+        let _ = due;
+        Ok(())
     }
 }
 

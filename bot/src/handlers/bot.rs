@@ -1,13 +1,15 @@
 //! What is done with whatever happens in a chat: it is stored, and a command among it is answered.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Instant;
 
 use config::Owner;
 use database::{
-    ChatType, Clock, DatabaseWrapper, MessageCategory, MessageType, NewChatInfo, NewMedia, NewMessage, Result, Route,
+    ChatId, ChatType, Clock, DatabaseWrapper, MessageCategory, MessageType, NewChatInfo, NewMedia, NewMessage, Result, Route,
     UserId,
 };
+use parking_lot::Mutex;
 
 use super::{Call, REPEATING, Who, command_in, find, remind, spam, unknown};
 use crate::message::{ChatKind, Due, Event, Handle, HandleError, Handled, Incoming, MessageIds, Outgoing};
@@ -31,12 +33,14 @@ pub struct Bot {
     identity: Identity,
     owners: Vec<Owner>,
     started: Instant,
+    /// The reminders that were said, and of which that could not be noted yet.
+    pub(super) said: Mutex<HashSet<String>>,
 }
 
 impl Bot {
     /// A bot on these databases that speaks as this identity; its own messages get their ids from `ids`.
     pub fn new(db: DatabaseWrapper, ids: Arc<MessageIds>, clock: Arc<dyn Clock>, identity: Identity) -> Self {
-        Self { db, ids, clock, identity, owners: Vec::new(), started: Instant::now() }
+        Self { db, ids, clock, identity, owners: Vec::new(), started: Instant::now(), said: Mutex::default() }
     }
 
     /// The same bot, which also obeys these people's owner commands.
@@ -292,13 +296,17 @@ impl Handle for Bot {
         Ok(handled)
     }
 
-    fn due(&self) -> Result<Vec<Due>, HandleError> {
-        remind::due(self).map_err(HandleError::from)
+    fn due(&self, chat: Option<ChatId>) -> Result<Vec<Due>, HandleError> {
+        remind::due(self, chat).map_err(HandleError::from)
+    }
+
+    fn said(&self, due: &Due) -> Result<(), HandleError> {
+        remind::said(self, &due.task).map_err(HandleError::from)
     }
 }
 
 impl Bot {
-    /// Stores what the bot says by itself; `false` where it said so already.
+    /// Stores what the bot says by itself; `false` where it is stored already.
     pub(super) fn store_own(&self, incoming: &Incoming, text: &str) -> Result<bool> {
         self.meet_bot(incoming)?;
         let own = NewMessage {

@@ -2,5 +2,6 @@
 
 pub mod console;
 pub mod json;
+mod input;
 mod lines;
 pub mod signals;

@@ -70,6 +70,7 @@ pub(super) const KINDS: &[(&str, Made)] = &[
     }),
     ("tasks.add_delayed_task", |db, w| db.add_delayed_task(w.key(), w.number, w.word(), "{}")),
     ("tasks.update_delayed_task", |db, w| db.update_delayed_task(w.key(), w.flag)),
+    ("tasks.delete_delayed_tasks", |db, w| db.delete_delayed_tasks(&[w.key()])),
     ("spam.add_spam_message", |db, w| db.add_spam_message(w.chat(), &w.example())),
     ("spam.add_ham_message", |db, w| db.add_ham_message(w.chat(), &w.example())),
     ("spam.delete_spam_messages_by_user_id", |db, w| db.delete_spam_messages_by_user_id(w.chat(), w.user())),

@@ -99,6 +99,11 @@ impl DatabaseWrapper {
         self.later(chat).unwrap_or(chat)
     }
 
+    /// The group that a supergroup was before; `None` where it was none.
+    pub fn former_chat(&self, chat: ChatId) -> Option<ChatId> {
+        self.earlier(chat)
+    }
+
     /// Reads the aliases anew. They are few and rare, and looked at by every call that lists what was said.
     pub(crate) fn know_aliases(&self) -> Result<()> {
         let aliases = self.read_as_writer("aliases.know_aliases", Route::Shared, read_aliases)?;
