@@ -7,6 +7,7 @@
 
 mod answers;
 mod fields;
+mod lanes;
 mod request;
 
 use std::io::{self, BufRead, BufReader, Write};
@@ -19,13 +20,14 @@ use database::{ChatId, Clock, SourceName};
 use signal_hook::consts::SIGCONT;
 
 use self::answers::{Answers, Ticket};
+use self::lanes::Lanes;
 use self::request::Request;
 use super::console::{Ended, with_sources};
 use super::input::{READ_AHEAD, Read, TICK, send_lines, spawn};
 use super::lines::{LINE_LIMIT, Lines};
 use super::signals::StopSignals;
 use crate::dispatch::{Dispatcher, Limits, Outcome};
-use crate::message::{Handle, HandleError, Handled, Incoming, MessageIds};
+use crate::message::{Event, Handle, HandleError, Handled, Incoming, MessageIds};
 
 /// How many bytes are read at a time.
 const BUFFER: usize = 64 * 1024;
@@ -70,7 +72,7 @@ pub struct Json<'a> {
 }
 
 /// What arrives at the main loop.
-enum Event {
+enum Arrived {
     Read(Read),
     /// A signal came, or writing failed: look.
     Wake,
@@ -88,7 +90,7 @@ enum Task {
 struct Stop {
     dispatcher: Dispatcher<Ticket, Task>,
     reading: Arc<AtomicBool>,
-    wake: SyncSender<Event>,
+    wake: SyncSender<Arrived>,
 }
 
 impl Stop {
@@ -96,7 +98,7 @@ impl Stop {
         self.reading.store(false, Ordering::SeqCst);
         self.dispatcher.stop();
         // Where the channel is full the main loop is busy, and looks before it takes the next event.
-        let _ = self.wake.try_send(Event::Wake);
+        let _ = self.wake.try_send(Arrived::Wake);
     }
 }
 
@@ -141,7 +143,7 @@ impl<'a> Json<'a> {
             }
         });
         let lines = Lines::new(input, LINE_LIMIT);
-        let read = move || send_lines(lines, &sender, || reading.load(Ordering::SeqCst), Event::Read);
+        let read = move || send_lines(lines, &sender, || reading.load(Ordering::SeqCst), Arrived::Read);
         spawn(read).map_err(JsonError::Thread)?;
         let on_failure = || stop.now();
         let answers = Answers::to(out, &on_failure);
@@ -170,10 +172,11 @@ impl<'a> Json<'a> {
     fn read_all(
         &self,
         dispatcher: &Dispatcher<Ticket, Task>,
-        events: &Receiver<Event>,
+        events: &Receiver<Arrived>,
         stop: &Stop,
         answers: &Answers<'_>,
     ) -> io::Result<Ended> {
+        let mut lanes = Lanes::default();
         let ended = loop {
             if let Some(signal) = self.signals.received() {
                 break Ended::Signal(signal);
@@ -182,24 +185,24 @@ impl<'a> Json<'a> {
                 break Ended::OutputClosed;
             }
             match events.recv() {
-                Ok(Event::Wake) => {}
-                Ok(Event::Read(Read::End)) => return Ok(Ended::EndOfInput),
-                Ok(Event::Read(Read::Failed(error))) => return Err(error),
-                Ok(Event::Read(read)) => self.take(read, dispatcher, answers),
+                Ok(Arrived::Wake) => {}
+                Ok(Arrived::Read(Read::End)) => return Ok(Ended::EndOfInput),
+                Ok(Arrived::Read(Read::Failed(error))) => return Err(error),
+                Ok(Arrived::Read(read)) => self.take(read, &mut lanes, dispatcher, answers),
                 Err(_) => return Err(io::Error::other("the reader stopped")),
             }
         };
         stop.now();
         for event in events.try_iter() {
-            if let Event::Read(read) = event {
-                self.take(read, dispatcher, answers);
+            if let Arrived::Read(read) = event {
+                self.take(read, &mut lanes, dispatcher, answers);
             }
         }
         Ok(ended)
     }
 
     /// Gives a line to the dispatcher. One that names no chat has no place in any order and is answered at once.
-    fn take(&self, read: Read, dispatcher: &Dispatcher<Ticket, Task>, answers: &Answers<'_>) {
+    fn take(&self, read: Read, lanes: &mut Lanes, dispatcher: &Dispatcher<Ticket, Task>, answers: &Answers<'_>) {
         let nobody = |line| Ticket { bad_line: Some(line), reference: None, chat: None, message_id: None };
         let (line, text) = match read {
             Read::Line(line, text) => (line, text),
@@ -218,8 +221,14 @@ impl<'a> Json<'a> {
             }
             Err(why) => Task::Refuse(why),
         };
-        match (chat, task) {
-            (Some(chat), task) => dispatcher.submit(&(self.source_of)(chat), chat, text.len(), ticket, task),
+        if let Task::Handle(incoming) = &task
+            && let Event::MigratedTo(supergroup) = incoming.event
+            && let Some(before) = lanes.join(incoming.chat, supergroup)
+        {
+            dispatcher.finish_chat(before);
+        }
+        match (chat.map(|chat| lanes.of(chat)), task) {
+            (Some(lane), task) => dispatcher.submit(&(self.source_of)(lane), lane, text.len(), ticket, task),
             (None, Task::Refuse(why)) => answers.error(&ticket, &why),
             (None, Task::Handle(_)) => {}
         }

@@ -13,6 +13,7 @@ use super::*;
 use crate::dispatch::Room;
 use crate::message::HandleError;
 
+mod lanes;
 mod output;
 mod reminders;
 
