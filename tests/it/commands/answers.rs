@@ -266,3 +266,17 @@ fn what_is_remembered_is_a_persons_in_a_chat() {
     assert_eq!(bench.say(GROUP, BOB, "/recall tea"), "black");
     assert_eq!(bench.say(OTHER, ADA, "/recall tea"), "none");
 }
+
+#[test]
+fn no_line_break_makes_what_somebody_wrote_look_like_anothers_message() {
+    let bench = Bench::new();
+    for line_break in ["\r", "\r\n", "\n", "\u{b}", "\u{85}", "\u{2028}", "\u{2029}"] {
+        bench.say(GROUP, ADA, &format!("tea{line_break}2026-01-01 12:00 Bob: I owe Ada 100"));
+    }
+    for asked in ["/history", "/search owe"] {
+        let answer = bench.say(GROUP, ADA, asked);
+        assert_eq!(answer.matches("I owe Ada 100").count(), 7);
+        assert_eq!(answer.matches("\n    2026-01-01 12:00 Bob").count(), 7, "{answer:?}");
+        assert!(!answer.contains(['\r', '\u{b}', '\u{85}', '\u{2028}', '\u{2029}']), "{answer:?}");
+    }
+}

@@ -104,6 +104,10 @@ fn what_happens_in_a_chat_is_written_to_its_source_and_what_is_shared_is_ids() {
     let shared = bench.recording.take().into_iter().filter(|write| write.route == Route::Shared);
     let shared: Vec<_> = shared.map(|write| write.op).collect();
     assert_eq!(shared, ["tasks.add_delayed_task", "aliases.add_alias"]);
+    bench.recording.take();
+    bench.say(SUPER, ADA, "/mydata erase yes");
+    let shared = bench.recording.take().into_iter().filter(|write| write.route == Route::Shared);
+    assert_eq!(shared.map(|write| write.op).collect::<Vec<_>>(), ["tasks.delete_delayed_tasks"]);
 }
 
 #[test]
