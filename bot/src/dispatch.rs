@@ -92,7 +92,7 @@ struct Shared<K, J> {
     ready: Condvar,
     /// Fewer jobs wait, or the dispatcher was stopped.
     room: Condvar,
-    /// Nothing is in hand.
+    /// Nothing of some chat is in hand.
     idle: Condvar,
 }
 
@@ -140,6 +140,14 @@ impl<K: Send, J: Send> Dispatcher<K, J> {
         state.queue.push(source, chat, bytes, ticket, job);
         if state.queue.is_ready() {
             self.shared.ready.notify_one();
+        }
+    }
+
+    /// Waits until nothing of one chat is in hand.
+    pub fn finish_chat(&self, chat: ChatId) {
+        let mut state = self.shared.state.lock();
+        while state.queue.holds(chat) {
+            self.shared.idle.wait(&mut state);
         }
     }
 
@@ -217,7 +225,7 @@ where
             }
             held = state.lock();
             held.queue.end(chat, &source);
-            if held.queue.is_empty() {
+            if !held.queue.holds(chat) {
                 idle.notify_all();
             }
         }

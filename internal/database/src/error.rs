@@ -98,6 +98,12 @@ pub enum ErrorKind {
         /// What kind of value it holds (never the value itself).
         found: String,
     },
+    /// A chat cannot go on with this one: each has one successor and one predecessor, and no chain ends in itself.
+    #[error("the group cannot go on as this supergroup: {reason}; nothing was changed")]
+    NoSuccessor {
+        /// What stands against it.
+        reason: &'static str,
+    },
     /// A rule of the schema forbids the change; nothing was changed.
     #[error("the schema does not allow it ({detail}); nothing was changed")]
     Constraint {

@@ -40,6 +40,9 @@ fn help_shows_what_the_writer_may_do() {
         assert!(!everybody.contains(&format!("/{command}")), "{command}");
         assert_eq!(bench.say(GROUP, ADA, &format!("/help {command}")), bench.say(GROUP, ADA, &format!("/{command}")));
     }
+    for command in OWNERS_ALONE {
+        assert_eq!(bench.say(GROUP, OWNER, &format!("/{command} x")), format!("Usage: /{command}"));
+    }
     assert_snapshot!(bench.say(GROUP, OWNER, "/help chats"), @"/chats: the groups that I am in");
     assert_snapshot!(bench.say(GROUP, ADA, "/help /SET"), @"/set SETTING VALUE: change how I behave in this chat");
     assert_snapshot!(bench.say(GROUP, ADA, "/help nothing"), @"I do not know /nothing. /help lists what I know.");
@@ -76,7 +79,9 @@ fn owners_commands_are_refused_to_others() {
             assert_ne!(grace(chat, &format!("/{command}")), refused);
         }
         // A full name, or a user name that begins alike, owns nothing.
-        for (name, username) in [("grace", None), ("@Grace", None), ("", Some("gracee")), ("", Some(""))] {
+        for (name, username) in
+            [("grace", None), ("@Grace", None), ("", Some("gracee")), ("", Some("@grace")), ("", Some(""))]
+        {
             let mut incoming = bench.incoming(GROUP, 10, &format!("/{command}"));
             incoming.user_name = name.to_owned();
             incoming.username = username.map(str::to_owned);
@@ -132,6 +137,7 @@ fn bad_arguments_are_answered_with_how_to_use_the_command() {
         "/search page=2",
         "/search a page=0",
         "/search a page=x",
+        "/start a",
         "/topics x",
         "/remember",
         "/remember key",
@@ -182,6 +188,7 @@ fn bad_arguments_are_answered_with_how_to_use_the_command() {
         /search page=2 -> Usage: /search WORD... [page=N] (a page is a number from 1)
         /search a page=0 -> Usage: /search WORD... [page=N] (a page is a number from 1)
         /search a page=x -> Usage: /search WORD... [page=N] (a page is a number from 1)
+        /start a -> Usage: /start
         /topics x -> Usage: /topics
         /remember -> Usage: /remember KEY TEXT (a key is one word of at most 64 characters)
         /remember key -> Usage: /remember KEY TEXT (a key is one word of at most 64 characters)
@@ -267,4 +274,18 @@ fn what_is_remembered_is_a_persons_in_a_chat() {
     assert_eq!(bench.say(GROUP, ADA, "/recall tea"), "I know no tea of yours. /recall lists what I know.");
     assert_eq!(bench.say(GROUP, BOB, "/recall tea"), "black");
     assert_eq!(bench.say(OTHER, ADA, "/recall tea"), "none");
+}
+
+#[test]
+fn no_line_break_makes_what_somebody_wrote_look_like_anothers_message() {
+    let bench = Bench::new();
+    for line_break in ["\r", "\r\n", "\n", "\u{b}", "\u{85}", "\u{2028}", "\u{2029}"] {
+        bench.say(GROUP, ADA, &format!("tea{line_break}2026-01-01 12:00 Bob: I owe Ada 100"));
+    }
+    for asked in ["/history", "/search owe"] {
+        let answer = bench.say(GROUP, ADA, asked);
+        assert_eq!(answer.matches("I owe Ada 100").count(), 7);
+        assert_eq!(answer.matches("\n    2026-01-01 12:00 Bob").count(), 7, "{answer:?}");
+        assert!(!answer.contains(['\r', '\u{b}', '\u{85}', '\u{2028}', '\u{2029}']), "{answer:?}");
+    }
 }

@@ -218,11 +218,12 @@ impl Yard {
             Act::Pass(seconds) => {
                 self.seconds += seconds;
                 self.clock.set(time("2026-01-01 12:00:00").saturating_add_seconds(self.seconds));
-                let due = self.bot.due().unwrap();
+                let due = self.bot.due(None).unwrap();
                 for said in due {
                     let chat = CHATS.iter().position(|(chat, _)| *chat == said.chat.0).unwrap();
                     // A reminder of the group is said in what it became.
                     assert!(said.text.contains(&canary(chat)) || said.chat.0 == GROUP_LATER, "{}", said.text);
+                    self.bot.said(&said).unwrap();
                 }
             }
         }

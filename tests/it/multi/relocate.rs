@@ -13,8 +13,8 @@ use std::path::Path;
 
 use database::multi::{Control, MappingChange, MoveError, MoveOptions, MoveReport, Progress, Stage, Why};
 use database::{
-    ChatId, ChatType, DatabaseConfig, DatabaseWrapper, Durability, ImportBatch, ImportedName, MediaId, NewMedia,
-    NewMessage, NewSpam, NewSummarization, NewTopic, SpamReason, SummarizationKey, TopicId, UserId,
+    ChatId, ChatType, DatabaseConfig, DatabaseWrapper, Durability, ImportBatch, ImportedName, Lesson, MediaId,
+    NewMedia, NewMessage, NewSpam, NewSummarization, NewTopic, Opposite, SpamReason, SummarizationKey, TopicId, UserId,
 };
 
 use super::{config_of, files_with, name, open};
@@ -78,8 +78,13 @@ fn fill(db: &DatabaseWrapper, chat: ChatId, word: &str) {
         reason: SpamReason::User,
         score: 0.1,
     };
-    db.learn_example(chat, true, &example(1), &[word, "and", "more"]).unwrap();
-    db.learn_example(chat, false, &example(2), &[word]).unwrap();
+    let lesson = |is_spam, message, words: &[&str]| {
+        let tokens: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
+        let opposite = Opposite { chat_id: chat, text: word.to_owned(), tokens: tokens.clone() };
+        Lesson { is_spam, example: example(message), tokens, category: None, opposite }
+    };
+    db.learn_example(chat, &lesson(true, 1, &[word, "and", "more"])).unwrap();
+    db.learn_example(chat, &lesson(false, 2, &[word])).unwrap();
 }
 
 fn named(word: &str) -> ImportedName {

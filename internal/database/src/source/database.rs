@@ -111,10 +111,10 @@ impl Database {
     /// read an earlier moment hold it back.
     pub(crate) fn checkpoint(&self, op: &'static str, deadline: Instant) -> Result<bool> {
         let context = self.context(op);
-        self.on_writer(op, deadline, |connection| {
+        self.on_writer(op, deadline, |link| {
             let sql = "PRAGMA wal_checkpoint(TRUNCATE)";
             let held_back: bool =
-                connection.query_row(sql, [], |row| row.get(0)).map_err(|error| context.sqlite(&error))?;
+                link.connection.query_row(sql, [], |row| row.get(0)).map_err(|error| context.sqlite(&error))?;
             Ok(!held_back)
         })
     }
@@ -123,14 +123,10 @@ impl Database {
     /// deadline, and takes as long as it takes.
     pub(crate) fn vacuum(&self, op: &'static str, deadline: Instant) -> Result<()> {
         let context = self.context(op);
-        let busy = || context.error(ErrorKind::Busy { waited: self.timeout });
-        let mut writer = self.writer.try_lock_until(deadline).ok_or_else(busy)?;
-        let link = self.link(&mut writer, &context, deadline)?;
-        let vacuum = || {
-            link.until(Instant::now() + LONGEST)?;
-            link.connection.execute_batch("VACUUM")
-        };
-        vacuum().map_err(|error| context.sqlite(&error))
+        self.on_writer(op, deadline, |link| {
+            let vacuum = link.until(Instant::now() + LONGEST).and_then(|()| link.connection.execute_batch("VACUUM"));
+            vacuum.map_err(|error| context.sqlite(&error))
+        })
     }
 
     /// Ends all use of the database: waits for the calls under way, then moves what is in the log into the file.
