@@ -243,7 +243,7 @@ fn open_one(config: &DatabaseConfig, source: &SourceConfig) -> Result<Opened, Da
     let what = if is_new { "Created" } else { "Using" };
     notes.push(format!("{what} the database {}.", source.path.display()));
     let operator = Arc::new(Plain::new(db.clone()));
-    Ok(Opened { db, notes, operator, running: sources::Running::default() })
+    Ok(Opened { db, notes, operator, running: sources::Running::beside_one_file() })
 }
 
 /// Makes the data folder where it is missing; answers with what is to be told of that.

@@ -105,8 +105,8 @@ mod tests {
     #[test]
     fn a_path_of_any_length_can_be_listened_on_and_connected_to() {
         let root = tempfile::tempdir().unwrap();
-        for length in [10, 90, 94, 95, 96, 97, 98, 108, 200] {
-            let missing = (length + 0_usize).saturating_sub(root.path().as_os_str().len() + 1);
+        for length in [10_usize, 90, 94, 95, 96, 97, 98, 108, 200] {
+            let missing = length.saturating_sub(root.path().as_os_str().len() + 1);
             let folder = root.path().join("d".repeat(missing.max(1)));
             fs::create_dir_all(&folder).unwrap();
             let listening = Listening::open(&folder).unwrap();

@@ -32,7 +32,6 @@ const AT_ONCE: usize = 32;
 const WARM_UP: Duration = Duration::from_secs(2);
 
 /// What runs beside the databases: nothing beside one file.
-#[derive(Default)]
 pub(super) struct Running {
     many: Option<Arc<Many>>,
     server: Option<Server>,
@@ -174,6 +173,10 @@ pub(super) fn adopt(config: &Config, source: &SourceName, what: Accept) -> Resul
 }
 
 impl Running {
+    pub(super) fn beside_one_file() -> Self {
+        Self { many: None, server: None }
+    }
+
     pub(super) fn follow(&self, layers: Layers, config: &Config, signals: &StopSignals) -> io::Result<()> {
         match &self.many {
             Some(many) => many.following.start(layers, config, &many.control, signals),

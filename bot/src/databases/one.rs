@@ -15,7 +15,6 @@ use crate::control::report::{RouteReport, SourceReport, StatusReport};
 use crate::transport::signals::StopSignals;
 
 /// What runs beside one file: nothing.
-#[derive(Default)]
 pub(super) struct Running;
 
 pub(super) fn open(config: &Config) -> Result<Opened, DatabasesError> {
@@ -60,6 +59,10 @@ pub(super) fn seal(_: &Path, _: Option<&Path>) -> Result<PathBuf, DatabasesError
 }
 
 impl Running {
+    pub(super) fn beside_one_file() -> Self {
+        Self
+    }
+
     pub(super) fn follow(&self, _: Layers, _: &Config, _: &StopSignals) -> io::Result<()> {
         Ok(())
     }

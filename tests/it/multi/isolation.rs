@@ -122,9 +122,9 @@ impl Yard {
         let (db, _) = DatabaseWrapper::open_multi(&config, options.clone()).unwrap();
         let bot = bot_on(&db, &options);
         let mut yard = Self { scratch, clock, seconds: 0, next_id: 1, last: BTreeMap::new(), db, bot };
-        for (chat, (id, _)) in CHATS.iter().enumerate() {
+        for (chat, (id, _)) in CHATS.into_iter().enumerate() {
             for user in 0..PEOPLE.len() {
-                if *id == GROUP_LATER && user == 0 {
+                if id == GROUP_LATER && user == 0 {
                     // Before anybody speaks there: only then it is known where that is.
                     yard.happen(0, user, Event::MigratedTo(ChatId(GROUP_LATER)));
                 }
