@@ -185,6 +185,7 @@ fn a_helper_does_its_task() {
             connection.execute_batch("COMMIT").unwrap();
         }
         ["fill", folder] => fill(folder),
+        ["overfill", folder] => crate::checkpoints::overfill(Path::new(folder)),
         ["stress", folder] => crate::stress::run(Path::new(folder)),
         ["stress-other", path] => {
             let goes_on = AtomicBool::new(true);
