@@ -42,6 +42,19 @@ fn write_pages(db: &DatabaseWrapper, times: usize) -> Duration {
     (0..times).map(write).max().unwrap_or_default()
 }
 
+/// Reads one moment for as long as the closure takes.
+fn read(db: &DatabaseWrapper, mut stays: impl FnMut()) {
+    let read = db.read("test.stays", Route::Shared, |tx| {
+        tx.snapshot()?;
+        let sum = || tx.value::<i64>("settings", "SELECT SUM(length(value)) FROM settings", params![]);
+        let before = sum()?;
+        stays();
+        assert_eq!(sum()?, before);
+        Ok(())
+    });
+    read.unwrap();
+}
+
 /// Waits for what another thread does.
 fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(30);
@@ -59,14 +72,26 @@ fn open_files(folder: &Path) -> Vec<String> {
 }
 
 #[test]
-fn under_writes_without_a_pause_the_log_is_moved_and_begins_anew() {
+fn under_writes_and_reads_without_a_pause_the_log_is_moved_and_begins_anew() {
     let scratch = Scratch::in_memory();
     let db = open_fast(&scratch.file("bot.db"));
     let mut longest = 0;
-    for _ in 0..100 {
-        write_pages(&db, 10);
-        longest = longest.max(log_length(&scratch));
-    }
+    let goes_on = AtomicBool::new(true);
+    std::thread::scope(|scope| {
+        // At any moment one of them reads, so that there is none at which the log could begin anew by itself.
+        for _ in 0..3 {
+            scope.spawn(|| {
+                while goes_on.load(Ordering::Relaxed) {
+                    read(&db, || std::thread::park_timeout(Duration::from_millis(4)));
+                }
+            });
+        }
+        for _ in 0..100 {
+            write_pages(&db, 10);
+            longest = longest.max(log_length(&scratch));
+        }
+        goes_on.store(false, Ordering::Relaxed);
+    });
     // 400 MB were written.
     assert!(longest < 200 * MEGABYTE, "{longest}");
     db.close();
@@ -84,27 +109,16 @@ fn writes_beside_a_reader() -> Duration {
     let scratch = Scratch::in_memory();
     let db = open_fast(&scratch.file("bot.db"));
     write_pages(&db, 1);
-    let read = |stays: &mut dyn FnMut()| {
-        db.read("test.stays", Route::Shared, |tx| {
-            tx.snapshot()?;
-            let length = || tx.value::<i64>("settings", "SELECT length(value) FROM settings", params![]);
-            let before = length()?;
-            stays();
-            assert_eq!(length()?, before);
-            Ok(())
-        })
-        .unwrap();
-    };
     // One that has seen nothing of the log holds back all of it.
     let mut longest = Duration::ZERO;
-    read(&mut || longest = write_pages(&db, 500));
+    read(&db, || longest = write_pages(&db, 500));
     assert!(log_length(&scratch) > 180 * MEGABYTE, "{}", log_length(&scratch));
     // Of readers that come and go, each holds back a little.
     let goes_on = AtomicBool::new(true);
     std::thread::scope(|scope| {
         scope.spawn(|| {
             while goes_on.load(Ordering::Relaxed) {
-                read(&mut || std::thread::park_timeout(Duration::from_millis(100)));
+                read(&db, || std::thread::park_timeout(Duration::from_millis(100)));
             }
         });
         longest = longest.max(write_pages(&db, 500));
