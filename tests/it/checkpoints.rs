@@ -86,14 +86,14 @@ fn under_writes_and_reads_without_a_pause_the_log_is_moved_and_begins_anew() {
                 }
             });
         }
-        for _ in 0..100 {
+        for _ in 0..200 {
             write_pages(&db, 10);
             longest = longest.max(log_length(&scratch));
         }
         goes_on.store(false, Ordering::Relaxed);
     });
-    // 400 MB were written.
-    assert!(longest < 200 * MEGABYTE, "{longest}");
+    // 800 MB were written. (How far it gets depends on when the thread gets a processor.)
+    assert!(longest < 500 * MEGABYTE, "{longest}");
     db.close();
     assert_eq!(scratch.names(), ["bot.db"]);
 }
