@@ -196,6 +196,7 @@ fn a_helper_does_its_task() {
         }
         #[cfg(feature = "multi-source")]
         ["seal", path, to] => say(&crate::multi::sealing::seal_unprivileged(path, to)),
+        ["overfill", folder] => crate::checkpoints::overfill(Path::new(folder)),
         ["stress", folder] => crate::stress::run(Path::new(folder)),
         ["stress-other", path] => {
             let goes_on = AtomicBool::new(true);

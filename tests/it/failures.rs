@@ -325,6 +325,25 @@ fn a_write_cannot_end_its_own_transaction() {
 }
 
 #[test]
+fn a_closure_that_passes_over_the_loss_of_its_transaction_writes_nothing_outside_of_it() {
+    let scratch = Scratch::new();
+    let db = fresh(&scratch);
+    db.set_setting("taken", "x").unwrap();
+    let passed_over = db.write("test.passes_over", Route::Shared, |tx| {
+        tx.execute("INSERT INTO settings (key, value) VALUES ('before', 'x')", params![])?;
+        let lost = tx.execute("INSERT OR ROLLBACK INTO settings (key, value) VALUES ('taken', 'x')", params![]);
+        assert!(matches!(lost.unwrap_err().kind(), ErrorKind::Constraint { .. }));
+        insta::allow_duplicates! {
+            insta::assert_snapshot!(said(tx.execute("INSERT INTO settings (key, value) VALUES ('after', 'x')", params![])), @"test.passes_over on source `primary`: the database refused the statement (an earlier statement ended the whole transaction: nothing of it was kept)");
+        }
+        Ok(())
+    });
+    insta::assert_snapshot!(said(passed_over), @"test.passes_over on source `primary`: the database refused the statement (an earlier statement ended the whole transaction: nothing of it was kept)");
+    assert_eq!(db.get_setting("before").unwrap().or(db.get_setting("after").unwrap()), None);
+    db.set_setting("later", "x").unwrap();
+}
+
+#[test]
 fn a_full_disk_is_loud_nothing_half_written_stays_and_all_goes_on_once_there_is_room() {
     let scratch = Scratch::new();
     let folder = scratch.path().to_str().unwrap();

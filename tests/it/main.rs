@@ -9,6 +9,8 @@ mod behaviour;
 #[cfg(test)]
 mod built;
 #[cfg(test)]
+mod checkpoints;
+#[cfg(test)]
 mod child;
 #[cfg(test)]
 mod commands;

@@ -40,7 +40,7 @@ pub(super) const KEPT_BYTES: u32 = CAP * 4_096;
 /// How long readers are waited for when it is to begin anew: nobody can write meanwhile.
 const WAIT_FOR_READERS: Duration = Duration::from_millis(20);
 /// How long it is left alone where readers did not come to an end.
-const PAUSE: Duration = Duration::from_secs(1);
+const PAUSE: Duration = Duration::from_millis(500);
 /// How long the thread waits for something to do before it ends.
 const IDLE: Duration = Duration::from_secs(10);
 /// How long closing waits for a checkpoint to break off, and how often it tells it so.
