@@ -7,8 +7,8 @@
 
 use std::hint::black_box;
 use std::path::Path;
-use std::sync::Barrier;
-use std::time::Duration;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::{Duration, Instant};
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use database::multi::Control;
@@ -82,26 +82,55 @@ fn processor_time() -> Duration {
     Duration::new(now.tv_sec.unsigned_abs(), now.tv_nsec as u32)
 }
 
-/// How much processor time each of the threads took for so many calls, on the average.
+/// How many calls a thread makes before it is looked whether both had a processor all the while.
+const BURST: u64 = 2_000;
+
+/// How much processor time each of the threads took for so many calls, on the average. Of several threads only those
+/// bursts count in which all ran at the same time.
 fn on_threads(threads: i64, calls: u64, of: i64, call: impl Fn(ChatId) + Sync) -> Duration {
-    let start = Barrier::new(threads as usize);
-    let total: Duration = std::thread::scope(|scope| {
-        let run = |thread: i64| {
-            let (start, call) = (&start, &call);
-            scope.spawn(move || {
-                let mut walk = Walk { number: thread * of / threads, of };
-                start.wait();
-                let begin = processor_time();
-                for _ in 0..calls {
-                    call(walk.next());
-                }
-                processor_time() - begin
-            })
-        };
-        let all: Vec<_> = (0..threads).map(run).collect();
-        all.into_iter().map(|thread| thread.join().expect("no panic")).sum()
-    });
-    total / threads as u32
+    let mut walks: Vec<_> = (0..threads).map(|thread| Walk { number: thread * of / threads, of }).collect();
+    let (mut total, mut done, mut tried) = (Duration::ZERO, 0, 0_u32);
+    while done < calls {
+        let burst = if threads == 1 { calls } else { BURST.min(calls - done) };
+        let ready = AtomicI64::new(0);
+        let took: Vec<_> = std::thread::scope(|scope| {
+            let run = |walk| {
+                let (ready, call) = (&ready, &call);
+                scope.spawn(move || one_burst(walk, burst, ready, threads, call))
+            };
+            let all: Vec<_> = walks.iter_mut().map(run).collect();
+            all.into_iter().map(|thread| thread.join().expect("no panic")).collect()
+        });
+        tried += 1;
+        let ran =
+            |(elapsed, processor): &(Duration, Duration)| *elapsed < *processor * 11 / 10 + Duration::from_micros(2);
+        if threads == 1 || took.iter().all(ran) {
+            total += took.iter().map(|(_, processor)| *processor).sum::<Duration>() / threads as u32;
+            done += burst;
+        }
+        assert!(tried < 1_000_000, "the machine has no time for {threads} threads at once");
+    }
+    total
+}
+
+/// How long a thread took for its calls, once all are there: by the clock, and of a processor.
+fn one_burst(
+    walk: &mut Walk,
+    calls: u64,
+    ready: &AtomicI64,
+    threads: i64,
+    call: &impl Fn(ChatId),
+) -> (Duration, Duration) {
+    ready.fetch_add(1, Ordering::SeqCst);
+    while ready.load(Ordering::SeqCst) < threads {
+        std::hint::spin_loop();
+    }
+    let (start, begin) = (Instant::now(), processor_time());
+    for _ in 0..calls {
+        call(walk.next());
+    }
+    let processor = processor_time() - begin;
+    (start.elapsed(), processor)
 }
 
 fn routes(c: &mut Criterion) {

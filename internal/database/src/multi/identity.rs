@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use super::datasource_router::DataSourceRouter;
 use super::registry::{Adopt, Entry, Registry, read_recorded};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::migrate::{self, Identity};
 use crate::route::SourceName;
 use crate::source::{Database, Facts, FileId, OpenError, Opener, SourceConfig};
@@ -103,14 +103,26 @@ impl NamedOpener {
     }
 
     /// Makes the file known as the source's.
-    fn enter(&self, config: &SourceConfig, database: &Database, made: bool) -> Result<(), OpenError> {
-        let unread = |error: Error| OpenError::Other { path: config.path.clone(), detail: error.to_string() };
-        // One at a time, on what is remembered now: of two names for one file, which are opened at once, one stays.
-        let _one = self.registry.entering.lock();
-        let Ok(known) = self.registry.entries() else { return Ok(()) };
+    fn enter(
+        &self,
+        config: &SourceConfig,
+        deadline: Instant,
+        known: &[Entry],
+        database: &Database,
+        made: bool,
+    ) -> Result<(), OpenError> {
+        let unread = |error: Error| unread(config, &error);
         let name = &config.name;
-        let deadline = Instant::now() + config.timeout;
         let mut found = database.identity(deadline).map_err(unread)?;
+        let is_marked = config.readonly || found.installation == self.registry.installation();
+        if is_marked && known.contains(&entry_of(config, &found, database)) {
+            // As nearly always: nothing to write, and nobody to wait for.
+            return Ok(());
+        }
+        // One at a time, on what is remembered now: of two names for one file, which are opened at once, one stays.
+        let busy = || OpenError::Locked { path: config.path.clone(), waited: config.timeout };
+        let _one = self.registry.entering.try_lock_until(deadline).ok_or_else(busy)?;
+        let Ok(known) = self.registry.entries() else { return Ok(()) };
         let is_known = known.iter().any(|entry| entry.name == name.as_str() && entry.uuid == found.uuid);
         let twin = self.twin(name, &known, &found).filter(|_| !is_known);
         if let (Some(twin), None) = (&twin, self.registry.accepted(name)) {
@@ -124,14 +136,7 @@ impl NamedOpener {
             found.installation = self.registry.installation();
             database.set_identity(deadline, &found).map_err(unread)?;
         }
-        let (device, inode) = numbers(database.file_id());
-        let entry = Entry {
-            name: name.to_string(),
-            uuid: found.uuid.clone(),
-            path: config.path.display().to_string(),
-            device,
-            inode,
-        };
+        let entry = entry_of(config, &found, database);
         if known.contains(&entry) {
             return Ok(());
         }
@@ -165,8 +170,8 @@ impl Opener for NamedOpener {
         } else {
             Database::open(config, deadline, &*self.clock, &admit)?
         };
-        if known.is_ok() {
-            self.enter(config, &database, made.get())?;
+        if let Ok(known) = &known {
+            self.enter(config, deadline, known, &database, made.get())?;
             self.registry.settle(&config.name);
         }
         Ok(database)
@@ -220,8 +225,7 @@ impl Opener for DefaultOpener {
             Err(OpenError::Identity { path: config.path.clone(), what, remedy })
         };
         let database = Database::open(config, deadline, &*self.clock, &admit)?;
-        let unread = |error: Error| OpenError::Other { path: config.path.clone(), detail: error.to_string() };
-        let deadline = Instant::now() + config.timeout;
+        let unread = |error: Error| unread(config, &error);
         let mut found = database.identity(deadline).map_err(unread)?;
         let installation = installation.unwrap_or_else(|| uuid::Uuid::new_v4().to_string());
         found.installation = Some(found.installation.unwrap_or(installation));
@@ -248,6 +252,21 @@ fn marked(config: &SourceConfig) -> Option<(SourceConfig, String)> {
     let probe = crate::source::probe(&config.path, config.timeout)?;
     let mark = migrate::identity(&probe).ok()?.installation?;
     Some((config.clone(), mark))
+}
+
+/// What an error of a call means while a source is opened: what is busy is not down.
+fn unread(config: &SourceConfig, error: &Error) -> OpenError {
+    match error.kind() {
+        ErrorKind::Busy { waited } => OpenError::Locked { path: config.path.clone(), waited: *waited },
+        _ => OpenError::Other { path: config.path.clone(), detail: error.to_string() },
+    }
+}
+
+/// What is to be remembered of a source.
+fn entry_of(config: &SourceConfig, found: &Identity, database: &Database) -> Entry {
+    let (device, inode) = numbers(database.file_id());
+    let (name, path) = (config.name.to_string(), config.path.display().to_string());
+    Entry { name, uuid: found.uuid.clone(), path, device, inode }
 }
 
 /// What is remembered of another name with this file's uuid.

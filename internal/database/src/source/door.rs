@@ -214,7 +214,7 @@ impl Source {
         };
         // Those who wait are told that another process had it, rather than that it could not be opened in their time.
         let timeout = self.config.timeout;
-        let deadline = Instant::now() + timeout - (timeout / 10).min(TO_TELL);
+        let deadline = Instant::now() + timeout - (timeout / 5).min(TO_TELL);
         let left = *self.door.left.lock();
         let opened = catch_unwind(AssertUnwindSafe(|| {
             left.map_or(Ok(()), |left| file::refuse_log_of(left, &self.config.path))?;
