@@ -6,8 +6,7 @@ mod show;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use clap::Parser;
-use config::{Config, ConfigError, Layers};
+use config::{Config, ConfigError, DEFAULT_FILE, Layers};
 
 use crate::cli::{Cli, Command, ConfigCommand, ConsoleArgs};
 use crate::databases::{self, DatabasesError, Opened};
@@ -57,7 +56,7 @@ enum AppError {
 
 /// The program.
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = Cli::of_process();
     run(&cli)
         .unwrap_or_else(|error| {
             say(&format!("error: {error}"));
@@ -73,6 +72,12 @@ pub fn main() -> ExitCode {
 fn run(cli: &Cli) -> Result<Outcome, AppError> {
     let config = Layers::of_process(cli.config.clone(), cli.data_dir.clone()).load()?;
     logging::start(config.log, cli.verbose, cli.quiet);
+    if !cli.quiet && !config.passed_over.is_empty() {
+        say(&format!(
+            "Passed over in the environment: {} (the names of settings have two underscores, as SWITCHYARD_LOG__LEVEL).",
+            config.passed_over.join(", ")
+        ));
+    }
     match &cli.command {
         None => run::console(cli, &config, &cli.speaker),
         Some(Command::Console(console)) if console.json => {
@@ -96,6 +101,9 @@ fn run(cli: &Cli) -> Result<Outcome, AppError> {
 fn open(cli: &Cli, config: &Config) -> Result<Opened, AppError> {
     let opened = databases::open(&config.database)?;
     if !cli.quiet {
+        if config.files.is_empty() {
+            say(&format!("Using built-in defaults (no {DEFAULT_FILE} here)."));
+        }
         for file in &config.files {
             let file = std::path::absolute(file).unwrap_or_else(|_| file.clone());
             say(&format!("Using the configuration {}.", file.display()));
