@@ -220,7 +220,9 @@ fn a_supergroup_knows_what_it_was_from_its_first_line_on() {
     for group in 1..=40 {
         let supergroup = -1_001_000_000_000_i64 - group;
         for line in [
-            format!(r#"{{"chat":-{group},"user":1,"name":"Ann","text":"/set detect-spam true","chat_title":"Engines"}}"#),
+            format!(
+                r#"{{"chat":-{group},"user":1,"name":"Ann","text":"/set detect-spam true","chat_title":"Engines"}}"#
+            ),
             format!(r#"{{"chat":-{group},"user":1,"text":"hello"}}"#),
             format!(r#"{{"chat":-{group},"user":1,"event":"migrate","new_chat":{supergroup}}}"#),
             format!(r#"{{"chat":{supergroup},"user":1,"text":"/settings","ref":{group}}}"#),

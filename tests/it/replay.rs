@@ -5,7 +5,9 @@ mod writes;
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use database::{DatabaseWrapper, Durability, ErrorKind, Operation, Options, Refusal, Route, SourceConfig, Tally, WriteTx, params};
+use database::{
+    DatabaseWrapper, Durability, ErrorKind, Operation, Options, Refusal, Route, SourceConfig, Tally, WriteTx, params,
+};
 use proptest::prelude::*;
 
 use self::writes::{KINDS, Write};

@@ -6,8 +6,8 @@ use std::time::Instant;
 
 use config::Owner;
 use database::{
-    ChatId, ChatType, Clock, DatabaseWrapper, MessageCategory, MessageType, NewChatInfo, NewMedia, NewMessage, Result, Route,
-    UserId,
+    ChatId, ChatType, Clock, DatabaseWrapper, MessageCategory, MessageType, NewChatInfo, NewMedia, NewMessage, Result,
+    Route, UserId,
 };
 use parking_lot::Mutex;
 
@@ -71,7 +71,8 @@ impl Bot {
                 || told_kind.as_ref().is_some_and(|kind| *kind != info.chat_type)
         });
         let guessed = || ChatKind::of(chat);
-        let kind = incoming.chat_kind.or_else(|| ChatKind::named(&stored.as_ref()?.to_string())).unwrap_or_else(guessed);
+        let kind =
+            incoming.chat_kind.or_else(|| ChatKind::named(&stored.as_ref()?.to_string())).unwrap_or_else(guessed);
         if is_news {
             let (title, username, is_forum) =
                 known.map(|info| (info.title, info.username, info.is_forum)).unwrap_or_default();

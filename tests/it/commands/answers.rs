@@ -78,7 +78,9 @@ fn owners_commands_are_refused_to_others() {
             assert_ne!(grace(chat, &format!("/{command}")), refused);
         }
         // A full name, or a user name that begins alike, owns nothing.
-        for (name, username) in [("grace", None), ("@Grace", None), ("", Some("gracee")), ("", Some("@grace")), ("", Some(""))] {
+        for (name, username) in
+            [("grace", None), ("@Grace", None), ("", Some("gracee")), ("", Some("@grace")), ("", Some(""))]
+        {
             let mut incoming = bench.incoming(GROUP, 10, &format!("/{command}"));
             incoming.user_name = name.to_owned();
             incoming.username = username.map(str::to_owned);

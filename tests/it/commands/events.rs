@@ -38,7 +38,10 @@ fn an_edit_of_a_message_that_is_not_there_is_kept_as_the_message() {
     let mut edit = bench.incoming(GROUP, ADA, "/remember tea green");
     edit.event = Event::Edited;
     assert_eq!(bench.send(edit.clone()).replies, []);
-    assert_eq!(bench.count("chat_messages WHERE message_text = '/remember tea green' AND message_category = 'user'"), 1);
+    assert_eq!(
+        bench.count("chat_messages WHERE message_text = '/remember tea green' AND message_category = 'user'"),
+        1
+    );
     // It is not obeyed later either, when what it changed arrives.
     edit.event = Event::Message;
     assert!(bench.send(edit).duplicate);

@@ -183,7 +183,10 @@ fn a_message_of_long_ago_reminds_of_nothing() {
         super::answer(&bench.send(incoming))
     };
     assert_eq!(dated("2020-01-01 00:00:00", "/remind 1h tea"), "2020-01-01 01:00:00 (UTC) has passed already.");
-    assert_eq!(dated("2099-01-01 00:00:00", "/remind 1h tea"), "I can remind you of something from a second to five years away.");
+    assert_eq!(
+        dated("2099-01-01 00:00:00", "/remind 1h tea"),
+        "I can remind you of something from a second to five years away."
+    );
     assert_eq!(bench.count("delayed_tasks"), 0);
     // It may have been on its way for a moment.
     assert_eq!(dated("2026-01-01 11:59:30", "/remind 1s tea"), "I will remind you at 2026-01-01 11:59:31 (UTC).");

@@ -130,7 +130,10 @@ fn what_is_no_command_of_the_bots_is_judged_like_any_message() {
     bench.say(GROUP, ADA, "/set detect-spam true");
     let warning = bench.say(GROUP, ADA, "/buy cheap pills now");
     assert!(warning.starts_with("This looks like spam"), "{warning}");
-    assert_eq!(bench.count("chat_messages WHERE message_text = '/buy cheap pills now' AND message_category = 'user-spam'"), 1);
+    assert_eq!(
+        bench.count("chat_messages WHERE message_text = '/buy cheap pills now' AND message_category = 'user-spam'"),
+        1
+    );
     assert_eq!(bench.say(GROUP, ADA, "/lunch tomorrow"), "I do not know /lunch. /help lists what I know.");
     // What teaches it names what it is about.
     assert_eq!(bench.say(GROUP, ADA, "/spam buy cheap pills now"), "I learnt that this is spam.");

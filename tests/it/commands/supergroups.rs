@@ -190,12 +190,21 @@ fn a_group_has_one_successor_and_a_supergroup_one_predecessor_and_nobody_is_his_
         let error = bench.bot.handle(news).unwrap_err().to_string();
         error.rsplit_once("source `primary`: ").unwrap().1.to_owned()
     };
-    assert_eq!(refused(GROUP, -1_009), "the group cannot go on as this supergroup: the group became another supergroup before; nothing was changed");
-    assert_eq!(refused(SUPER, GROUP), "the group cannot go on as this supergroup: the supergroup is what the group was before; nothing was changed");
+    assert_eq!(
+        refused(GROUP, -1_009),
+        "the group cannot go on as this supergroup: the group became another supergroup before; nothing was changed"
+    );
+    assert_eq!(
+        refused(SUPER, GROUP),
+        "the group cannot go on as this supergroup: the supergroup is what the group was before; nothing was changed"
+    );
     let aliases = |rows: &std::collections::BTreeMap<String, Vec<String>>| rows["switchyard_aliases"].clone();
     assert_eq!(aliases(&rows(&bench.path())), aliases(&before));
     bench.say(super::OTHER, ADA, "hello");
-    assert_eq!(refused(super::OTHER, SUPER), "the group cannot go on as this supergroup: the supergroup comes of another group; nothing was changed");
+    assert_eq!(
+        refused(super::OTHER, SUPER),
+        "the group cannot go on as this supergroup: the supergroup comes of another group; nothing was changed"
+    );
     assert!(bench.say(SUPER, BOB, "/history").contains("hello old chat"));
     // A longer ring.
     bench.happen(SUPER, ADA, Event::MigratedTo(ChatId(-1_009)));

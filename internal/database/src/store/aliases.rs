@@ -100,7 +100,10 @@ impl DatabaseWrapper {
             "the group became another supergroup before"
         } else if self.earlier(new).is_some_and(|earlier| earlier != old) {
             "the supergroup comes of another group"
-        } else if std::iter::successors(Some(old), |chat| self.earlier(*chat)).take(LONGEST_CHAIN).any(|chat| chat == new) {
+        } else if std::iter::successors(Some(old), |chat| self.earlier(*chat))
+            .take(LONGEST_CHAIN)
+            .any(|chat| chat == new)
+        {
             "the supergroup is what the group was before"
         } else {
             return Ok(());

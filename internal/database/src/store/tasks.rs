@@ -8,10 +8,7 @@ use crate::{DatabaseWrapper, params};
 
 macro_rules! select_tasks {
     ($rest:literal) => {
-        concat!(
-            "SELECT id, delayed_ts, function, kwargs, is_done, created_at, updated_at FROM delayed_tasks ",
-            $rest
-        )
+        concat!("SELECT id, delayed_ts, function, kwargs, is_done, created_at, updated_at FROM delayed_tasks ", $rest)
     };
 }
 

@@ -34,7 +34,11 @@ fn a_line_with_the_least_keys_is_a_message_of_now() {
         assert_eq!(incoming(&line).username.as_deref(), Some(""), "the user has none any more");
     }
     let twice = incoming(r#"{"chat":-7,"user":2,"text":"hi","username":"@@ann"}"#);
-    assert_eq!(twice.username.as_deref(), Some("@ann"), "one sign is taken off, and what is left is no name of anybody's");
+    assert_eq!(
+        twice.username.as_deref(),
+        Some("@ann"),
+        "one sign is taken off, and what is left is no name of anybody's"
+    );
 }
 
 #[test]

@@ -3,7 +3,8 @@
 use super::*;
 
 fn migrate(input: &Input, group: i64, supergroup: i64) {
-    let line = format!("{{\"chat\":{group},\"user\":2,\"event\":\"migrate\",\"new_chat\":{supergroup},\"ref\":\"news\"}}\n");
+    let line =
+        format!("{{\"chat\":{group},\"user\":2,\"event\":\"migrate\",\"new_chat\":{supergroup},\"ref\":\"news\"}}\n");
     input.send(Ok(line.into())).unwrap();
 }
 
