@@ -16,6 +16,12 @@ test:
 test-one NAME:
     cargo test --workspace --features multi-source {{NAME}} -- --nocapture
 
+# Runs all proofs in their long form: damaged and changing configurations, kills, memory
+proofs:
+    CONFIG_MUTATIONS=100000 cargo test -p tests --test it config::mutations
+    JSON_FULL_SIZE=1 cargo test --release -p tests --test it json:: -- --nocapture
+    CONFIG_MUTATIONS=100000 RELOAD_ROUNDS=50 cargo test -p tests --features multi-source --test it watch::
+
 # Formats
 fmt:
     cargo fmt --all

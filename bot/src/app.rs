@@ -7,8 +7,7 @@ mod show;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use clap::Parser;
-use config::{Config, ConfigError, Layers};
+use config::{Config, ConfigError, DEFAULT_FILE, Layers};
 
 use crate::cli::{Cli, Command, ConfigCommand, ConsoleArgs};
 use crate::control::absolute;
@@ -61,7 +60,7 @@ enum AppError {
 
 /// The program.
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = Cli::of_process();
     run(&cli)
         .unwrap_or_else(|error| {
             say(&format!("error: {error}"));
@@ -82,6 +81,12 @@ fn run(cli: &Cli) -> Result<Outcome, AppError> {
         (loaded, _) => loaded?,
     };
     logging::start(config.log, cli.verbose, cli.quiet);
+    if !cli.quiet && !config.passed_over.is_empty() {
+        say(&format!(
+            "Passed over in the environment: {} (the names of settings have two underscores, as SWITCHYARD_LOG__LEVEL).",
+            config.passed_over.join(", ")
+        ));
+    }
     match &cli.command {
         None => run::console(cli, layers, &config, &cli.speaker),
         Some(Command::Console(console)) if console.json => {
@@ -106,6 +111,9 @@ fn run(cli: &Cli) -> Result<Outcome, AppError> {
 fn open(cli: &Cli, config: &Config) -> Result<Opened, AppError> {
     let opened = databases::open(config)?;
     if !cli.quiet {
+        if config.files.is_empty() {
+            say(&format!("Using built-in defaults (no {DEFAULT_FILE} here)."));
+        }
         for file in &config.files {
             say(&format!("Using the configuration {}.", absolute(file)));
         }

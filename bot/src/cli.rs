@@ -1,5 +1,7 @@
 //! The command line.
 
+mod levels;
+
 use std::path::PathBuf;
 use std::sync::LazyLock;
 

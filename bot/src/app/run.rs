@@ -24,6 +24,9 @@ const DEFAULT_ID: i64 = 1;
 const BOT: UserId = UserId(0);
 
 pub(super) fn console(cli: &Cli, layers: Layers, config: &Config, who: &SpeakerArgs) -> Result<Outcome, AppError> {
+    if who.user.map(UserId) == Some(BOT) {
+        return Err(AppError::Misused("--user 0 is the bot itself; speak as another"));
+    }
     let (signals, opened) = start(cli, layers, config)?;
     let ids = Arc::new(MessageIds::system());
     let bot = bot(config, &opened, &ids);

@@ -17,7 +17,7 @@ fn broken(bench: &Bench, table: &str, condition: &str) -> impl FnOnce(&Bench) + 
 /// All rows, without the ids that the bot's own messages have, and without their words: a command that finds its work
 /// done may say so.
 fn left(bench: &Bench) -> Vec<String> {
-    let lines = rows(&bench.path()).into_iter().flat_map(|(_, lines)| lines);
+    let lines = rows(&bench.path()).into_values().flatten();
     let is_kept = |part: &str| !part.starts_with("message_id=") && !part.starts_with("message_text=");
     let of_bot = |line: &str| line.contains("user_id=Integer(99)");
     let kept = |line: &str| line.split("\" ").filter(|part| is_kept(part)).collect::<Vec<_>>().join(" ");

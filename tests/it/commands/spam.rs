@@ -163,7 +163,9 @@ fn a_message_that_becomes_spam_by_an_edit_is_flagged_once() {
 }
 
 /// What a chat's model has learnt: of each kind the messages, and each word with its counts.
-fn model(bench: &Bench, chat: i64) -> (Vec<(bool, i64, i64)>, Vec<(String, i64, i64)>) {
+type Model = (Vec<(bool, i64, i64)>, Vec<(String, i64, i64)>);
+
+fn model(bench: &Bench, chat: i64) -> Model {
     let classes = bench.db.get_bayes_classes(Some(chat.into())).unwrap();
     let classes = classes.iter().map(|class| (class.is_spam, class.message_count, class.token_count)).collect();
     let mut words = bench.db.get_top_spam_tokens(Some(chat.into()), 1000).unwrap();

@@ -71,10 +71,29 @@ fn what_is_wrong_in_the_environment_is_told_by_the_variables_name() {
     assert_snapshot!(wrong("SWITCHYARD_DATABASE__SOURCES__PRIMARY__READONLY", "yes"), @"environment variable SWITCHYARD_DATABASE__SOURCES__PRIMARY__READONLY: `database.sources.primary.readonly` is text, but must be true or false");
     assert_snapshot!(wrong("SWITCHYARD_BOT__OWNERS", "7,ada"), @r#"environment variable SWITCHYARD_BOT__OWNERS: `bot.owners` has an entry that is neither a user id (a whole number) nor a user name ("@name")"#);
     assert_snapshot!(wrong("SWITCHYARD_DATABASE__DATADIR", "x"), @"environment variable SWITCHYARD_DATABASE__DATADIR: `database.datadir` is not a setting; did you mean `data_dir`?");
-    assert_snapshot!(wrong("SWITCHYARD_TOKEN", "x"), @"environment variable SWITCHYARD_TOKEN: `token` is not a setting; here there are: bot, log, database");
-    assert_snapshot!(wrong("SWITCHYARD_", "x"), @"environment variable SWITCHYARD_: `?` is not a setting; here there are: bot, log, database");
-    assert_snapshot!(wrong("SWITCHYARD_LOG", "debug"), @"environment variable SWITCHYARD_LOG: `log` is text, but must be a table: [log]");
+    assert_snapshot!(wrong("SWITCHYARD_BOT__TOKEN", "x"), @"environment variable SWITCHYARD_BOT__TOKEN: `bot.?` is not a setting; here there are: name, owners");
+    assert_snapshot!(wrong("SWITCHYARD___", "x"), @"environment variable SWITCHYARD___: `?` is not a setting; here there are: bot, log, database");
     assert_snapshot!(wrong("SWITCHYARD_BOT__NAME__FIRST", "x"), @"environment variable SWITCHYARD_BOT__NAME__FIRST: `bot.name` is a table, but must be text between double quotes");
+}
+
+#[test]
+fn what_only_begins_like_a_setting_is_passed_over_and_named() {
+    let place = Place::new();
+    place.file("bot.toml", "");
+    // As Kubernetes sets them for a service of this name.
+    let environment = [
+        ("SWITCHYARD_SERVICE_HOST", "10.0.0.1"),
+        ("SWITCHYARD_LOG", "debug"),
+        ("SWITCHYARD_", "x"),
+        ("SWITCHYARD", "x"),
+    ];
+    let config = place.load(&["bot.toml"], &environment).unwrap();
+    assert_eq!(config.passed_over, ["SWITCHYARD_", "SWITCHYARD_LOG", "SWITCHYARD_SERVICE_HOST"]);
+    assert_eq!(config.log.level, LogLevel::Warn);
+    // Whatever is in it.
+    let bytes = OsString::from_vec(b"\xff".to_vec());
+    let environment = vec![("SWITCHYARD_PORT".into(), bytes)];
+    Layers { files: vec![place.path("bot.toml")], environment, data_dir: None }.load().unwrap();
 }
 
 #[test]

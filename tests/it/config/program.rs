@@ -129,6 +129,53 @@ fn what_is_in_force_is_shown_with_where_it_comes_from() {
 }
 
 #[test]
+fn a_value_with_a_variable_is_shown_as_it_is_written_but_for_paths_and_each_on_one_line() {
+    let place = Place::new();
+    let text =
+        "[bot]\nname = \"Ada ${SECRET}\"\nowners = [7, \"@${SECRET}\"]\n[database]\ndata_dir = \"${FOLDER}/data\"\n";
+    place.file("bot.toml", text);
+    let environment = [("SECRET", "swordfish"), ("FOLDER", "two\nlines \"and\" \\more")];
+    let ran = bot(&place, &["--config", "bot.toml", "config", "show"], &environment);
+    assert_eq!((ran.code, ran.err.as_str()), (Some(0), ""));
+    assert_snapshot!(ran.out, @r#"
+        [bot]
+        name = "Ada ${SECRET}"  # bot.toml:2
+        owners = [7, "@${SECRET}"]  # bot.toml:3
+
+        [database]
+        data_dir = "DIR/two\u000Alines \"and\" \\more/data"  # bot.toml:5
+        path = "DIR/two\u000Alines \"and\" \\more/data/bot.db"  # built-in default
+
+        [log]
+        level = "warn"  # built-in default
+        format = "text"  # built-in default
+        "#);
+    let shown = ran.out.replace("DIR", place.path("").to_str().unwrap().trim_end_matches('/'));
+    place.file("shown.toml", shown);
+    let again = place.load(&["shown.toml"], &environment).unwrap();
+    assert_eq!(again.bot, place.load(&["bot.toml"], &environment).unwrap().bot);
+}
+
+#[test]
+fn what_the_environment_is_passed_over_for_is_said() {
+    let place = Place::new();
+    let environment = [("SWITCHYARD_SERVICE_HOST", "10.0.0.1"), ("SWITCHYARD_PORT", "tcp://10.0.0.1:1")];
+    let ran = bot(&place, &["config", "check"], &environment);
+    assert_eq!(ran.code, Some(0));
+    assert_snapshot!(ran.err, @"Passed over in the environment: SWITCHYARD_PORT, SWITCHYARD_SERVICE_HOST (the names of settings have two underscores, as SWITCHYARD_LOG__LEVEL).");
+    assert_eq!(bot(&place, &["-q", "config", "check"], &environment).err, "");
+}
+
+#[test]
+fn files_before_and_behind_the_command_are_read() {
+    let place = Place::new();
+    place.file("one.toml", "[bot]\nname = \"One\"\n[log]\nlevel = \"info\"\n");
+    place.file("two.toml", "[bot]\nname = \"Two\"\n");
+    let ran = bot(&place, &["--config", "one.toml", "config", "show", "--config", "two.toml"], &[]);
+    assert!(ran.out.contains("name = \"Two\"") && ran.out.contains("level = \"info\""), "{}", ran.out);
+}
+
+#[test]
 fn a_wrong_configuration_ends_every_command_with_2() {
     let place = Place::new();
     place.file("configs/bot.toml", "[bot]\nnmae = \"x\"\n\n[log]\nlevel = \"loud\"\n");
