@@ -7,10 +7,15 @@ use contest::{Job, Outcome};
 
 use crate::{Result, tell};
 
+/// Starts a program in a session of its own, which the scheduler lets go before other sessions. (`nice` alone only
+/// works within a session.)
+const BEFORE_OTHERS: &str = "echo -15 > /proc/self/autogroup; exec nice -n -15 \"$@\"";
+
 /// The programs, built, and a folder for their files.
 pub(crate) struct Hosts {
     programs: PathBuf,
     scratch: PathBuf,
+    priority: bool,
 }
 
 /// Which program a contender lives in.
@@ -33,7 +38,7 @@ impl Host {
 
 impl Hosts {
     /// Builds the programs beside this one.
-    pub(crate) fn build(scratch: Option<PathBuf>) -> Result<Self> {
+    pub(crate) fn build(scratch: Option<PathBuf>, priority: bool) -> Result<Self> {
         let programs = std::env::current_exe()?.parent().ok_or("this program is in no folder")?.to_owned();
         let target = programs.parent().ok_or("this program is in no target folder")?.to_owned();
         let here = Path::new(env!("CARGO_MANIFEST_DIR")).parent().ok_or("the sources are in no folder")?;
@@ -51,7 +56,7 @@ impl Hosts {
         }
         let scratch = scratch.unwrap_or_else(|| target.join("peers-scratch")).join(std::process::id().to_string());
         std::fs::create_dir_all(&scratch)?;
-        Ok(Self { programs: target.join("release"), scratch })
+        Ok(Self { programs: target.join("release"), scratch, priority })
     }
 
     /// The place of that name.
@@ -91,7 +96,11 @@ impl Hosts {
     /// Runs a job.
     pub(crate) fn run(&self, host: Host, job: &Job) -> Result<Outcome> {
         let (program, argument) = self.command(host, job)?;
-        let output = Command::new(program).arg(argument).stderr(Stdio::inherit()).output()?;
+        let mut command = if self.priority { Command::new("setsid") } else { Command::new(&program) };
+        if self.priority {
+            command.args(["--wait", "sh", "-c", BEFORE_OTHERS, "sh"]).arg(&program);
+        }
+        let output = command.arg(argument).stderr(Stdio::inherit()).output()?;
         if !output.status.success() {
             return Err(format!("{} failed: {}", job.contender, output.status).into());
         }

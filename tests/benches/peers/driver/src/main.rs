@@ -1,13 +1,18 @@
 //! Runs the benchmarks' contenders in turns, each in a process of its own, and prints what came of it as Markdown.
 //!
 //! ```text
-//! cargo run --release --manifest-path tests/benches/peers/Cargo.toml -- [--quick] [--turns N] [--scratch DIR] [ROW]...
+//! cargo run --release --manifest-path tests/benches/peers/Cargo.toml -- [OPTION]... [ROW]...
 //! cargo run --release --manifest-path tests/benches/peers/Cargo.toml -- instructions
 //! ```
 //!
-//! Without the name of a row all are run, which takes half an hour; with `--quick`, which only shows that everything
-//! works, some minutes. `--list` names the rows. Programs of other figures than ours fail nothing: the exit code is 1
-//! where a contender gave a wrong answer or lost a write.
+//! Without the name of a row all are run, which takes half an hour. `--list` names the rows. The exit code is 1 where a
+//! contender gave a wrong answer or lost a write; a figure below its floor fails nothing.
+//!
+//! - `--quick`: little data and short turns, which only shows that everything works, in some minutes
+//! - `--turns N`: so many turns
+//! - `--scratch DIR`: where the files are made
+//! - `--priority`: contenders go before whatever else the machine does (wants root): on a busy machine a
+//!   single thread that waits for the disk is not woken before the next tick of the scheduler otherwise
 
 mod hosts;
 mod instructions;
@@ -32,6 +37,7 @@ struct Arguments {
     turns: Option<usize>,
     scratch: Option<PathBuf>,
     list: bool,
+    priority: bool,
     rows: Vec<String>,
 }
 
@@ -48,11 +54,13 @@ fn main() -> ExitCode {
 }
 
 fn arguments() -> Result<Arguments> {
-    let mut arguments = Arguments { quick: false, turns: None, scratch: None, list: false, rows: Vec::new() };
+    let mut arguments =
+        Arguments { quick: false, turns: None, scratch: None, list: false, priority: false, rows: Vec::new() };
     let mut words = std::env::args().skip(1);
     while let Some(word) = words.next() {
         match word.as_str() {
             "--quick" => arguments.quick = true,
+            "--priority" => arguments.priority = true,
             "--list" => arguments.list = true,
             "--turns" => arguments.turns = Some(words.next().ok_or("--turns wants a number")?.parse()?),
             "--scratch" => arguments.scratch = Some(words.next().ok_or("--scratch wants a folder")?.into()),
@@ -74,7 +82,7 @@ fn run(arguments: &Arguments) -> Result<bool> {
     if let Some(unknown) = arguments.rows.iter().find(is_known) {
         return Err(format!("no row is called {unknown}; --list names them").into());
     }
-    let hosts = Hosts::build(arguments.scratch.clone())?;
+    let hosts = Hosts::build(arguments.scratch.clone(), arguments.priority)?;
     let mut out = std::io::stdout();
     if arguments.rows.iter().any(|name| name == "instructions") {
         out.write_all(instructions::count(&hosts)?.as_bytes())?;
