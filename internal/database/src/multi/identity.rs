@@ -275,21 +275,6 @@ fn entry_of(config: &SourceConfig, found: &Identity, database: &Database) -> Ent
     Entry { name, uuid: found.uuid.clone(), path, device, inode }
 }
 
-/// What an error of a call means while a source is opened: what is busy is not down.
-fn unread(config: &SourceConfig, error: &Error) -> OpenError {
-    match error.kind() {
-        ErrorKind::Busy { waited } => OpenError::Locked { path: config.path.clone(), waited: *waited },
-        _ => OpenError::Other { path: config.path.clone(), detail: error.to_string() },
-    }
-}
-
-/// What is to be remembered of a source.
-fn entry_of(config: &SourceConfig, found: &Identity, database: &Database) -> Entry {
-    let (device, inode) = numbers(database.file_id());
-    let (name, path) = (config.name.to_string(), config.path.display().to_string());
-    Entry { name, uuid: found.uuid.clone(), path, device, inode }
-}
-
 /// What is remembered of another name with this file's uuid.
 fn same_uuid<'a>(known: &'a [Entry], found: &Identity, name: &SourceName) -> Option<&'a Entry> {
     let uuid = found.uuid.as_ref()?;
