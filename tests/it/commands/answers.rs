@@ -41,7 +41,8 @@ fn help_shows_what_the_writer_may_do() {
         assert_eq!(bench.say(GROUP, ADA, &format!("/help {command}")), bench.say(GROUP, ADA, &format!("/{command}")));
     }
     for command in OWNERS_ALONE {
-        assert_eq!(bench.say(GROUP, OWNER, &format!("/{command} x")), format!("Usage: /{command}"));
+        let said = bench.say(GROUP, OWNER, &format!("/{command} x"));
+        assert!(said.starts_with(&format!("Usage: /{command}")), "{said}");
     }
     assert_snapshot!(bench.say(GROUP, OWNER, "/help chats"), @"/chats: the groups that I am in");
     assert_snapshot!(bench.say(GROUP, ADA, "/help /SET"), @"/set SETTING VALUE: change how I behave in this chat");

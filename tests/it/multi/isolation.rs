@@ -26,7 +26,7 @@ const PEOPLE: [i64; 3] = [ADA, BOB, OWNER];
 const OF_NO_CHAT: &str = "kanarisharedx";
 
 /// What people say; `{c}` is the chat's canary.
-const SAID: [&str; 33] = [
+const SAID: [&str; 34] = [
     "hello {c}",
     "/{c}",
     "/start {c}",
@@ -55,6 +55,7 @@ const SAID: [&str; 33] = [
     "/ham",
     "/ham lunch {c}",
     "/mydata",
+    "/route",
     "/mydata show",
     "/mydata erase",
     "/mydata erase yes",
@@ -181,7 +182,8 @@ impl Yard {
                         let mut incoming = self.incoming(*chat, *user, "/remind 10s other {c}");
                         incoming.event = Event::Edited;
                         incoming.message_id = self.last[chat].clone();
-                        return drop(self.send(*chat, incoming));
+                        // What another one said stays as it is.
+                        return drop(self.bot.handle(incoming));
                     }
                     1 => Event::Joined,
                     2 => Event::Left,

@@ -1,7 +1,7 @@
 //! Groups that became supergroups where chats live in many databases: the new chat is where the old one is.
 
 use database::multi::Why;
-use database::{ChatId, DatabaseWrapper, NewMessage, Route, UserId};
+use database::{ChatId, DatabaseWrapper, ErrorKind, NewMessage, Route, UserId};
 
 use super::{config_of, files_with, name, open};
 use crate::support::{Scratch, rows};
@@ -57,7 +57,8 @@ fn a_second_group_that_is_said_to_have_become_the_same_supergroup_changes_no_row
     db.migrate_chat(GROUP, LATER).unwrap();
     let all = || ["a.db", "b.db", "c.db"].map(|file| rows(&scratch.file(file)));
     let before = all();
-    db.migrate_chat(OTHER, LATER).unwrap();
+    let refused = db.migrate_chat(OTHER, LATER).unwrap_err();
+    assert!(matches!(refused.kind(), ErrorKind::NoSuccessor { .. }), "{refused}");
     assert_eq!(all(), before);
     assert_eq!(control.explain(LATER).why, Why::Inherited(GROUP));
     assert_eq!(db.get_chat_settings(LATER).unwrap().len(), 0);

@@ -76,14 +76,13 @@ const TAKE_OVER: [&str; 6] = [
 
 impl DatabaseWrapper {
     /// Notes that a group became a supergroup: the new chat inherits where the old one lives, takes over its settings
-    /// and people, and shows what was said in it. Noting it twice changes nothing, and neither does noting that another
-    /// group became the same supergroup: the first stays.
+    /// and people, and shows what was said in it. Noting it twice changes nothing.
     ///
     /// # Errors
     /// [`NoSuccessor`](ErrorKind::NoSuccessor) where the group became another supergroup before, the supergroup comes
     /// of another group, or is what this one was before: nothing is changed. A source cannot be written.
     pub fn migrate_chat(&self, old: ChatId, new: ChatId) -> Result<()> {
-        if old == new || self.earlier(new).is_some_and(|known| known != old) {
+        if old == new {
             return Ok(());
         }
         self.check_successor(old, new)?;
@@ -110,7 +109,7 @@ impl DatabaseWrapper {
             return Ok(());
         };
         let source = self.source_of(Route::Shared)?;
-        Err(Error::new("aliases.migrate_chat", &source, ErrorKind::NoSuccessor { reason }))
+        Err(Error::new("aliases.check_successor", &source, ErrorKind::NoSuccessor { reason }))
     }
 
     fn add_alias(&self, old: ChatId, new: ChatId) -> Result<()> {
