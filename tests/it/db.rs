@@ -1,6 +1,8 @@
 //! `bot db`: what it says of the databases and what it has a running bot do.
 
 #[cfg(feature = "multi-source")]
+mod held;
+#[cfg(feature = "multi-source")]
 mod importing;
 #[cfg(feature = "multi-source")]
 mod looking;
