@@ -2,7 +2,7 @@
 //! task that waits holds ids only, so that no chat's words are in the shared database.
 
 use database::{ChatId, DatabaseWrapper, DelayedTask, MessageId, Result, Timestamp, TopicId, UserId};
-use jiff::civil::DateTime;
+use jiff::civil::{Date, DateTime, Time};
 use serde::{Deserialize, Serialize};
 
 use super::bot::Bot;
@@ -49,7 +49,7 @@ fn run(call: &Call<'_>) -> Result<String> {
     {
         return Ok(promise(due));
     }
-    let (when, text) = call.word_and_rest();
+    let (when, text) = when_and_text(call.arguments);
     let Some(due) = moment(when, incoming.date).filter(|_| !text.is_empty()) else {
         return Ok(format!("{} (WHEN is like 90s, 10m, 2h30m, 3d or 2030-01-31T08:00, UTC)", REMIND.usage()));
     };
@@ -161,7 +161,7 @@ fn give(bot: &Bot, task: &DelayedTask) -> Result<Option<Due>> {
         return bot.db.update_delayed_task(&task.id, true).map(|()| None);
     };
     let arguments = command_in(&asked.message_text).map_or("", |(_, arguments)| arguments);
-    let what = arguments.split_once(char::is_whitespace).map_or("", |(_, text)| text.trim());
+    let (_, what) = when_and_text(arguments);
     let text = format!("Reminder for {}: {what}", people::name(&asked.full_name, &asked.username, user_id));
 
     // An id of its own, so that of several processes one alone stores it, and says it.
@@ -180,6 +180,22 @@ fn give(bot: &Bot, task: &DelayedTask) -> Result<Option<Due>> {
     }
     let chat = bot.db.current_chat(chat_id);
     Ok(Some(Due { task: task.id.clone(), chat, thread: thread_id, text }))
+}
+
+/// The moment's words and the rest: one word, or a date and a time with a blank between them.
+fn when_and_text(arguments: &str) -> (&str, &str) {
+    let split = |text: &str| text.find(char::is_whitespace).unwrap_or(text.len());
+    let first = split(arguments);
+    let rest = arguments[first..].trim_start();
+    let second = split(rest);
+    if arguments[..first].parse::<Date>().is_ok()
+        && rest[..second].parse::<Time>().is_ok()
+        && !arguments[..first].contains('T')
+    {
+        let end = arguments.len() - rest.len() + second;
+        return (&arguments[..end], arguments[end..].trim());
+    }
+    (&arguments[..first], rest.trim_end())
 }
 
 /// The moment that is meant: so long from now, or a date and time.
@@ -218,6 +234,23 @@ fn duration(text: &str) -> Option<i64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_time_may_have_a_blank_in_it_and_the_text_is_what_follows() {
+        for (arguments, when, text) in [
+            ("10m  tea ", "10m", "tea"),
+            ("2030-01-31T08:00 call mum", "2030-01-31T08:00", "call mum"),
+            ("2030-01-31 08:00 call mum", "2030-01-31 08:00", "call mum"),
+            ("2030-01-31 call mum", "2030-01-31", "call mum"),
+            ("10m 08:00 is early", "10m", "08:00 is early"),
+            ("2030-01-31", "2030-01-31", ""),
+            ("", "", ""),
+        ] {
+            assert_eq!(when_and_text(arguments), (when, text), "{arguments}");
+        }
+        let now: Timestamp = "2026-01-01 00:00:00".parse().unwrap();
+        assert_eq!(moment("2030-01-31 08:00", now).unwrap().to_string(), "2030-01-31 08:00:00");
+    }
 
     #[test]
     fn a_time_is_a_duration_or_a_date() {

@@ -22,6 +22,10 @@ fn migrated() -> Bench {
         bench.say(GROUP, BOB, "/ham lunch");
     }
     bench.say(GROUP, ADA, "/remind 1d cake");
+    let mut garden = bench.incoming(GROUP, ADA, "");
+    garden.thread = 9.into();
+    garden.event = Event::Topic(database::NewTopic { name: "Garden".to_owned(), ..Default::default() });
+    bench.send(garden);
     bench.happen(GROUP, ADA, BECOMES);
     bench.pass(86_000);
     bench
@@ -39,6 +43,8 @@ fn the_old_chats_history_settings_and_people_are_reachable_under_the_new_id() {
     let found = bench.say(SUPER, ADA, "/search hello page=1");
     assert_eq!(found.lines().count(), 3, "{found}");
     assert_eq!(bench.say(SUPER, ADA, "/recall tea"), "green");
+    let topics = bench.db.get_chat_topics(SUPER.into()).unwrap();
+    assert_eq!(topics.iter().map(|topic| topic.name.as_deref()).collect::<Vec<_>>(), [Some("Garden")]);
     assert!(bench.say(SUPER, ADA, "/settings").contains("spam-threshold = 75:"));
     let stats = bench.say(SUPER, ADA, "/stats");
     assert!(stats.starts_with("Engines: ") && stats.contains("on 2 days, 2026-01-01 to 2026-01-02"), "{stats}");
@@ -59,7 +65,7 @@ fn what_was_said_before_is_counted_among_the_topics() {
     named.event = Event::Topic(database::NewTopic { name: "Tea".to_owned(), ..Default::default() });
     bench.send(named);
     let said = bench.count(&format!("chat_messages WHERE chat_id = {GROUP}"));
-    assert_eq!(bench.say(SUPER, ADA, "/topics"), format!("Tea: 0 messages\n(in no topic): {} messages", said + 1));
+    assert_eq!(bench.say(SUPER, ADA, "/topics"), format!("Tea: 0 messages\nGarden: 0 messages\n(in no topic): {} messages", said + 1));
 }
 
 #[test]

@@ -5,9 +5,9 @@
 //! without holding up anybody (`PASSIVE`), on a connection that it opens for that and closes again.
 //!
 //! The log begins anew from its start only when all of it has been moved and nobody reads it. While there are writes
-//! without a pause that never happens by itself. So where the log has reached its cap and little is left to be moved,
-//! the next commit does it (`RESTART`), with readers waited for a moment only. A reader that stays makes the log grow
-//! beyond the cap, and the attempts rare.
+//! without a pause that never happens by itself. So where the log is long and little is left to be moved, or where it
+//! has reached its cap, the next commit does it (`RESTART`), with readers waited for a moment only. A reader that stays
+//! makes the log grow beyond the cap, and the attempts rare.
 //!
 //! A commit that finds no room on the disk does it at once, and gives back what the log had taken.
 

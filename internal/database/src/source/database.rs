@@ -41,6 +41,9 @@ pub(crate) struct Database {
     pub(super) log: Arc<Log>,
     pub(super) writer: Writer,
     pub(super) readers: Readers,
+    /// The last to go: without it all connections are closed. (Closing the last one, SQLite removes the log by its
+    /// name, whoever's it is by then.)
+    pub(super) in_use: Arc<()>,
 }
 
 impl Drop for Database {

@@ -58,7 +58,7 @@ pub(super) struct Door {
 
 enum State {
     /// Not open. What was open before may still be in the hands of calls that are under way.
-    Closed(Weak<Database>),
+    Closed(Weak<()>),
     Opening,
     Open,
     Failed(Failure),
@@ -133,7 +133,7 @@ impl Door {
         if matches!(*state, State::Open) && open.as_ref().is_some_and(|now| Arc::ptr_eq(now, database)) {
             *open = None;
             *self.left.lock() = Some(database.left());
-            *state = State::Closed(Arc::downgrade(database));
+            *state = State::Closed(Arc::downgrade(&database.in_use));
         }
     }
 
@@ -248,7 +248,7 @@ impl Source {
 
     /// Waits for the calls that still use a database whose file is gone: as long as one has it open, SQLite would mix
     /// up its log with the next one's.
-    fn wait_closed(&self, old: &Weak<Database>) {
+    fn wait_closed(&self, old: &Weak<()>) {
         let deadline = Instant::now() + self.config.timeout;
         while old.strong_count() > 0 && Instant::now() < deadline {
             std::thread::park_timeout(Duration::from_millis(5));

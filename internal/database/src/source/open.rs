@@ -115,6 +115,7 @@ impl Database {
             writer,
             readers: Readers::new(path.clone(), file, most_readers),
             path,
+            in_use: Arc::new(()),
         }
     }
 }

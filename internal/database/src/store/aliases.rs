@@ -32,7 +32,7 @@ const LONGEST_CHAIN: usize = 100;
 /// What the new chat takes over, in the chat's source. It may have rows already: people may have spoken in it before the
 /// news came. What was set there since stays; counts are added up; of what else is known the newer counts, and the
 /// older where nothing newer is.
-const TAKE_OVER: [&str; 6] = [
+const TAKE_OVER: [&str; 7] = [
     "INSERT INTO chat_settings (chat_id, key, value, created_at, updated_at)
      SELECT ?2, key, value, created_at, updated_at FROM chat_settings WHERE chat_id = ?1
      ON CONFLICT (chat_id, key) DO NOTHING",
@@ -61,6 +61,10 @@ const TAKE_OVER: [&str; 6] = [
          is_forum = CASE WHEN chat_info.is_forum THEN TRUE ELSE excluded.is_forum END,
          created_at = CASE WHEN excluded.created_at < chat_info.created_at
                            THEN excluded.created_at ELSE chat_info.created_at END",
+    "INSERT INTO chat_topics (chat_id, topic_id, icon_color, icon_custom_emoji_id, name, created_at, updated_at)
+     SELECT ?2, topic_id, icon_color, icon_custom_emoji_id, name, created_at, updated_at FROM chat_topics
+     WHERE chat_id = ?1
+     ON CONFLICT (chat_id, topic_id) DO NOTHING",
     "INSERT INTO bayes_tokens (token, chat_id, spam_count, ham_count, total_count, created_at, updated_at)
      SELECT token, ?2, spam_count, ham_count, total_count, created_at, updated_at FROM bayes_tokens WHERE chat_id = ?1
      ON CONFLICT (token, chat_id) DO UPDATE

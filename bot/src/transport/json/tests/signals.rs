@@ -57,7 +57,10 @@ fn a_signal_is_answered_for_what_was_read_ahead_too() {
     let parts = Parts::new();
     let (release, released) = channel::<()>();
     let released = Mutex::new(released);
+    let (begun, begins) = channel();
+    let begun = Mutex::new(begun);
     let handler = |incoming: Incoming| -> Result<Handled, HandleError> {
+        begun.lock().send(()).unwrap();
         released.lock().recv_timeout(SOON).unwrap();
         echo(incoming)
     };
@@ -70,6 +73,7 @@ fn a_signal_is_answered_for_what_was_read_ahead_too() {
         let session = scope.spawn(|| parts.run(&handler, limits, reader, &mut io::sink()));
         // One runs, one waits, one waits for room, seven are in the channel: the eleventh is asked for after that.
         (0..11).for_each(|_| taken.recv_timeout(SOON).unwrap());
+        begins.recv_timeout(SOON).unwrap();
         parts.signals.note(SIGTERM);
         drop(taken);
         release.send(()).unwrap();
