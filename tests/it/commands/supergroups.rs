@@ -65,7 +65,10 @@ fn what_was_said_before_is_counted_among_the_topics() {
     named.event = Event::Topic(database::NewTopic { name: "Tea".to_owned(), ..Default::default() });
     bench.send(named);
     let said = bench.count(&format!("chat_messages WHERE chat_id = {GROUP}"));
-    assert_eq!(bench.say(SUPER, ADA, "/topics"), format!("Tea: 0 messages\nGarden: 0 messages\n(in no topic): {} messages", said + 1));
+    assert_eq!(
+        bench.say(SUPER, ADA, "/topics"),
+        format!("Tea: 0 messages\nGarden: 0 messages\n(in no topic): {} messages", said + 1)
+    );
 }
 
 #[test]
