@@ -195,6 +195,8 @@ fn a_helper_does_its_task() {
             db.close();
         }
         #[cfg(feature = "multi-source")]
+        ["without-threads", folder] => say(&crate::multi::refusals::without_threads(folder)),
+        #[cfg(feature = "multi-source")]
         ["seal", path, to] => say(&crate::multi::sealing::seal_unprivileged(path, to)),
         ["overfill", folder] => crate::checkpoints::overfill(Path::new(folder)),
         ["stress", folder] => crate::stress::run(Path::new(folder)),

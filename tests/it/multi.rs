@@ -23,6 +23,7 @@ mod naming;
 mod opening;
 mod outages;
 pub(crate) mod readonly;
+pub(crate) mod refusals;
 mod relocate;
 pub(crate) mod sealing;
 mod supergroups;

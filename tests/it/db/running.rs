@@ -21,8 +21,8 @@ fn each_command_is_answered_by_the_bot() {
         Configuration: [home]/bot.toml (generation 1).
 
         SOURCE  STATE  ROUTED  CONNECTIONS  SIZE  PATH
-        primary  open  the rest  2 of 5  # KiB  [home]/data/primary.db
-        archive  open  1  2 of 5  # KiB  [home]/data/archive.db
+        primary  open  the rest  some of 5  # KiB  [home]/data/primary.db
+        archive  open  1  some of 5  # KiB  [home]/data/archive.db
         ");
     let mut told = String::new();
     for args in
@@ -73,7 +73,7 @@ fn a_source_that_is_down_is_shown_and_taken_back_when_it_is_told_to() {
         Configuration: [home]/bot.toml (generation 1).
 
         SOURCE  STATE  ROUTED  CONNECTIONS  SIZE  PATH
-        primary  open  the rest  2 of 5  # KiB  [home]/data/primary.db
+        primary  open  the rest  some of 5  # KiB  [home]/data/primary.db
         archive  unavailable  1  0 of 5  -  [home]/data/archive.db
 
         archive is unavailable since DATE TIME UTC: [home]/data/archive.db is missing or empty, and the source `archive` had a database before (at [home]/data/archive.db); put it back or correct the path, or accept an empty one with `bot db adopt archive --new`

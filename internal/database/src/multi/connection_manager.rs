@@ -2,7 +2,7 @@
 //! nobody holds them any more.
 
 use std::collections::HashMap;
-use std::sync::mpsc::{self, Sender};
+use std::sync::mpsc::{self, SendError, Sender};
 use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -35,6 +35,8 @@ struct Reaper {
     tables: Sender<Retired>,
     /// `None` where no thread could be started.
     thread: Option<JoinHandle<()>>,
+    /// What no thread closes: it waits for the end.
+    unclosed: Vec<Arc<Source>>,
 }
 
 /// An earlier table, and those of its sources that the next one does not have.
@@ -62,7 +64,7 @@ impl Reaper {
         if let Err(error) = &thread {
             tracing::warn!(%error, "no thread can be started that closes sources");
         }
-        Self { tables: sender, thread: thread.ok() }
+        Self { tables: sender, thread: thread.ok(), unclosed: Vec::new() }
     }
 }
 
@@ -106,18 +108,21 @@ impl ConnectionManager {
         let mut reaper = self.reaper.lock();
         let reaper = reaper.get_or_insert_with(Reaper::start);
         // Each table comes, also one of which all sources stay: a later one may be without them while calls still
-        // use this. It fails where no thread could be started: then sources are closed when the last call lets go.
-        let _ = reaper.tables.send(Retired { table: before, gone });
+        // use this.
+        if let Err(SendError(unclosed)) = reaper.tables.send(Retired { table: before, gone }) {
+            reaper.unclosed.extend(unclosed.gone);
+        }
     }
 
     /// Closes all sources, the default one last: the others' openings may still be noted there.
     pub(super) fn close(&self, table: &RoutingTable) {
         let reaper = self.reaper.lock().take();
         table.sources.iter().rev().for_each(|source| source.close());
-        // The thread ends when it has closed what was retired before, once no call uses that.
-        if let Some(Reaper { tables, thread: Some(thread) }) = reaper {
+        if let Some(Reaper { tables, thread, unclosed }) = reaper {
+            unclosed.iter().for_each(|source| source.close());
+            // The thread ends when it has closed what was retired before, once no call uses that.
             drop(tables);
-            let _ = thread.join();
+            let _ = thread.map(JoinHandle::join);
         }
     }
 }
