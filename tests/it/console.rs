@@ -42,7 +42,7 @@ fn a_relative_folder_is_told_as_an_absolute_one() {
         (
             Some(0),
             format!(
-                "Created the folder {0}/here/there.\nCreated the database {0}/here/there/bot.db.\n",
+                "Using built-in defaults (no configs/bot.toml here).\nCreated the folder {0}/here/there.\nCreated the database {0}/here/there/bot.db.\n",
                 folder.display()
             )
         )

@@ -85,31 +85,35 @@ impl DatabaseWrapper {
         if old == new {
             return Ok(());
         }
-        self.check_successor(old, new)?;
+        let check = || match self.obstacle(old, new) {
+            None => Ok(()),
+            Some(reason) => {
+                let source = self.source_of(Route::Shared)?;
+                Err(Error::new("aliases.migrate_chat", &source, ErrorKind::NoSuccessor { reason }))
+            }
+        };
+        check()?;
         // The alias last: where it is, the rest is done. Until then the news comes again and does it again.
         self.take_over(old, new)?;
         self.add_alias(old, new)?;
         self.know_aliases()?;
         // Another process may have been first, with another successor.
-        self.check_successor(old, new)
+        check()
     }
 
-    /// That a chat can go on with this one: each has one successor and one predecessor, and no chain ends in itself.
-    fn check_successor(&self, old: ChatId, new: ChatId) -> Result<()> {
-        let reason = if self.later(old).is_some_and(|later| later != new) {
-            "the group became another supergroup before"
+    /// What stands against it that a chat goes on as this one: each has one successor and one predecessor, and no chain
+    /// ends in itself.
+    fn obstacle(&self, old: ChatId, new: ChatId) -> Option<&'static str> {
+        let mut chain = std::iter::successors(Some(old), |chat| self.earlier(*chat)).take(LONGEST_CHAIN);
+        if self.later(old).is_some_and(|later| later != new) {
+            Some("the group became another supergroup before")
         } else if self.earlier(new).is_some_and(|earlier| earlier != old) {
-            "the supergroup comes of another group"
-        } else if std::iter::successors(Some(old), |chat| self.earlier(*chat))
-            .take(LONGEST_CHAIN)
-            .any(|chat| chat == new)
-        {
-            "the supergroup is what the group was before"
+            Some("the supergroup comes of another group")
+        } else if chain.any(|chat| chat == new) {
+            Some("the supergroup is what the group was before")
         } else {
-            return Ok(());
-        };
-        let source = self.source_of(Route::Shared)?;
-        Err(Error::new("aliases.migrate_chat", &source, ErrorKind::NoSuccessor { reason }))
+            None
+        }
     }
 
     fn add_alias(&self, old: ChatId, new: ChatId) -> Result<()> {
