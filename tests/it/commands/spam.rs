@@ -230,7 +230,7 @@ fn a_message_of_words_that_nobody_taught_is_not_judged_by_what_was_taught_more()
     }
     bench.say(GROUP, BOB, "/ham lunch");
     bench.say(GROUP, BOB, "/set detect-spam true");
-    bench.say(GROUP, BOB, "/set spam-threshold 51");
+    bench.say(GROUP, BOB, "/set spam-threshold 20");
     for harmless in ["see you", "lunch", "see you at lunch"] {
         assert_eq!(bench.say(GROUP, ADA, harmless), "", "{harmless}");
     }

@@ -229,7 +229,8 @@ fn each_refusal_of_a_file_full_of_secrets_keeps_them() {
     for secret in quoted.iter().map(String::as_str).chain(CANARIES) {
         for table in tables {
             let mut contents = vec![format!("{table}\n{secret} = 1\n"), format!("{table}\n[{secret}]\na = 1\n")];
-            contents.push(format!("{table}\n[database.sources.{secret}]\npath = \"x\"\n"));
+            contents.push(format!("{table}\n[database.sources.{secret}]\npath = \"x\"\ntimeout = 0\n"));
+            contents.push(format!("{table}\n[database.sources.{secret}]\npath = \"${{\"\n"));
             for key in keys {
                 contents.push(format!("{table}\n{key} = {secret}\n"));
                 contents.push(format!("{table}\n{key} = [{secret}]\n"));
