@@ -231,8 +231,8 @@ pub use models::*;
 pub use route::{InvalidSourceName, Route, SourceName};
 pub use source::{
     BadColumn, Changed, Durability, FromRow, FromValue, Health, OnUnavailable, OpenError, Operation, ReadTx, Refusal,
-    Row, SourceConfig, SourceStatus, Step, Tally, ToValue, Value, ValueRef, WriteTx,
+    Row, SourceConfig, SourceStatus, Step, Tally, ToValue, Value, ValueRef, WriteObserver, WriteTx,
 };
 pub use store::{ImportBatch, ImportProgress, ImportedName, MessagePlace};
 pub use time::{Clock, InvalidTimestamp, SystemClock, Timestamp};
-pub use wrapper::{DatabaseWrapper, Options, WriteObserver};
+pub use wrapper::{DatabaseWrapper, Options};

@@ -10,7 +10,9 @@ use crate::gathered::{Gathered, Merge};
 use crate::ids::ChatId;
 use crate::route::{Route, SourceName};
 use crate::single::SingleSource;
-use crate::source::{Database, OpenError, Operation, ReadTx, Source, SourceConfig, SourceStatus, Tally, WriteTx};
+use crate::source::{
+    Database, OpenError, Operation, ReadTx, Recorder, Source, SourceConfig, SourceStatus, Tally, WriteObserver, WriteTx,
+};
 use crate::sources::SourceSet;
 use crate::time::{Clock, SystemClock, Timestamp};
 use crate::topology::OnTopology;
@@ -32,10 +34,6 @@ struct Shared {
     observer: Option<WriteObserver>,
     aliases: Arc<Aliases>,
 }
-
-/// Told of every write that was committed, source by source in the order of the commits. The next write of the source
-/// waits meanwhile, so it must not write itself.
-pub type WriteObserver = Arc<dyn Fn(&Operation) + Send + Sync>;
 
 /// What a wrapper is opened with besides its sources.
 #[derive(Clone)]
@@ -141,13 +139,8 @@ impl DatabaseWrapper {
         self.on_topology(|topology| {
             let source = topology.source(op, route)?;
             let _span = tracing::debug_span!("write", op, %route, source = %source.name()).entered();
-            match &self.shared.observer {
-                None => source.write(op, None, f),
-                Some(observer) => {
-                    let tell = |steps| observer(&Operation { op: recorded.to_owned(), route, steps });
-                    source.write(op, Some(&tell), f)
-                }
-            }
+            let recorder = self.shared.observer.as_ref().map(|observer| Recorder { observer, op: recorded, route });
+            source.write(op, recorder.as_ref(), f)
         })
     }
 

@@ -2,6 +2,7 @@
 //!
 //! [`Source`] knows when the database is opened, who opens it and who waits; [`Database`] is the open one.
 
+mod batch;
 mod config;
 mod connection;
 mod context;
@@ -14,8 +15,11 @@ mod operation;
 mod read;
 mod readers;
 mod row;
+mod sync;
+mod turn;
 mod value;
 mod write;
+mod writer;
 
 use std::cell::Cell;
 use std::path::{Path, PathBuf};
@@ -28,7 +32,7 @@ use crate::route::SourceName;
 pub use config::{Durability, OnUnavailable, SourceConfig};
 pub use door::Health;
 pub use open_error::OpenError;
-pub use operation::{Changed, Operation, Refusal, Step, Tally};
+pub use operation::{Changed, Operation, Refusal, Step, Tally, WriteObserver};
 pub use read::ReadTx;
 pub use row::{BadColumn, FromRow, Row};
 pub use value::{FromValue, ToValue, Value, ValueRef};
@@ -38,6 +42,7 @@ pub(crate) use database::Database;
 pub(crate) use door::Opener;
 pub(crate) use file::{FileId, create as create_private};
 pub(crate) use open::Facts;
+pub(crate) use writer::Recorder;
 
 use door::Door;
 
@@ -129,12 +134,12 @@ impl Source {
         self.noticed(&database, database.read_as_writer(op, deadline, f))
     }
 
-    /// Runs a write in a transaction of its own and answers after the commit. Where the recorded steps are wanted,
-    /// they are given before the next write can begin.
+    /// Runs a write and answers after its commit. Where a recording is wanted, the observer is told before the next
+    /// write can begin.
     pub(crate) fn write<T>(
         self: &Arc<Self>,
         op: &'static str,
-        on_commit: Option<&dyn Fn(Vec<Step>)>,
+        recorder: Option<&Recorder<'_>>,
         f: impl FnMut(&mut WriteTx<'_>) -> Result<T>,
     ) -> Result<T> {
         let Some(_writing) = Writing::begin() else {
@@ -145,7 +150,7 @@ impl Source {
         }
         let deadline = Instant::now() + self.config.timeout;
         let database = self.database(op, deadline)?;
-        self.noticed(&database, database.write(op, deadline, on_commit, f))
+        self.noticed(&database, database.write(op, deadline, recorder, f))
     }
 
     /// Tries again at the next call, however short ago it failed.

@@ -4,12 +4,11 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicU64;
 use std::time::Instant;
 
-use parking_lot::Mutex;
 use rusqlite::Connection;
 
-use super::database::Writer;
 use super::file::{self, FileId, Found};
 use super::readers::Readers;
+use super::writer::Writer;
 use super::{Database, OpenError, SourceConfig, connection};
 use crate::migrate::{self, Identity};
 use crate::time::Clock;
@@ -62,7 +61,7 @@ impl Database {
             return Err(OpenError::NoLog { path });
         }
         let file = same_file().ok_or_else(|| replaced(&path))?;
-        Ok(Self::of(config, path, file, Writer::Open(writer)))
+        Ok(Self::of(config, path, file, Writer::open(writer, *durability)))
     }
 
     /// Opens the database for reading only: nothing of it is ever changed, and what it lacks is not added.
@@ -84,7 +83,7 @@ impl Database {
         if FileId::of(&path) != Some(file) {
             return Err(replaced(&path));
         }
-        Ok(Self::of(config, path, file, Writer::None))
+        Ok(Self::of(config, path, file, Writer::none()))
     }
 
     fn of(config: &SourceConfig, path: PathBuf, file: FileId, writer: Writer) -> Self {
@@ -96,7 +95,7 @@ impl Database {
             file,
             looked: AtomicU64::new(connection::micros(Instant::now())),
             durability: *durability,
-            writer: Mutex::new(writer),
+            writer,
             readers: Readers::new(path.clone(), file, most_readers),
             path,
         }

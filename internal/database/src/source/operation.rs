@@ -1,5 +1,7 @@
 //! A write as a value: its statements with their parameters, and the conditions between them.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use super::value::Value;
@@ -18,6 +20,10 @@ pub struct Operation {
     /// What was done, in order.
     pub steps: Vec<Step>,
 }
+
+/// Told of every write that was committed, source by source in the order of the commits. The next write of the source
+/// waits meanwhile, so it must not write itself.
+pub type WriteObserver = Arc<dyn Fn(&Operation) + Send + Sync>;
 
 /// One step of an [`Operation`]. Statements are numbered from 0 in the order they stand, those in bodies included.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
