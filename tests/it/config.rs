@@ -3,7 +3,7 @@
 
 mod files;
 mod layers;
-mod mutations;
+pub(crate) mod mutations;
 mod program;
 mod refusals;
 

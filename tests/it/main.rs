@@ -47,3 +47,6 @@ mod sources_text;
 mod support;
 #[cfg(test)]
 mod versions;
+#[cfg(test)]
+#[cfg(feature = "multi-source")]
+mod watch;

@@ -48,14 +48,38 @@ pub(crate) fn resolve(path: &Path) -> PathBuf {
         return found;
     }
     let mut plain = PathBuf::new();
+    let mut shortened = false;
     for part in path.components() {
         match part {
             // Behind a link it is not known what `..` is, nor what a further one is.
             Component::ParentDir if !plain.is_symlink() && !plain.ends_with("..") => {
                 plain.pop();
+                shortened = true;
             }
             part => plain.push(part),
         }
     }
-    plain
+    // The same path as when all of it is there: a configuration that is read again says what it said.
+    if shortened { without_links(&plain, MOST_LINKS) } else { plain }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn a_path_stays_the_same_when_its_folder_is_made() {
+        let folder = tempfile::TempDir::new().unwrap();
+        fs::create_dir_all(folder.path().join("real/configs")).unwrap();
+        symlink("real", folder.path().join("linked")).unwrap();
+        for path in ["linked/configs/../data", "linked/configs/../data/deeper", "linked/data"] {
+            let path = folder.path().join(path);
+            let before = resolve(&path);
+            fs::create_dir_all(&path).unwrap();
+            assert_eq!(resolve(&path), before);
+            fs::remove_dir_all(fs::canonicalize(&path).unwrap()).unwrap();
+        }
+    }
 }

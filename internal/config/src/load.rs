@@ -23,6 +23,9 @@ const NO_UTF8: &str = "its value is not UTF-8; give it another one";
 /// No configuration is larger.
 const MOST_BYTES: u64 = 16 << 20;
 
+/// Gives the bytes of a file.
+pub(crate) type Read<'a> = &'a dyn Fn(&Path) -> io::Result<Vec<u8>>;
+
 /// Where a configuration is looked for. Later layers win, key by key: defaults, files, environment, options.
 #[derive(Clone, Debug, Default)]
 pub struct Layers {
@@ -60,12 +63,16 @@ impl Layers {
     /// # Errors
     /// Everything that is wrong with it.
     pub fn load(&self) -> Result<Config, ConfigError> {
-        let files = self.found_files();
+        self.load_files(self.found_files(), &read_bytes)
+    }
+
+    /// Reads and checks the configuration with these files as its files, whose bytes `read` gives.
+    pub(crate) fn load_files(&self, files: Vec<PathBuf>, read: Read<'_>) -> Result<Config, ConfigError> {
         let mut tree = Table::new();
         let mut problems = Vec::new();
         let mut unread = false;
         for file in &files {
-            match self.read_file(file) {
+            match self.read_file(file, read) {
                 Ok(document) => {
                     lay_over(&mut tree, document.table);
                     problems.extend(document.problems);
@@ -106,23 +113,13 @@ impl Layers {
         self.files.clone()
     }
 
-    fn read_file(&self, file: &Path) -> Result<Document, Vec<Problem>> {
+    fn read_file(&self, file: &Path, read: Read<'_>) -> Result<Document, Vec<Problem>> {
         let path: Arc<Path> = Arc::from(file);
         let wrong = |line, what: String| {
             let origin = Origin::File { path: Arc::clone(&path), line };
             vec![Problem { origin, key: String::new(), what }]
         };
-        let read = || -> io::Result<Vec<u8>> {
-            let found = fs::metadata(file)?;
-            if !found.is_file() {
-                return Err(io::Error::other("it is no file"));
-            }
-            if found.len() > MOST_BYTES {
-                return Err(io::Error::other("it is larger than any configuration is"));
-            }
-            fs::read(file)
-        };
-        let bytes = read()
+        let bytes = read(file)
             .map_err(|error| wrong(0, format!("cannot be read: {error}; correct the path given with --config")))?;
         let text = String::from_utf8(bytes).map_err(|error| {
             let before = &error.as_bytes()[..error.utf8_error().valid_up_to()];
@@ -135,6 +132,18 @@ impl Layers {
         };
         parse(&path, &text, &lookup)
     }
+}
+
+/// The bytes of a file.
+pub(crate) fn read_bytes(file: &Path) -> io::Result<Vec<u8>> {
+    let found = fs::metadata(file)?;
+    if !found.is_file() {
+        return Err(io::Error::other("it is no file"));
+    }
+    if found.len() > MOST_BYTES {
+        return Err(io::Error::other("it is larger than any configuration is"));
+    }
+    fs::read(file)
 }
 
 /// `DATABASE__DATA_DIR`: two underscores go a level down, one is one.

@@ -10,6 +10,10 @@ use super::Place;
 /// reads a hundred thousand.
 const MUTATIONS: u64 = 10_000;
 
+pub(crate) fn count() -> u64 {
+    std::env::var("CONFIG_MUTATIONS").map_or(MUTATIONS, |count| count.parse().unwrap())
+}
+
 /// Secrets where people put them: as values, in comments, in paths, and as keys by mistake.
 const FILE: &str = r#"# The token is 123456789:AAFcanarySECRET-xyz, the password s3cr3tPassw0rd.
 [bot]
@@ -58,7 +62,7 @@ const PART: usize = 8;
 
 /// Numbers that look random and are the same in every run: `SplitMix64` (G. Steele and others, "Fast splittable
 /// pseudorandom number generators", 2014).
-struct Random(u64);
+pub(crate) struct Random(pub(crate) u64);
 
 impl Random {
     fn next(&mut self) -> u64 {
@@ -80,7 +84,7 @@ impl Random {
 }
 
 /// Damages a file in one to four ways.
-fn damage(content: &mut Vec<u8>, random: &mut Random) {
+pub(crate) fn damage(content: &mut Vec<u8>, random: &mut Random) {
     const PIECES: [&[u8]; 14] =
         [b"\n", b"\"", b"'", b"=", b"[", b"]", b"[[", b"#", b"${", b"}", b".", b"\\u0000", b"\xff", b"\"\"\""];
     for _ in 0..=random.below(4) {
@@ -138,7 +142,7 @@ fn secret_in(text: &str) -> Option<&'static str> {
 
 #[test]
 fn no_damage_makes_it_panic_or_tell_a_secret() {
-    let count = std::env::var("CONFIG_MUTATIONS").map_or(MUTATIONS, |count| count.parse().unwrap());
+    let count = count();
     let place = Place::new();
     let path = place.path("bot.toml");
     let environment = vec![("FOLDER".into(), "s3cr3tPassw0rd".into())];

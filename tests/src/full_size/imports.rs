@@ -25,8 +25,13 @@ pub(crate) struct Done {
 
 /// Imports a file, new or begun, into a folder.
 pub(crate) fn run(export: &Path, folder: &Path) -> Result<Done> {
+    run_with(None, export, folder)
+}
+
+/// The same under a configuration of one's own.
+pub(crate) fn run_with(config: Option<&Path>, export: &Path, folder: &Path) -> Result<Done> {
     let start = Instant::now();
-    let mut child = spawn(export, folder)?;
+    let mut child = spawn(config, export, folder)?;
     let (status, peak) = tests::peak::wait(&mut child)?;
     let took = start.elapsed();
     if !status.success() {
@@ -35,8 +40,11 @@ pub(crate) fn run(export: &Path, folder: &Path) -> Result<Done> {
     Ok(Done { database: folder.join("bot.db"), took, peak })
 }
 
-fn spawn(export: &Path, folder: &Path) -> Result<Child> {
+fn spawn(config: Option<&Path>, export: &Path, folder: &Path) -> Result<Child> {
     let mut command = Command::new(std::env::current_exe()?);
+    if let Some(config) = config {
+        command.arg("--config").arg(config);
+    }
     command.env(AS_BOT, "1").arg("--quiet").arg("--data-dir").arg(folder).arg("import").arg(export);
     Ok(command.stdin(Stdio::null()).stdout(Stdio::null()).spawn()?)
 }
@@ -145,7 +153,7 @@ pub(crate) fn kill_and_go_on(
         let data = folder.join("killed");
         let start = Instant::now();
         let moment = usual.mul_f64(chance());
-        let mut child = spawn(export, &data)?;
+        let mut child = spawn(None, export, &data)?;
         while child.try_wait()?.is_none() && start.elapsed() < moment {
             std::thread::park_timeout(Duration::from_micros(200));
         }

@@ -2,8 +2,10 @@
 //! killed, and that the bot's answers are fast on the largest chat.
 //!
 //! ```text
-//! cargo run --release -p tests --bin full-size -- EXPORT [--rounds N]
+//! cargo run --release -p tests --features multi-source --bin full-size -- EXPORT [--rounds N]
 //! ```
+//!
+//! (Without the feature there is no import into several sources.)
 //!
 //! `EXPORT` is a `result.json` as Telegram Desktop writes it, plain or compressed. What is found is printed as Markdown;
 //! the exit code is 1 where a limit is broken. Everything is done in a temporary folder (`TMPDIR`), which needs room for
@@ -13,6 +15,8 @@ mod answers;
 mod file;
 mod imports;
 mod report;
+#[cfg(feature = "multi-source")]
+mod spread;
 
 use std::error::Error;
 use std::path::PathBuf;
@@ -78,6 +82,9 @@ fn prove(export: PathBuf, rounds: u32) -> Result<Report> {
     report.time("import of the whole file", fresh.took, IMPORT_LIMIT);
     imports::compare(&chats, &fresh.database, &mut report)?;
     imports::kill_and_go_on(&export, &fresh, folder.path(), rounds, &mut report)?;
+
+    #[cfg(feature = "multi-source")]
+    spread::compare(&export, &chats, folder.path(), &mut report)?;
 
     eprint(&format!("measuring the memory that it and an export {TIMES} times as long need"));
     let mut peaks = Vec::new();
