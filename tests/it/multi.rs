@@ -13,6 +13,7 @@ use crate::support::Scratch;
 
 mod example;
 mod opening;
+mod outages;
 
 /// The name of a source.
 pub(crate) fn name(name: &str) -> SourceName {

@@ -49,6 +49,10 @@ pub enum ErrorKind {
         /// Why, and what to do.
         reason: String,
     },
+    /// The chat has come home, or was moved, while the call waited. Calls are made again by themselves; one that
+    /// answers so met it several times in a row.
+    #[error("the chat's rows went to another source meanwhile; nothing was changed, try again")]
+    Moved,
     /// The source cannot be written.
     #[error("the source is read-only; nothing was changed")]
     ReadOnly,
@@ -156,6 +160,20 @@ impl Error {
                 | K::Damaged { .. }
                 | K::Io { .. }
         )
+    }
+
+    /// Whether nothing was done because the source was not there: elsewhere it may be done.
+    pub(crate) fn is_untouched(&self) -> bool {
+        matches!(self.kind(), ErrorKind::SourceUnavailable { .. } | ErrorKind::Moved)
+    }
+
+    /// Why the source is taken for unavailable from now on, if it is. Being busy, full or misused is no such reason.
+    pub(crate) fn outage(&self) -> Option<String> {
+        use ErrorKind as K;
+        match self.kind() {
+            kind @ (K::FileReplaced | K::Damaged { .. } | K::Io { .. }) => Some(kind.to_string()),
+            _ => None,
+        }
     }
 
     /// Whether the row was already there.

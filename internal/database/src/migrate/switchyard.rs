@@ -13,7 +13,7 @@ pub(super) const META: &str = "switchyard_meta";
 pub(super) const LATEST: i64 = STEPS.len() as i64;
 
 /// Each step in order; never changed once released.
-const STEPS: [&str; 2] = [
+const STEPS: [&str; 3] = [
     // The indexes are what the lists by date, by thread and by person read along: without them each of these reads
     // the whole chat.
     "
@@ -64,6 +64,27 @@ const STEPS: [&str; 2] = [
         to_source TEXT NOT NULL,
         state TEXT NOT NULL,
         updated_at TIMESTAMP NOT NULL
+    );
+    ",
+    // What was written in the place of a source that was away (AUTOINCREMENT: numbers are never used again); at home,
+    // how far that was made, and what could not be.
+    "
+    CREATE TABLE switchyard_journal (
+        seq INTEGER PRIMARY KEY AUTOINCREMENT,
+        source TEXT NOT NULL,
+        op TEXT NOT NULL,
+        operation TEXT NOT NULL
+    );
+    CREATE TABLE switchyard_made (
+        journal TEXT NOT NULL PRIMARY KEY,
+        seq INTEGER NOT NULL
+    );
+    CREATE TABLE switchyard_parked (
+        journal TEXT NOT NULL,
+        seq INTEGER NOT NULL,
+        operation TEXT NOT NULL,
+        reason TEXT NOT NULL,
+        PRIMARY KEY (journal, seq)
     );
     ",
 ];

@@ -2,6 +2,7 @@
 //! nobody holds them any more.
 
 use std::collections::HashMap;
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::{self, Sender};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -11,6 +12,7 @@ use parking_lot::Mutex;
 use super::datasource_router::{DataSourceRouter, RoutingTable};
 use super::identity::{DefaultOpener, NamedOpener};
 use super::registry::Registry;
+use super::standin::StandInOpener;
 use crate::config::DatabaseConfig;
 use crate::source::{Opener, Source};
 use crate::time::Clock;
@@ -25,6 +27,8 @@ pub(crate) struct ConnectionManager {
     default: Arc<dyn Opener>,
     /// Opens any other.
     named: Arc<dyn Opener>,
+    /// Opens what stands in for a source.
+    pub(super) stand_in: Arc<dyn Opener>,
     /// Earlier tables, to the thread that closes what only they hold.
     retired: Mutex<Option<Sender<Arc<RoutingTable>>>>,
     router: Weak<DataSourceRouter>,
@@ -35,7 +39,8 @@ impl ConnectionManager {
         let registry = Arc::new(Registry::new(config, Arc::clone(clock)));
         Self {
             default: Arc::new(DefaultOpener::new(&registry, clock, router.clone())),
-            named: Arc::new(NamedOpener::new(&registry, clock)),
+            named: Arc::new(NamedOpener::new(&registry, clock, router.clone())),
+            stand_in: Arc::new(StandInOpener::new(clock)),
             registry,
             retired: Mutex::new(None),
             router,
@@ -67,7 +72,8 @@ impl ConnectionManager {
     /// Closes the sources of an earlier table that `now` no longer has, once no call uses them; never on the thread
     /// of a caller.
     pub(super) fn retire(&self, before: Arc<RoutingTable>, now: &RoutingTable) {
-        if before.sources.iter().all(|source| now.has(source)) {
+        let is_kept = |source: &Arc<Source>| now.has(source);
+        if before.sources.iter().all(is_kept) && before.stand_ins().all(|away| is_kept(&away.serving)) {
             return;
         }
         let mut retired = self.retired.lock();
@@ -92,6 +98,17 @@ impl ConnectionManager {
                         source.close();
                     }
                 }
+                for away in table.stand_ins() {
+                    if !kept.as_ref().is_some_and(|now| now.has(&away.serving)) {
+                        away.serving.close();
+                        if away.displaced.is_over.load(Ordering::Acquire) {
+                            away.remove();
+                            if let Some(router) = router.upgrade() {
+                                router.left(&away.displaced.home);
+                            }
+                        }
+                    }
+                }
             }
         };
         if let Err(error) = std::thread::Builder::new().name("closes sources".into()).spawn(reap) {
@@ -104,6 +121,7 @@ impl ConnectionManager {
     pub(super) fn close(&self, table: &RoutingTable) {
         *self.retired.lock() = None;
         // (What was retired before is closed by the thread, which ends with that.)
+        table.stand_ins().for_each(|away| away.serving.close());
         table.sources.iter().rev().for_each(|source| source.close());
     }
 }

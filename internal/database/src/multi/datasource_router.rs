@@ -3,7 +3,7 @@
 //! A call takes one [`RoutingTable`] and uses it to its end; a change builds the next one completely and puts it in
 //! the place of the last. Nothing is opened meanwhile: sources open when they are needed.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Weak};
 
 use arc_swap::ArcSwap;
@@ -11,13 +11,16 @@ use foldhash::fast::RandomState;
 use parking_lot::Mutex;
 
 use super::connection_manager::ConnectionManager;
+use super::healer::Healer;
 use super::lock::DataDirLock;
 use super::reload::{Change, ReloadError};
+use super::standin::{Away, ServedBy};
 use crate::aliases::Aliases;
 use crate::config::{DatabaseConfig, PartialResults};
+use crate::gathered::Missing;
 use crate::ids::ChatId;
 use crate::route::{Route, SourceName};
-use crate::source::Source;
+use crate::source::{Displaced, Health, Source};
 use crate::sources::{SourceSet, Topology};
 use crate::time::Clock;
 
@@ -28,9 +31,14 @@ pub(crate) struct RoutingTable {
     /// The default source first, the others by name.
     pub(crate) sources: Vec<Arc<Source>>,
     /// The chats that live elsewhere, by their source's place in `sources`.
-    routes: HashMap<ChatId, u32, RandomState>,
+    routes: Arc<Routes>,
+    /// The sources that are away and served by another, by their place.
+    away: BTreeMap<u32, Away>,
     is_strict: bool,
 }
+
+/// The chats that live elsewhere than in the default source, by their source's place.
+type Routes = HashMap<ChatId, u32, RandomState>;
 
 /// A route that a move recorded. It outranks the configuration's for as long as that says what it said then.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,6 +67,10 @@ pub enum Why {
 pub(super) struct Plan {
     pub(super) config: DatabaseConfig,
     pub(super) recorded: BTreeMap<ChatId, Recorded>,
+    /// The sources that are away and served by another.
+    pub(super) away: BTreeMap<SourceName, Away>,
+    /// Those that are home again while their stand-in is not removed yet: nothing can stand in for them meanwhile.
+    pub(super) leaving: BTreeSet<SourceName>,
 }
 
 /// The set of sources that is many: every call's route is looked up in the table of the moment.
@@ -68,6 +80,7 @@ pub(crate) struct DataSourceRouter {
     plan: Mutex<Plan>,
     pub(super) aliases: Arc<Aliases>,
     pub(super) connections: ConnectionManager,
+    pub(super) healer: Healer,
     lock: Mutex<Option<DataDirLock>>,
 }
 
@@ -93,15 +106,19 @@ impl Plan {
         self.config.chat_mapping.keys().chain(self.recorded.keys()).chain(aliases.keys()).copied()
     }
 
-    /// The table, of these sources: the default one first, the others by name.
-    fn table(&self, generation: u64, sources: Vec<Arc<Source>>, aliases: &HashMap<ChatId, ChatId>) -> RoutingTable {
+    /// The routes among these sources: the default one first, the others by name.
+    fn routes(&self, sources: &[Arc<Source>], aliases: &HashMap<ChatId, ChatId>) -> Routes {
         let place: HashMap<&SourceName, u32> = sources.iter().map(|source| source.name()).zip(0..).collect();
         let known = |(name, _): (&SourceName, Why)| place.get(name).copied();
-        let routes =
-            self.chats(aliases).filter_map(|chat| Some((chat, self.route(chat, aliases).and_then(known)?))).collect();
+        self.chats(aliases).filter_map(|chat| Some((chat, self.route(chat, aliases).and_then(known)?))).collect()
+    }
+
+    /// The table of these sources and routes.
+    fn table(&self, generation: u64, sources: Vec<Arc<Source>>, routes: Arc<Routes>) -> RoutingTable {
+        let away = sources.iter().zip(0..).filter_map(|(source, place)| Some((place, self.away.get(source.name())?)));
+        let away = away.map(|(place, away)| (place, away.clone())).collect();
         let is_strict = self.config.partial_results == PartialResults::Error;
-        drop(place);
-        RoutingTable { generation, sources, routes, is_strict }
+        RoutingTable { generation, sources, routes, away, is_strict }
     }
 }
 
@@ -115,13 +132,18 @@ impl DataSourceRouter {
     ) -> Arc<Self> {
         Arc::new_cyclic(|router: &Weak<Self>| {
             let connections = ConnectionManager::new(config, clock, router.clone());
-            let plan = Plan { config: config.clone(), recorded: BTreeMap::new() };
-            let table = plan.table(1, connections.sources(config, &[]), &HashMap::new());
+            let left = super::standin::left_behind(config, &connections.stand_in);
+            let away = left.into_iter().map(|away| (away.displaced.home.clone(), away)).collect();
+            let plan = Plan { config: config.clone(), recorded: BTreeMap::new(), away, leaving: BTreeSet::new() };
+            let sources = connections.sources(config, &[]);
+            let routes = plan.routes(&sources, &HashMap::new());
+            let table = plan.table(1, sources, Arc::new(routes));
             Self {
                 table: ArcSwap::from_pointee(table),
                 plan: Mutex::new(plan),
                 aliases: Arc::clone(aliases),
                 connections,
+                healer: Healer::new(router.clone()),
                 lock: Mutex::new(Some(lock)),
             }
         })
@@ -159,8 +181,8 @@ impl DataSourceRouter {
         if plan.config == *config {
             return Ok(Change::none(self.table.load().generation));
         }
-        let recorded = plan.recorded.clone();
-        Ok(self.swap(&mut plan, Plan { config: config.clone(), recorded }))
+        plan.config = config.clone();
+        Ok(self.swap(&plan))
     }
 
     /// Learns which groups became supergroups and which chats were moved, from the default source.
@@ -170,17 +192,78 @@ impl DataSourceRouter {
             return Change::none(self.table.load().generation);
         }
         self.aliases.replace(aliases);
-        let config = plan.config.clone();
-        self.swap(&mut plan, Plan { config, recorded })
+        plan.recorded = recorded;
+        self.swap(&plan)
     }
 
-    /// Puts a table made from `next` in the place of the last one.
-    fn swap(&self, plan: &mut Plan, next: Plan) -> Change {
+    /// A source failed: from now on its chats are served as it is configured. Answers whether it will be looked at.
+    pub(super) fn failed(&self, name: &SourceName) -> bool {
+        let mut plan = self.plan.lock();
+        if !plan.away.contains_key(name)
+            && !plan.leaving.contains(name)
+            && let Some(settings) = plan.config.sources.get(name)
+            && let Some(away) =
+                Away::of(&plan.config, settings, &self.table.load().sources[0], &self.connections.stand_in)
+        {
+            tracing::warn!(target: "database::audit", source = %name, by = ?away.by, "a source's chats are served elsewhere");
+            plan.away.insert(name.clone(), away);
+            self.show_away(&plan);
+        }
+        drop(plan);
+        self.healer.failed(name)
+    }
+
+    /// A source in whose place the default one was written by an earlier run.
+    pub(super) fn was_away(&self, name: &SourceName) {
+        let mut plan = self.plan.lock();
+        if plan.config.sources.contains_key(name) && !plan.away.contains_key(name) {
+            let away = Away::by_default(name, &self.table.load().sources[0]);
+            plan.away.insert(name.clone(), away);
+            self.show_away(&plan);
+        }
+        drop(plan);
+        self.healer.failed(name);
+    }
+
+    /// A source's chats are home again.
+    pub(super) fn returned(&self, name: &SourceName) {
+        let mut plan = self.plan.lock();
+        if plan.away.remove(name).is_some_and(|away| away.by == ServedBy::StandIn) {
+            plan.leaving.insert(name.clone());
+        }
+        self.show_away(&plan);
+    }
+
+    /// A source's stand-in is removed: another can be made.
+    pub(super) fn left(&self, name: &SourceName) {
+        self.plan.lock().leaving.remove(name);
+        let is_away = |source: &Arc<Source>| matches!(source.status().health, Health::Unavailable { .. });
+        if self.source(name).as_ref().is_some_and(is_away) {
+            self.failed(name);
+        }
+    }
+
+    /// Who serves a source's chats while it is away.
+    pub(super) fn away(&self, name: &SourceName) -> Option<Away> {
+        self.plan.lock().away.get(name).cloned()
+    }
+
+    /// Puts a table in place that differs from the last one only in who is away.
+    fn show_away(&self, plan: &Plan) {
         let before = self.table.load_full();
-        let sources = self.connections.sources(&next.config, &before.sources);
-        let table = Arc::new(next.table(before.generation + 1, sources, &self.aliases.all()));
+        let table = plan.table(before.generation + 1, before.sources.clone(), Arc::clone(&before.routes));
+        let table = Arc::new(table);
+        self.table.store(Arc::clone(&table));
+        self.connections.retire(before, &table);
+    }
+
+    /// Puts a table made from the plan in the place of the last one.
+    fn swap(&self, plan: &Plan) -> Change {
+        let before = self.table.load_full();
+        let sources = self.connections.sources(&plan.config, &before.sources);
+        let routes = plan.routes(&sources, &self.aliases.all());
+        let table = Arc::new(plan.table(before.generation + 1, sources, Arc::new(routes)));
         let change = Change::between(&before, &table);
-        *plan = next;
         self.table.store(Arc::clone(&table));
         self.connections.retire(before, &table);
         change
@@ -193,12 +276,11 @@ impl SourceSet for Arc<DataSourceRouter> {
     }
 
     fn aliases_changed(&self) {
-        let mut plan = self.plan.lock();
-        let next = Plan { config: plan.config.clone(), recorded: plan.recorded.clone() };
-        self.swap(&mut plan, next);
+        self.swap(&self.plan.lock());
     }
 
     fn close(&self) {
+        self.healer.stop();
         self.connections.close(&self.table());
         // Last: until now the files are this process's.
         *self.lock.lock() = None;
@@ -214,23 +296,56 @@ impl RoutingTable {
     /// Whether a source is one of the table's.
     pub(super) fn has(&self, source: &Arc<Source>) -> bool {
         self.named(source.name().as_str()).is_some_and(|own| Arc::ptr_eq(own, source))
+            || self.away.values().any(|away| Arc::ptr_eq(&away.serving, source))
     }
 
-    /// The source of a chat.
+    /// Those who stand in for sources that are away.
+    pub(super) fn stand_ins(&self) -> impl Iterator<Item = &Away> {
+        self.away.values().filter(|away| away.by == ServedBy::StandIn)
+    }
+
+    /// Who serves the chats of a source.
+    pub(super) fn away_of(&self, place: usize) -> Option<&Away> {
+        self.away.get(&u32::try_from(place).ok()?)
+    }
+
+    /// The source that a chat belongs to.
     pub(super) fn of_chat(&self, chat: ChatId) -> &Arc<Source> {
-        match self.routes.get(&chat) {
-            Some(place) => &self.sources[*place as usize],
-            None => &self.sources[0],
-        }
+        &self.sources[self.place(chat) as usize]
+    }
+
+    fn place(&self, chat: ChatId) -> u32 {
+        self.routes.get(&chat).copied().unwrap_or_default()
     }
 }
 
 impl Topology for RoutingTable {
     fn resolve(&self, route: Route) -> &Arc<Source> {
-        match route {
-            Route::Chat(chat) => self.of_chat(chat),
-            Route::Shared => &self.sources[0],
+        let place = match route {
+            Route::Chat(chat) => self.place(chat),
+            Route::Shared => 0,
+        };
+        if !self.away.is_empty()
+            && let Some(away) = self.away.get(&place)
+        {
+            return &away.serving;
         }
+        &self.sources[place as usize]
+    }
+
+    fn displaced(&self, route: Route) -> Option<&Displaced> {
+        match route {
+            Route::Chat(chat) if !self.away.is_empty() => Some(&self.away.get(&self.place(chat))?.displaced),
+            _ => None,
+        }
+    }
+
+    fn away(&self) -> Vec<Missing> {
+        let missing = |away: &Away| Missing {
+            source: away.displaced.home.clone(),
+            reason: "it is away; what is served in its place is part of the answer".to_owned(),
+        };
+        self.away.values().map(missing).collect()
     }
 
     fn named(&self, name: &str) -> Option<&Arc<Source>> {
@@ -242,7 +357,12 @@ impl Topology for RoutingTable {
     }
 
     fn every(&self) -> Vec<&Arc<Source>> {
-        self.sources.iter().collect()
+        let serving = |(source, place)| match self.away.get(&place) {
+            None => Some(source),
+            // The default source is there already.
+            Some(away) => (away.by == ServedBy::StandIn).then_some(&away.serving),
+        };
+        self.sources.iter().zip(0..).filter_map(serving).collect()
     }
 
     fn is_strict(&self) -> bool {

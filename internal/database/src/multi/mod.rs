@@ -2,18 +2,23 @@
 //!
 //! [`DatabaseWrapper::open_multi`] gives the wrapper that handlers use, and a [`Control`] for whoever runs the bot.
 
+mod backoff;
 mod connection_manager;
 mod control;
 mod datasource_router;
+mod healer;
+mod homecoming;
 mod identity;
 mod lock;
 mod registry;
 mod reload;
+mod standin;
 
 pub use control::{Control, RouteReport, SourceReport, Status};
 pub use datasource_router::Why;
 pub use registry::Adopt;
 pub use reload::{Change, ReloadError, Rerouted};
+pub use standin::ServedBy;
 
 use std::sync::Arc;
 
@@ -42,6 +47,7 @@ impl DatabaseWrapper {
         let db = Self::over(Box::new(Arc::clone(&router)), options, aliases);
         let control = Control::new(router, db.clone());
         control.learn()?;
+        control.heal_what_was_left();
         Ok((db, control))
     }
 }

@@ -85,6 +85,21 @@ pub enum ReloadError {
         /// One of the chats.
         chat: ChatId,
     },
+    /// A source goes that is away.
+    #[error(
+        "the source `{name}` cannot go while it is unavailable: what was written in its place waits to come home; mend \
+         it first (`bot db status`)"
+    )]
+    Away {
+        /// The source.
+        name: SourceName,
+    },
+}
+
+/// A source goes while its chats are served elsewhere.
+pub(super) fn away_to_nothing(plan: &Plan, next: &DatabaseConfig) -> Option<ReloadError> {
+    let name = plan.away.keys().find(|name| !next.sources.contains_key(*name))?;
+    Some(ReloadError::Away { name: name.clone() })
 }
 
 /// Whether the configuration can be gone over to.
@@ -105,7 +120,7 @@ pub(super) fn check(plan: &Plan, next: &DatabaseConfig) -> Result<(), ReloadErro
     {
         return Err(ReloadError::DefaultFile { from, to });
     }
-    moved_to_nothing(plan, next).map_or(Ok(()), Err)
+    moved_to_nothing(plan, next).or_else(|| away_to_nothing(plan, next)).map_or(Ok(()), Err)
 }
 
 /// A chat that was moved to a source that the configuration does not have.

@@ -20,6 +20,9 @@ use super::writer::Writer;
 /// How often reads look whether the file is still the one that was opened, in microseconds. (Each commit looks too.)
 const LOOK_EVERY: u64 = 100_000;
 
+/// How long a look for damage may take: a large file is read as a whole.
+const LOOK_FOR_DAMAGE: Duration = Duration::from_secs(3600);
+
 /// An open database.
 pub(crate) struct Database {
     pub(super) name: SourceName,
@@ -59,6 +62,17 @@ impl Database {
     /// Which file this is.
     pub(crate) fn file_id(&self) -> FileId {
         self.file
+    }
+
+    /// What SQLite finds wrong with the file, or `ok`. Takes as long as it takes to read it.
+    pub(crate) fn look_for_damage(&self, op: &'static str) -> Result<Option<String>> {
+        let context = self.context(op);
+        let whole = Instant::now() + LOOK_FOR_DAMAGE;
+        let reader = self.readers.take(whole).map_err(|none| self.no_reader(none, &context))?;
+        let link = reader.link().map_err(|none| self.no_reader(none, &context))?;
+        link.until(whole).map_err(|error| context.sqlite(&error))?;
+        let found = link.connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0));
+        found.map(Some).map_err(|error| context.sqlite(&error))
     }
 
     /// What the file says of itself.

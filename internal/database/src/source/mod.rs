@@ -9,6 +9,7 @@ mod context;
 mod database;
 mod door;
 mod file;
+mod journal;
 mod open;
 mod open_error;
 mod operation;
@@ -41,8 +42,9 @@ pub use write::WriteTx;
 pub(crate) use database::Database;
 pub(crate) use door::Opener;
 pub(crate) use file::{FileId, create as create_private};
+pub(crate) use journal::Noted;
 pub(crate) use open::Facts;
-pub(crate) use writer::Recorder;
+pub(crate) use writer::{Displaced, Recorder};
 
 use door::Door;
 
@@ -153,9 +155,47 @@ impl Source {
         self.noticed(&database, database.write(op, deadline, recorder, f))
     }
 
-    /// Tries again at the next call, however short ago it failed.
-    pub(crate) fn retry(&self) {
+    /// Looks at a source that failed: opens it, and has SQLite look for damage.
+    pub(crate) fn look(self: &Arc<Self>) -> Result<()> {
+        const OP: &str = "source.look";
         self.door.forget_failure();
+        let database = self.database(OP, Instant::now() + self.config.timeout)?;
+        let verdict: Option<String> = database.look_for_damage(OP)?;
+        match verdict.as_deref() {
+            None | Some("ok") => Ok(()),
+            Some(verdict) => {
+                let error = self.error(OP, ErrorKind::Damaged { detail: verdict.to_owned() });
+                self.noticed(&database, Err(error))
+            }
+        }
+    }
+
+    /// What the open file alone is called.
+    pub(crate) fn uuid(self: &Arc<Self>) -> Result<String> {
+        const OP: &str = "source.uuid";
+        let deadline = Instant::now() + self.config.timeout;
+        let identity = self.database(OP, deadline)?.identity(deadline)?;
+        Ok(identity.uuid.unwrap_or_default())
+    }
+
+    /// Makes noted writes here, each once; answers how many had to be kept aside.
+    pub(crate) fn make_noted(self: &Arc<Self>, journal: &str, noted: &[Noted]) -> Result<u64> {
+        let deadline = Instant::now() + self.config.timeout;
+        let database = self.database("journal.make_noted", deadline)?;
+        self.noticed(&database, database.make_noted(journal, noted, deadline))
+    }
+
+    /// The number of the last noted write that was made here.
+    pub(crate) fn last_noted(self: &Arc<Self>, journal: &str) -> Result<i64> {
+        let deadline = Instant::now() + self.config.timeout;
+        let database = self.database("journal.last_noted", deadline)?;
+        self.noticed(&database, database.last_noted(journal, deadline))
+    }
+
+    /// Runs this while nobody writes, with everything committed that was written before.
+    pub(crate) fn while_nobody_writes<T>(self: &Arc<Self>, op: &'static str, f: impl FnOnce() -> T) -> Result<T> {
+        let deadline = Instant::now() + self.config.timeout;
+        self.database(op, deadline)?.while_nobody_writes(op, deadline, f)
     }
 
     /// Ends all use of the database for good: waits for the calls under way, then moves what is in the log into the
@@ -172,12 +212,12 @@ impl Source {
         self.wait_open(deadline).map_err(|kind| self.error(op, kind))
     }
 
-    /// Opens the database again at the next call where its file is not the one that was opened: it may have come back.
+    /// Takes the source for unavailable where the answer says so.
     fn noticed<T>(&self, database: &Arc<Database>, answer: Result<T>) -> Result<T> {
         if let Err(error) = &answer
-            && matches!(error.kind(), ErrorKind::FileReplaced)
+            && let Some(reason) = error.outage()
         {
-            self.door.give_up(database);
+            self.gave_up(database, &reason);
         }
         answer
     }

@@ -11,6 +11,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::{Mutex, MutexGuard};
@@ -21,11 +22,12 @@ use super::config::Durability;
 use super::connection::{self, Link};
 use super::context::{self, Context};
 use super::database::Database;
+use super::journal;
 use super::operation::{Operation, WriteObserver};
 use super::turn::{Turn, Turns};
 use super::write::WriteTx;
 use crate::error::{Error, ErrorKind, Result};
-use crate::route::Route;
+use crate::route::{Route, SourceName};
 
 /// A batch is committed at the latest when it has this many members, whoever waits.
 const MOST_MEMBERS: usize = 128;
@@ -66,11 +68,25 @@ struct Open {
     observer: Option<WriteObserver>,
 }
 
-/// Who is to be told of a write, and as what.
+/// What is to be kept of a write besides its rows.
 pub(crate) struct Recorder<'a> {
-    pub(crate) observer: &'a WriteObserver,
+    /// Told of it after the commit.
+    pub(crate) observer: Option<&'a WriteObserver>,
+    /// Where the write is made in the place of a source that is away: it is also noted in this file's journal.
+    pub(crate) displaced: Option<&'a Displaced>,
+    /// What the write is called.
     pub(crate) op: &'a str,
+    /// Where its rows belong.
     pub(crate) route: Route,
+}
+
+/// A source that is away, whose chats another file serves meanwhile.
+#[derive(Clone, Debug)]
+pub(crate) struct Displaced {
+    /// The source.
+    pub(crate) home: SourceName,
+    /// Set while no write of its chats can be under way: from then on they are at home again.
+    pub(crate) is_over: Arc<AtomicBool>,
 }
 
 /// How one attempt at a write ended.
@@ -118,24 +134,14 @@ impl Writer {
 }
 
 impl Database {
-    /// Runs a read on the writer's connection.
+    /// Runs a read on the writer's connection, which is open in any case.
     pub(crate) fn read_as_writer<T>(
         &self,
         op: &'static str,
         deadline: Instant,
         f: impl FnOnce(&super::ReadTx<'_>) -> Result<T>,
     ) -> Result<T> {
-        let context = self.context(op);
-        let (turn, mut state) = self.writer.take(deadline).ok_or_else(|| self.busy(&context))?;
-        // What others have not committed yet is not to be seen.
-        let told = self.commit(&mut state);
-        if let Err(panic) = told {
-            drop((state, turn));
-            resume_unwind(panic);
-        }
-        let link = self.link(&mut state.connection, &context, deadline)?;
-        link.until(deadline).map_err(|error| context.sqlite(&error))?;
-        f(&super::ReadTx::new(&link.connection, context))
+        self.on_writer(op, deadline, |connection| f(&super::ReadTx::new(connection, self.context(op))))
     }
 
     /// Runs a write and answers after its commit. Where a recording is wanted, the observer is told before the next
@@ -157,6 +163,42 @@ impl Database {
                 Attempt::Panicked(panic) => resume_unwind(panic),
             }
         }
+    }
+
+    /// Runs this on the writer's connection; a transaction that it leaves open is undone.
+    pub(super) fn on_writer<T>(
+        &self,
+        op: &'static str,
+        deadline: Instant,
+        f: impl FnOnce(&Connection) -> Result<T>,
+    ) -> Result<T> {
+        let context = self.context(op);
+        let (turn, mut state) = self.writer.take(deadline).ok_or_else(|| self.busy(&context))?;
+        if let Err(panic) = self.commit(&mut state) {
+            drop((state, turn));
+            resume_unwind(panic);
+        }
+        let link = self.link(&mut state.connection, &context, deadline)?;
+        link.until(deadline).map_err(|error| context.sqlite(&error))?;
+        let answer = f(&link.connection);
+        lose(&mut state);
+        answer
+    }
+
+    /// Runs this while nobody writes, with everything committed that was written before.
+    pub(crate) fn while_nobody_writes<T>(
+        &self,
+        op: &'static str,
+        deadline: Instant,
+        f: impl FnOnce() -> T,
+    ) -> Result<T> {
+        let context = self.context(op);
+        let (turn, mut state) = self.writer.take(deadline).ok_or_else(|| self.busy(&context))?;
+        if let Err(panic) = self.commit(&mut state) {
+            drop((state, turn));
+            resume_unwind(panic);
+        }
+        Ok(f())
     }
 
     /// Takes the connection out of use, once everybody who is in line already is done.
@@ -223,6 +265,10 @@ impl Database {
         if Instant::now() >= deadline {
             return Part::Failed(self.busy(context));
         }
+        let displaced = recorder.and_then(|recorder| recorder.displaced);
+        if displaced.is_some_and(|displaced| displaced.is_over.load(Ordering::Acquire)) {
+            return Part::Failed(context.error(ErrorKind::Moved));
+        }
         let link = match self.link(&mut state.connection, context, deadline) {
             Ok(link) => link,
             Err(error) => return Part::Failed(error),
@@ -232,12 +278,19 @@ impl Database {
         // IMMEDIATE: a transaction that begins by reading could not become a writer later, whatever the timeout.
         let begin = if is_first { "BEGIN IMMEDIATE" } else { "SAVEPOINT part" };
         let begun = link.until(deadline).and_then(|()| run(connection, begin));
-        let ran = catch_unwind(AssertUnwindSafe(|| {
-            begun.map_err(|error| context.sqlite(&error))?;
-            let mut tx = WriteTx::new(connection, *context, recorder.is_some());
-            let answer = f(&mut tx)?;
-            Ok((answer, tx.into_recording()))
-        }));
+        let ran =
+            catch_unwind(AssertUnwindSafe(|| {
+                begun.map_err(|error| context.sqlite(&error))?;
+                let mut tx = WriteTx::new(connection, *context, recorder.is_some());
+                let answer = f(&mut tx)?;
+                let operation = recorder.zip(tx.take_recording()).map(|(Recorder { op, route, .. }, steps)| {
+                    Operation { op: (*op).to_owned(), route: *route, steps }
+                });
+                if let (Some(displaced), Some(operation)) = (displaced, &operation) {
+                    journal::note(&mut tx, &displaced.home, operation)?;
+                }
+                Ok((answer, operation))
+            }));
         if connection.is_autocommit() {
             // The transaction is gone, with every member's part: a full disk or an interruption does that.
             if let Some(open) = state.open.take() {
@@ -253,7 +306,7 @@ impl Database {
             };
         }
         match ran {
-            Ok(Ok((answer, steps))) => {
+            Ok(Ok((answer, operation))) => {
                 if !is_first && let Err(error) = run(connection, "RELEASE part") {
                     let error = context.sqlite(&error);
                     lose(state);
@@ -267,8 +320,9 @@ impl Database {
                     observer: None,
                 });
                 open.members += 1;
-                if let (Some(Recorder { observer, op, route }), Some(steps)) = (recorder, steps) {
-                    open.recorded.push(Operation { op: (*op).to_owned(), route: *route, steps });
+                if let (Some(observer), Some(operation)) = (recorder.and_then(|recorder| recorder.observer), operation)
+                {
+                    open.recorded.push(operation);
                     open.observer = Some(Arc::clone(observer));
                 }
                 Part::Done(answer, Arc::clone(&open.batch))

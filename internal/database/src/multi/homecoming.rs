@@ -1,0 +1,78 @@
+//! Coming home: what was written elsewhere while a source was away is made there, in order and once, and then its
+//! chats' calls go there again.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::datasource_router::DataSourceRouter;
+use super::standin::{Away, ServedBy};
+use crate::error::Result;
+use crate::params;
+use crate::route::SourceName;
+use crate::source::{Noted, Source};
+
+/// How many writes are made at home in one transaction. The last ones, at most so many, are made while the chats wait.
+const CHUNK: i64 = 200;
+
+/// Looks at a source that failed; where it is well its chats come home.
+pub(super) fn look(router: &DataSourceRouter, name: &SourceName) -> Result<()> {
+    let Some(home) = router.source(name) else { return Ok(()) };
+    home.look()?;
+    match router.away(name) {
+        None => Ok(()),
+        Some(away) => come_home(router, &home, &away),
+    }
+}
+
+fn come_home(router: &DataSourceRouter, home: &Arc<Source>, away: &Away) -> Result<()> {
+    let name = home.name();
+    let journal = format!("{}:{name}", away.serving.uuid()?);
+    let (mut made, mut parked) = (0, 0);
+    loop {
+        let chunk = noted_after(&away.serving, name, home.last_noted(&journal)?)?;
+        if chunk.len() < CHUNK as usize {
+            break;
+        }
+        made += chunk.len();
+        parked += home.make_noted(&journal, &chunk)?;
+    }
+    // From here on to the change of the route nobody can write: what is noted is all there will be.
+    away.serving.while_nobody_writes("homecoming.come_home", || {
+        loop {
+            let rest = noted_after(&away.serving, name, home.last_noted(&journal)?)?;
+            if rest.is_empty() {
+                break;
+            }
+            made += rest.len();
+            parked += home.make_noted(&journal, &rest)?;
+        }
+        away.displaced.is_over.store(true, Ordering::Release);
+        router.returned(name);
+        Ok(())
+    })??;
+    tracing::info!(target: "database::audit", source = %name, writes = made, parked, "a source's chats are home again");
+    if parked > 0 {
+        tracing::error!(source = %name, parked, "writes could not be made at home and are kept aside; see `bot db journal`");
+    }
+    if away.by == ServedBy::Default {
+        forget(&away.serving, name)?;
+    }
+    Ok(())
+}
+
+/// The writes that wait for a source, in order.
+fn noted_after(serving: &Arc<Source>, name: &SourceName, last: i64) -> Result<Vec<Noted>> {
+    serving.read("homecoming.noted_after", |tx| {
+        tx.query(
+            "SELECT seq, operation FROM switchyard_journal WHERE source = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3",
+            params![name.as_str(), last, CHUNK],
+        )
+    })
+}
+
+/// Forgets the writes that are made at home; the rows themselves stay where they were made meanwhile.
+fn forget(serving: &Arc<Source>, name: &SourceName) -> Result<()> {
+    serving.write("homecoming.forget", None, |tx| {
+        tx.execute("DELETE FROM switchyard_journal WHERE source = ?1", params![name.as_str()]).map(drop)
+    })
+}

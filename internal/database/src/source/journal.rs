@@ -1,0 +1,141 @@
+//! The journal: what was written in the place of a source that was away, noted in the same transaction, so that it can
+//! be made again at home, in order and once.
+
+use std::time::Instant;
+
+use rusqlite::{Connection, OptionalExtension as _};
+
+use super::context::Context;
+use super::database::Database;
+use super::operation::Operation;
+use super::row::{BadColumn, FromRow, Row};
+use super::write::WriteTx;
+use crate::error::{Error, ErrorKind, Result};
+use crate::params;
+use crate::route::SourceName;
+
+/// A write that waits to be made at home.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Noted {
+    /// Its number: they are made in this order.
+    pub(crate) seq: i64,
+    /// The write as it is kept: JSON of an [`Operation`].
+    pub(crate) operation: String,
+}
+
+impl FromRow for Noted {
+    const TABLE: &'static str = "switchyard_journal";
+    const KEY: &'static [&'static str] = &["seq"];
+
+    fn from_row(row: &Row<'_>) -> Result<Self, BadColumn> {
+        Ok(Self { seq: row.get("seq")?, operation: row.get("operation")? })
+    }
+}
+
+/// Notes a write, in its own transaction.
+pub(super) fn note(tx: &mut WriteTx<'_>, home: &SourceName, operation: &Operation) -> Result<()> {
+    let kept = serde_json::to_string(operation).map_err(|error| tx.malformed(error.to_string()))?;
+    tx.execute(
+        "INSERT INTO switchyard_journal (source, op, operation) VALUES (?1, ?2, ?3)",
+        params![home.as_str(), operation.op, kept],
+    )
+    .map(drop)
+}
+
+/// What became of one write at home.
+enum Made {
+    /// It is made, or was refused as it would have been at home.
+    Settled,
+    /// It cannot be made: it is kept aside, with the reason.
+    Parked(String),
+}
+
+impl Database {
+    /// Makes noted writes here, each whole or not at all, and remembers the last one in the same transaction: all of
+    /// them, or none. Those that came before are passed over. Answers how many had to be kept aside.
+    pub(crate) fn make_noted(&self, journal: &str, noted: &[Noted], deadline: Instant) -> Result<u64> {
+        const OP: &str = "journal.make_noted";
+        let context = self.context(OP);
+        self.on_writer(OP, deadline, |connection| {
+            let failed = |error: rusqlite::Error| context.sqlite(&error);
+            run(connection, "BEGIN IMMEDIATE").map_err(failed)?;
+            let last = last_made(connection, journal).map_err(failed)?;
+            let mut parked = 0;
+            for one in noted.iter().filter(|one| one.seq > last) {
+                if let Made::Parked(reason) = make(connection, context, one)? {
+                    park(connection, journal, one, &reason).map_err(failed)?;
+                    parked += 1;
+                }
+            }
+            if let Some(one) = noted.last().filter(|one| one.seq > last) {
+                remember(connection, journal, one.seq).map_err(failed)?;
+            }
+            run(connection, "COMMIT").map_err(failed)?;
+            Ok(parked)
+        })
+    }
+
+    /// The number of the last noted write that was made here.
+    pub(crate) fn last_noted(&self, journal: &str, deadline: Instant) -> Result<i64> {
+        const OP: &str = "journal.last_noted";
+        let context = self.context(OP);
+        self.on_writer(OP, deadline, |connection| {
+            last_made(connection, journal).map_err(|error| context.sqlite(&error))
+        })
+    }
+}
+
+fn run(connection: &Connection, sql: &str) -> rusqlite::Result<()> {
+    connection.prepare_cached(sql)?.raw_execute().map(drop)
+}
+
+fn make(connection: &Connection, context: Context<'_>, noted: &Noted) -> Result<Made> {
+    let failed = |error: rusqlite::Error| context.sqlite(&error);
+    let operation: Operation = match serde_json::from_str(&noted.operation) {
+        Ok(operation) => operation,
+        Err(error) => return Ok(Made::Parked(format!("it is not understood ({error})"))),
+    };
+    run(connection, "SAVEPOINT noted").map_err(failed)?;
+    let made = WriteTx::new(connection, context, false).replay(&operation.steps);
+    if connection.is_autocommit() {
+        // The transaction is gone with all that was made in it: a full disk does that.
+        return Err(made.err().unwrap_or_else(|| context.error(ErrorKind::OutcomeUnknown { detail: "ended".into() })));
+    }
+    let settled = match made {
+        Ok(()) => Made::Settled,
+        Err(error) => {
+            run(connection, "ROLLBACK TO noted").map_err(failed)?;
+            settle(error)?
+        }
+    };
+    run(connection, "RELEASE noted").map_err(failed)?;
+    Ok(settled)
+}
+
+/// What a failure means: a refusal is what home would have answered too; what will always fail is kept aside; with
+/// anything else the source is not well, and all of it waits.
+fn settle(error: Error) -> Result<Made> {
+    match error.kind() {
+        ErrorKind::Duplicate | ErrorKind::NotFound => Ok(Made::Settled),
+        ErrorKind::Constraint { .. } | ErrorKind::Statement { .. } | ErrorKind::BadValue { .. } => {
+            Ok(Made::Parked(error.kind().to_string()))
+        }
+        _ => Err(error),
+    }
+}
+
+fn last_made(connection: &Connection, journal: &str) -> rusqlite::Result<i64> {
+    let sql = "SELECT seq FROM switchyard_made WHERE journal = ?1";
+    connection.prepare_cached(sql)?.query_row([journal], |row| row.get(0)).optional().map(Option::unwrap_or_default)
+}
+
+fn remember(connection: &Connection, journal: &str, seq: i64) -> rusqlite::Result<()> {
+    let sql = "INSERT INTO switchyard_made (journal, seq) VALUES (?1, ?2)
+               ON CONFLICT (journal) DO UPDATE SET seq = excluded.seq";
+    connection.prepare_cached(sql)?.execute((journal, seq)).map(drop)
+}
+
+fn park(connection: &Connection, journal: &str, noted: &Noted, reason: &str) -> rusqlite::Result<()> {
+    let sql = "INSERT INTO switchyard_parked (journal, seq, operation, reason) VALUES (?1, ?2, ?3, ?4)";
+    connection.prepare_cached(sql)?.execute((journal, noted.seq, &noted.operation, reason)).map(drop)
+}
