@@ -27,6 +27,8 @@ mod golden;
 #[cfg(test)]
 mod handlers;
 #[cfg(test)]
+mod handover;
+#[cfg(test)]
 mod import;
 #[cfg(test)]
 mod imports;

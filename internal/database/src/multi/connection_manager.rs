@@ -2,7 +2,6 @@
 //! nobody holds them any more.
 
 use std::collections::HashMap;
-use std::sync::atomic::Ordering;
 use std::sync::mpsc::{self, Sender};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -101,7 +100,7 @@ impl ConnectionManager {
                 for away in table.stand_ins() {
                     if !kept.as_ref().is_some_and(|now| now.has(&away.serving)) {
                         away.serving.close();
-                        if away.displaced.is_over.load(Ordering::Acquire) {
+                        if away.displaced.is_over() {
                             away.remove();
                             if let Some(router) = router.upgrade() {
                                 router.left(&away.displaced.home);

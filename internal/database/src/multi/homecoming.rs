@@ -2,7 +2,6 @@
 //! chats' calls go there again.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use super::datasource_router::DataSourceRouter;
 use super::standin::{Away, ServedBy};
@@ -46,7 +45,7 @@ fn come_home(router: &DataSourceRouter, home: &Arc<Source>, away: &Away) -> Resu
             made += rest.len();
             parked += home.make_noted(&journal, &rest)?;
         }
-        away.displaced.is_over.store(true, Ordering::Release);
+        away.displaced.end();
         router.returned(name);
         Ok(())
     })??;

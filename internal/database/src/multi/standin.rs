@@ -4,7 +4,6 @@ use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::SystemTime;
 
 use crate::config::DatabaseConfig;
@@ -86,7 +85,7 @@ impl Away {
     }
 
     fn new(name: &SourceName, by: ServedBy, serving: Arc<Source>) -> Self {
-        let displaced = Displaced { home: name.clone(), is_over: Arc::new(AtomicBool::new(false)) };
+        let displaced = Displaced::from(name);
         Self { displaced, serving, by, since: SystemTime::now() }
     }
 

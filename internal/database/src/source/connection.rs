@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
+use super::checkpoint::KEPT_BYTES;
 use super::config::Durability;
 use super::file;
 
@@ -30,6 +31,11 @@ impl Link {
         self.deadline.store(micros(deadline), Ordering::Relaxed);
         self.connection.busy_timeout(deadline.saturating_duration_since(Instant::now()))
     }
+
+    /// Statements run to their end from now on.
+    pub(super) fn without_deadline(&self) {
+        self.deadline.store(NEVER, Ordering::Relaxed);
+    }
 }
 
 /// Microseconds since the first connection was opened.
@@ -44,7 +50,14 @@ pub(super) fn writer(path: &Path, timeout: Duration) -> rusqlite::Result<Link> {
     link.connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
     // Deleted text is overwritten, and a REPLACE fires the delete triggers that moves rely on.
     link.connection.execute_batch("PRAGMA secure_delete=ON; PRAGMA recursive_triggers=ON;")?;
+    // A log that has grown long, behind a reader that stayed, is cut once it begins anew.
+    link.connection.pragma_update(None, "journal_size_limit", KEPT_BYTES)?;
     Ok(link)
+}
+
+/// A connection that moves the log into the file, and waits for nobody.
+pub(super) fn checkpointer(path: &Path) -> rusqlite::Result<Link> {
+    open(path, OpenFlags::SQLITE_OPEN_READ_WRITE, Duration::ZERO)
 }
 
 /// A connection that cannot write, whatever statement it is given.

@@ -25,6 +25,12 @@ impl Context<'_> {
         self.error(classify(error, self.timeout))
     }
 
+    /// A closure passed over an error that had ended its transaction.
+    pub(crate) fn transaction_gone(&self) -> Error {
+        let detail = "an earlier statement ended the whole transaction: nothing of it was kept".to_owned();
+        self.error(ErrorKind::Statement { detail })
+    }
+
     pub(crate) fn bad_row<T: FromRow>(&self, row: &Row<'_>, bad: BadColumn) -> Error {
         self.bad_value(T::TABLE, row.key(T::KEY), bad)
     }

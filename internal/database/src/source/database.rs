@@ -1,6 +1,7 @@
 //! An open database: its file, its one writer and its readers.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
@@ -9,6 +10,7 @@ use crate::migrate::{self, Identity};
 use crate::params;
 use crate::route::SourceName;
 
+use super::checkpoint::Log;
 use super::config::Durability;
 use super::connection::micros;
 use super::context::Context;
@@ -32,8 +34,15 @@ pub(crate) struct Database {
     /// When the file was last looked at, in [`micros`].
     pub(super) looked: AtomicU64,
     pub(super) durability: Durability,
+    pub(super) log: Arc<Log>,
     pub(super) writer: Writer,
     pub(super) readers: Readers,
+}
+
+impl Drop for Database {
+    fn drop(&mut self) {
+        self.log.close();
+    }
 }
 
 impl Database {
@@ -103,9 +112,11 @@ impl Database {
     /// Ends all use of the database: waits for the calls under way, then moves what is in the log into the file.
     pub(crate) fn close(&self) {
         self.readers.close();
+        self.log.close();
         let Some(link) = self.close_writer() else { return };
         let checkpoint = || {
             // Readers in other processes are not waited for: what they hold back is moved by whoever comes next.
+            link.without_deadline();
             link.connection.busy_timeout(Duration::ZERO)?;
             link.connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)")
         };

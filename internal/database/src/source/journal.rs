@@ -1,6 +1,8 @@
 //! The journal: what was written in the place of a source that was away, noted in the same transaction, so that it can
 //! be made again at home, in order and once.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use rusqlite::{Connection, OptionalExtension as _};
@@ -10,9 +12,34 @@ use super::database::Database;
 use super::operation::Operation;
 use super::row::{BadColumn, FromRow, Row};
 use super::write::WriteTx;
+use super::writer::run;
 use crate::error::{Error, ErrorKind, Result};
 use crate::params;
 use crate::route::SourceName;
+
+/// A source that is away, whose chats another file serves meanwhile.
+#[derive(Clone, Debug)]
+pub(crate) struct Displaced {
+    /// The source.
+    pub(crate) home: SourceName,
+    is_over: Arc<AtomicBool>,
+}
+
+impl Displaced {
+    pub(crate) fn from(home: &SourceName) -> Self {
+        Self { home: home.clone(), is_over: Arc::default() }
+    }
+
+    /// Whether its chats are at home again: no write of theirs may be made elsewhere any more.
+    pub(crate) fn is_over(&self) -> bool {
+        self.is_over.load(Ordering::Acquire)
+    }
+
+    /// Its chats are at home again. Said while no write of theirs can be under way.
+    pub(crate) fn end(&self) {
+        self.is_over.store(true, Ordering::Release);
+    }
+}
 
 /// A write that waits to be made at home.
 #[derive(Clone, Debug, PartialEq)]
@@ -83,10 +110,6 @@ impl Database {
             last_made(connection, journal).map_err(|error| context.sqlite(&error))
         })
     }
-}
-
-fn run(connection: &Connection, sql: &str) -> rusqlite::Result<()> {
-    connection.prepare_cached(sql)?.raw_execute().map(drop)
 }
 
 fn make(connection: &Connection, context: Context<'_>, noted: &Noted) -> Result<Made> {

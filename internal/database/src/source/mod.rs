@@ -3,12 +3,14 @@
 //! [`Source`] knows when the database is opened, who opens it and who waits; [`Database`] is the open one.
 
 mod batch;
+mod checkpoint;
 mod config;
 mod connection;
 mod context;
 mod database;
 mod door;
 mod file;
+mod group;
 mod journal;
 mod open;
 mod open_error;
@@ -42,9 +44,9 @@ pub use write::WriteTx;
 pub(crate) use database::Database;
 pub(crate) use door::Opener;
 pub(crate) use file::{FileId, create as create_private};
-pub(crate) use journal::Noted;
+pub(crate) use group::Recorder;
+pub(crate) use journal::{Displaced, Noted};
 pub(crate) use open::Facts;
-pub(crate) use writer::{Displaced, Recorder};
 
 use door::Door;
 

@@ -1,11 +1,13 @@
 //! Opening a database: looking at the file first, bringing it to this release's version, then the connections.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Instant;
 
 use rusqlite::Connection;
 
+use super::checkpoint::Log;
 use super::file::{self, FileId, Found};
 use super::readers::Readers;
 use super::writer::Writer;
@@ -50,7 +52,7 @@ impl Database {
             file::create(&path)?;
         }
         let file = FileId::of(&path);
-        let writer = connection::writer(&path, *timeout).map_err(failed)?;
+        let mut writer = connection::writer(&path, *timeout).map_err(failed)?;
         if writer.connection.is_readonly(rusqlite::MAIN_DB).map_err(failed)? {
             return Err(OpenError::NotPermitted { path, action: "written" });
         }
@@ -61,7 +63,9 @@ impl Database {
             return Err(OpenError::NoLog { path });
         }
         let file = same_file().ok_or_else(|| replaced(&path))?;
-        Ok(Self::of(config, path, file, Writer::open(writer, *durability)))
+        let log = Log::new(config.name.clone(), path.clone(), file);
+        log.watch(&mut writer).map_err(failed)?;
+        Ok(Self::of(config, path, file, log, Writer::open(writer, *durability)))
     }
 
     /// Opens the database for reading only: nothing of it is ever changed, and what it lacks is not added.
@@ -83,10 +87,11 @@ impl Database {
         if FileId::of(&path) != Some(file) {
             return Err(replaced(&path));
         }
-        Ok(Self::of(config, path, file, Writer::none()))
+        let log = Log::new(config.name.clone(), path.clone(), file);
+        Ok(Self::of(config, path, file, log, Writer::none()))
     }
 
-    fn of(config: &SourceConfig, path: PathBuf, file: FileId, writer: Writer) -> Self {
+    fn of(config: &SourceConfig, path: PathBuf, file: FileId, log: Arc<Log>, writer: Writer) -> Self {
         let SourceConfig { name, timeout, max_connections, durability, readonly, .. } = config;
         let most_readers = max_connections - usize::from(!readonly);
         Self {
@@ -95,6 +100,7 @@ impl Database {
             file,
             looked: AtomicU64::new(connection::micros(Instant::now())),
             durability: *durability,
+            log,
             writer,
             readers: Readers::new(path.clone(), file, most_readers),
             path,

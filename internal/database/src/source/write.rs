@@ -124,6 +124,10 @@ impl<'a> WriteTx<'a> {
                     .to_owned(),
             ));
         }
+        // It would be kept at once and by itself.
+        if self.connection.is_autocommit() {
+            return Err(self.context.transaction_gone());
+        }
         let run = || {
             let mut statement = self.connection.prepare_cached(sql)?;
             bind(&mut statement, params)?;

@@ -1,0 +1,276 @@
+//! Checkpoints: what is in the log is moved into the file, by one thread for all databases of the process.
+//!
+//! Left to SQLite, the writer would do it itself after every thousandth page, and wait for the disk twice each time.
+//! Here a commit only looks at how long the log has become. Where it is long enough the thread moves what it can
+//! without holding up anybody (`PASSIVE`), on a connection that it opens for that and closes again.
+//!
+//! The log begins anew from its start only when all of it has been moved and nobody reads it. While there are writes
+//! without a pause that never happens by itself. So where the log has reached its cap and little is left to be moved,
+//! the next commit does it (`RESTART`), with readers waited for a moment only. A reader that stays makes the log grow
+//! beyond the cap, and the attempts rare.
+
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use parking_lot::{Condvar, Mutex};
+use rusqlite::{Connection, InterruptHandle};
+
+use super::connection::{self, Link, micros};
+use super::file::FileId;
+use crate::route::SourceName;
+
+/// The log is moved each time it has grown by so many pages (of 4 KB).
+const STEP: u32 = 2_000;
+/// With so many pages in it, it is to begin anew.
+const CAP: u32 = 16_000;
+/// How many bytes of the log's file are kept once it has begun anew.
+pub(super) const KEPT_BYTES: u32 = CAP * 4_096;
+/// How long readers are waited for when it is to begin anew: nobody can write meanwhile.
+const WAIT_FOR_READERS: Duration = Duration::from_millis(20);
+/// How long it is left alone where readers did not come to an end.
+const PAUSE: Duration = Duration::from_secs(1);
+/// How long the thread waits for something to do before it ends.
+const IDLE: Duration = Duration::from_secs(10);
+/// How long closing waits for a checkpoint to break off, and how often it tells it so.
+const CLOSE_WITHIN: Duration = Duration::from_secs(60);
+const TELL_EVERY: Duration = Duration::from_millis(5);
+
+/// The logs that are to be moved, in order.
+static DUE: Mutex<Due> = Mutex::new(Due { logs: VecDeque::new(), has_thread: false });
+static ADDED: Condvar = Condvar::new();
+
+struct Due {
+    logs: VecDeque<Arc<Log>>,
+    has_thread: bool,
+}
+
+/// The log of one database.
+pub(super) struct Log {
+    name: SourceName,
+    path: PathBuf,
+    file: FileId,
+    /// How many pages it had after the last commit of this process.
+    pages: AtomicU32,
+    /// How many it had when it was moved last.
+    moved_at: AtomicU32,
+    /// By how much it has to grow until it is moved again.
+    step: AtomicU32,
+    /// The next commit lets it begin anew.
+    may_restart: AtomicBool,
+    /// Until when readers are left alone, in [`micros`].
+    pause_until: AtomicU64,
+    progress: Mutex<Progress>,
+    ended: Condvar,
+}
+
+#[derive(Default)]
+struct Progress {
+    stage: Stage,
+    /// Breaks off the checkpoint that runs.
+    interrupt: Option<InterruptHandle>,
+    is_closed: bool,
+    /// Whether the last attempt failed, and somebody was told.
+    has_failed: bool,
+}
+
+#[derive(Default, PartialEq, Eq)]
+enum Stage {
+    #[default]
+    Idle,
+    Due,
+    Running,
+}
+
+/// What a checkpoint says: whether somebody was in its way, how many pages are in the log, how many of them are moved.
+struct Found {
+    is_busy: bool,
+    pages: u32,
+    moved: u32,
+}
+
+impl Log {
+    pub(super) fn new(name: SourceName, path: PathBuf, file: FileId) -> Arc<Self> {
+        Arc::new(Self {
+            name,
+            path,
+            file,
+            pages: AtomicU32::new(0),
+            moved_at: AtomicU32::new(0),
+            step: AtomicU32::new(STEP),
+            may_restart: AtomicBool::new(false),
+            pause_until: AtomicU64::new(0),
+            progress: Mutex::default(),
+            ended: Condvar::new(),
+        })
+    }
+
+    /// Learns the log's length from each commit of the connection, which makes no checkpoints by itself any more.
+    pub(super) fn watch(self: &Arc<Self>, link: &mut Link) -> rusqlite::Result<()> {
+        let log = Arc::clone(self);
+        link.connection.wal_hook(Some(move |_: &mut _, pages| {
+            log.pages.store(u32::try_from(pages).unwrap_or(0), Ordering::Relaxed);
+            Ok(())
+        }))
+    }
+
+    /// Looks after the log once a commit is done, for whoever has the writer.
+    pub(super) fn committed(self: &Arc<Self>, link: &Link) {
+        let pages = self.pages.load(Ordering::Relaxed);
+        let mut moved_at = self.moved_at.load(Ordering::Relaxed);
+        if pages < moved_at {
+            // It has begun anew.
+            moved_at = 0;
+            self.moved_at.store(0, Ordering::Relaxed);
+        }
+        if self.may_restart.load(Ordering::Relaxed) && self.may_restart.swap(false, Ordering::Relaxed) {
+            self.restart(link);
+        } else if pages - moved_at >= self.step.load(Ordering::Relaxed) {
+            self.request();
+        }
+    }
+
+    /// Moves the little that is left and lets the log begin anew with the next write.
+    fn restart(&self, link: &Link) {
+        let found = link
+            .connection
+            .busy_timeout(WAIT_FOR_READERS)
+            .and_then(|()| checkpoint(&link.connection, "PRAGMA wal_checkpoint(RESTART)"));
+        match found {
+            Ok(Found { is_busy: false, .. }) => self.moved_at.store(0, Ordering::Relaxed),
+            Ok(_) => self.pause_until.store(micros(Instant::now() + PAUSE), Ordering::Relaxed),
+            Err(error) => self.failed(&error),
+        }
+    }
+
+    /// Asks the thread to move the log.
+    fn request(self: &Arc<Self>) {
+        let mut progress = self.progress.lock();
+        if progress.is_closed || progress.stage != Stage::Idle {
+            return;
+        }
+        let mut due = DUE.lock();
+        if !due.has_thread {
+            if let Err(error) = std::thread::Builder::new().name("checkpoints".into()).spawn(work) {
+                // Tried again once it has grown further.
+                self.moved_at.store(self.pages.load(Ordering::Relaxed), Ordering::Relaxed);
+                tracing::warn!(source = %self.name, %error, "no thread can be started to move logs into their files");
+                return;
+            }
+            due.has_thread = true;
+        }
+        progress.stage = Stage::Due;
+        due.logs.push_back(Arc::clone(self));
+        ADDED.notify_one();
+    }
+
+    /// Ends the checkpoints of this log for good, and waits for the one that runs.
+    pub(super) fn close(&self) {
+        let deadline = Instant::now() + CLOSE_WITHIN;
+        let mut progress = self.progress.lock();
+        progress.is_closed = true;
+        while progress.stage == Stage::Running && Instant::now() < deadline {
+            // Again and again: it may not have begun yet.
+            if let Some(interrupt) = &progress.interrupt {
+                interrupt.interrupt();
+            }
+            self.ended.wait_for(&mut progress, TELL_EVERY);
+        }
+    }
+
+    /// Moves the log, where it is still wanted.
+    fn run(&self) {
+        {
+            let mut progress = self.progress.lock();
+            progress.stage = if progress.is_closed { Stage::Idle } else { Stage::Running };
+            if progress.is_closed {
+                return;
+            }
+        }
+        let moved = catch_unwind(AssertUnwindSafe(|| self.move_it()));
+        let mut progress = self.progress.lock();
+        progress.interrupt = None;
+        progress.stage = Stage::Idle;
+        let is_closed = progress.is_closed;
+        drop(progress);
+        self.ended.notify_all();
+        match moved {
+            Ok(Ok(())) => self.progress.lock().has_failed = false,
+            Ok(Err(_)) if is_closed => {}
+            Ok(Err(error)) => self.failed(&error),
+            Err(_) => tracing::error!(source = %self.name, "moving the log into the file panicked"),
+        }
+    }
+
+    fn move_it(&self) -> rusqlite::Result<()> {
+        let before = self.pages.load(Ordering::Relaxed);
+        // Whatever comes of it: no more attempts than the log has steps.
+        self.moved_at.store(before, Ordering::Relaxed);
+        let is_in_place = || FileId::of(&self.path) == Some(self.file);
+        if !is_in_place() {
+            return Ok(());
+        }
+        let link = connection::checkpointer(&self.path)?;
+        {
+            let mut progress = self.progress.lock();
+            // A file that took its place must not get the log of the old one.
+            if progress.is_closed || !is_in_place() {
+                return Ok(());
+            }
+            progress.interrupt = Some(link.connection.get_interrupt_handle());
+        }
+        let mut found = checkpoint(&link.connection, "PRAGMA wal_checkpoint(PASSIVE)")?;
+        let mut is_held = found.moved < before;
+        if found.pages >= CAP && !is_held && !self.progress.lock().is_closed {
+            // Once more, so that little is left for when nobody can write.
+            let before = found.pages;
+            found = checkpoint(&link.connection, "PRAGMA wal_checkpoint(PASSIVE)")?;
+            is_held = found.moved < before;
+        }
+        let rest = found.pages.saturating_sub(found.moved);
+        // A reader that holds much of it back is not worth waiting for.
+        is_held &= rest >= STEP;
+        self.moved_at.store(found.pages, Ordering::Relaxed);
+        // The longer it is, the longer it takes to look it through.
+        self.step.store(if is_held { STEP.max(found.pages / 4) } else { STEP }, Ordering::Relaxed);
+        let may_wait = micros(Instant::now()) >= self.pause_until.load(Ordering::Relaxed);
+        if found.pages >= CAP && !is_held && may_wait {
+            self.may_restart.store(true, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
+    /// Tells of the first of a row of failures. Nothing is lost by one: the log is read as long as it is not moved.
+    fn failed(&self, error: &rusqlite::Error) {
+        if !std::mem::replace(&mut self.progress.lock().has_failed, true) {
+            tracing::warn!(source = %self.name, %error, "the log could not be moved into the file and grows");
+        }
+    }
+}
+
+/// The thread: moves one log after the other.
+fn work() {
+    loop {
+        let mut due = DUE.lock();
+        while due.logs.is_empty() {
+            if ADDED.wait_for(&mut due, IDLE).timed_out() && due.logs.is_empty() {
+                due.has_thread = false;
+                return;
+            }
+        }
+        let next = due.logs.pop_front();
+        drop(due);
+        next.iter().for_each(|log| log.run());
+    }
+}
+
+fn checkpoint(connection: &Connection, pragma: &str) -> rusqlite::Result<Found> {
+    connection.query_row(pragma, [], |row| {
+        // Negative where there is no log, or where it could not be looked at.
+        let pages = |index| row.get(index).map(|pages: i64| u32::try_from(pages).unwrap_or(0));
+        Ok(Found { is_busy: row.get(0)?, pages: pages(1)?, moved: pages(2)? })
+    })
+}

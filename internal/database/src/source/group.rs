@@ -1,0 +1,293 @@
+//! Writes, from the caller's closure to the commit.
+//!
+//! Each caller runs its own closure on its own thread. Under `durability = "full"`, where a commit waits for the disk,
+//! callers take turns in one transaction: whoever has done its part hands the turn over to the next in line, and
+//! whoever finds nobody in line commits for all (group commit by hand-over). Every part is a savepoint, so one that
+//! fails is undone alone. Nobody is answered before the commit: neither who wrote, nor who was refused because of what
+//! another member wrote.
+//!
+//! Under "normal" a commit waits for nothing, and waking the next in line costs more than what a shared transaction
+//! saves: there each write is a transaction of its own, behind a lock that a running thread may take again before a
+//! sleeping one has woken up.
+
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rusqlite::ErrorCode;
+
+use super::batch::{Batch, Outcome};
+use super::context::{self, Context};
+use super::database::Database;
+use super::journal::{self, Displaced};
+use super::operation::{Operation, WriteObserver};
+use super::write::WriteTx;
+use super::writer::{Held, Open, State, run};
+use crate::error::{Error, ErrorKind, Result};
+use crate::route::Route;
+
+/// A batch is committed at the latest when it has this many members, whoever waits.
+const MOST_MEMBERS: usize = 128;
+/// A batch is committed at the latest by the first member that finds it this old.
+const OLDEST: Duration = Duration::from_millis(10);
+
+/// What is to be kept of a write besides its rows.
+pub(crate) struct Recorder<'a> {
+    /// Told of it after the commit.
+    pub(crate) observer: Option<&'a WriteObserver>,
+    /// Where the write is made in the place of a source that is away: it is also noted in this file's journal.
+    pub(crate) displaced: Option<&'a Displaced>,
+    /// What the write is called.
+    pub(crate) op: &'a str,
+    /// Where its rows belong.
+    pub(crate) route: Route,
+}
+
+/// How one attempt at a write ended.
+enum Attempt<T> {
+    /// For good.
+    Ended(Result<T>),
+    /// The transaction was lost through another member, or at the commit; nothing is kept.
+    Lost(Error),
+    Panicked(Box<dyn Any + Send>),
+}
+
+/// What became of a member's own part, and the batch whose outcome it has to wait for.
+struct Part<T> {
+    end: End<T>,
+    batch: Option<Arc<Batch>>,
+}
+
+enum End<T> {
+    Done(T),
+    Failed(Error),
+    Panicked(Box<dyn Any + Send>),
+}
+
+impl Database {
+    /// Runs a write and answers after its commit. Where a recording is wanted, the observer is told before the next
+    /// write can begin.
+    pub(crate) fn write<T>(
+        &self,
+        op: &'static str,
+        deadline: Instant,
+        recorder: Option<&Recorder<'_>>,
+        mut f: impl FnMut(&mut WriteTx<'_>) -> Result<T>,
+    ) -> Result<T> {
+        let context = self.context(op);
+        let mut is_second = false;
+        loop {
+            match self.attempt(&context, deadline, is_second, recorder, &mut f) {
+                Attempt::Ended(answer) => return answer,
+                Attempt::Lost(error) if is_second => return Err(error),
+                Attempt::Lost(_) => is_second = true,
+                Attempt::Panicked(panic) => resume_unwind(panic),
+            }
+        }
+    }
+
+    /// One attempt at a write; `alone` in a transaction of its own, that no other member can undo.
+    fn attempt<T>(
+        &self,
+        context: &Context<'_>,
+        deadline: Instant,
+        alone: bool,
+        recorder: Option<&Recorder<'_>>,
+        f: &mut impl FnMut(&mut WriteTx<'_>) -> Result<T>,
+    ) -> Attempt<T> {
+        let Some(mut seat) = self.writer.take(deadline) else {
+            return Attempt::Ended(Err(self.busy(context)));
+        };
+        if alone && let Err(panic) = self.commit(seat.state()) {
+            drop(seat);
+            return Attempt::Panicked(panic);
+        }
+        let part = self.part(seat.state(), context, deadline, recorder, f);
+        let is_small = |open: &Open| open.members < MOST_MEMBERS && open.since.elapsed() < OLDEST;
+        if !alone && seat.state().open.as_ref().is_some_and(is_small) {
+            // The next in line goes on in the open transaction.
+            match seat.hand_over() {
+                None => return answer(context, part),
+                Some(kept) => seat = kept,
+            }
+        }
+        let told = self.commit(seat.state());
+        drop(seat);
+        match told {
+            Err(panic) => Attempt::Panicked(panic),
+            Ok(()) => answer(context, part),
+        }
+    }
+
+    /// Runs the caller's own part: in a new transaction, or as a savepoint of the open one. Afterwards the connection
+    /// is in a transaction exactly if there are members.
+    fn part<T>(
+        &self,
+        state: &mut State,
+        context: &Context<'_>,
+        deadline: Instant,
+        recorder: Option<&Recorder<'_>>,
+        f: &mut impl FnMut(&mut WriteTx<'_>) -> Result<T>,
+    ) -> Part<T> {
+        // The turn may have come at the last moment. It has to be taken, for whoever relies on it; nothing is begun.
+        if Instant::now() >= deadline {
+            return Part::failed(self.busy(context));
+        }
+        let displaced = recorder.and_then(|recorder| recorder.displaced);
+        if displaced.is_some_and(Displaced::is_over) {
+            return Part::failed(context.error(ErrorKind::Moved));
+        }
+        let link = match self.link(&mut state.connection, context, deadline) {
+            Ok(link) => link,
+            Err(error) => return Part::failed(error),
+        };
+        let connection = &link.connection;
+        let is_first = state.open.is_none();
+        // IMMEDIATE: a transaction that begins by reading could not become a writer later, whatever the timeout.
+        let begin = if is_first { "BEGIN IMMEDIATE" } else { "SAVEPOINT part" };
+        if let Err(error) = link.until(deadline).and_then(|()| run(connection, begin)) {
+            if connection.is_autocommit() != is_first {
+                state.lose();
+            }
+            return Part::failed(context.sqlite(&error));
+        }
+        let ran =
+            catch_unwind(AssertUnwindSafe(|| {
+                let mut tx = WriteTx::new(connection, *context, recorder.is_some());
+                let answer = f(&mut tx)?;
+                let operation = recorder.zip(tx.take_recording()).map(|(Recorder { op, route, .. }, steps)| {
+                    Operation { op: (*op).to_owned(), route: *route, steps }
+                });
+                if let (Some(displaced), Some(operation)) = (displaced, &operation) {
+                    journal::note(&mut tx, &displaced.home, operation)?;
+                }
+                Ok((answer, operation))
+            }));
+        // The deadline is that of the caller's statements. What follows is done for others too.
+        link.without_deadline();
+        let earlier = state.open.as_ref().map(|open| Arc::clone(&open.batch));
+        if connection.is_autocommit() {
+            // The transaction is gone, with every member's part: a full disk or an interruption does that.
+            state.lose();
+            return match ran {
+                // No statement runs outside of it: nothing was kept.
+                Ok(Ok(_)) => Part::failed(context.transaction_gone()),
+                Ok(Err(error)) => Part::refused(error, earlier),
+                Err(panic) => Part { end: End::Panicked(panic), batch: None },
+            };
+        }
+        match ran {
+            Ok(Ok((answer, operation))) => {
+                if !is_first && let Err(error) = run(connection, "RELEASE part") {
+                    let error = context.sqlite(&error);
+                    state.lose();
+                    return Part::failed(error);
+                }
+                let batch = join(state, recorder.and_then(|recorder| recorder.observer), operation);
+                Part { end: End::Done(answer), batch: Some(batch) }
+            }
+            Ok(Err(error)) => {
+                undo(state, is_first);
+                Part::refused(error, earlier)
+            }
+            Err(panic) => {
+                undo(state, is_first);
+                Part { end: End::Panicked(panic), batch: None }
+            }
+        }
+    }
+
+    /// Commits the open transaction, if there is one, and tells its members. Fails with the observer's panic.
+    pub(super) fn commit(&self, state: &mut State) -> std::thread::Result<()> {
+        let (Some(open), Held::Open(link)) = (&mut state.open, &state.connection) else { return Ok(()) };
+        let outcome = match run(&link.connection, "COMMIT") {
+            Ok(()) if self.is_in_place() => Outcome::Committed,
+            Ok(()) => Outcome::Replaced,
+            // Without room the log has no commit, so this much is known.
+            Err(error) if error.sqlite_error_code() == Some(ErrorCode::DiskFull) => Outcome::Full,
+            Err(error) => Outcome::Unknown(context::describe(&error)),
+        };
+        let mut told = Ok(());
+        if let (Outcome::Committed, Some(observer)) = (&outcome, &open.observer) {
+            for operation in &open.recorded {
+                // Each for itself: one that the observer cannot bear does not keep it from knowing the others.
+                told = told.and(catch_unwind(AssertUnwindSafe(|| observer(operation))));
+            }
+        }
+        // Before the turn is given back: whoever is woken by this is in line again when the next batch begins.
+        let is_committed = outcome == Outcome::Committed;
+        open.batch.publish(outcome);
+        state.open = None;
+        if is_committed {
+            self.log.committed(link);
+        }
+        // Where the commit has failed.
+        state.lose();
+        told
+    }
+}
+
+/// Makes the part that was just done one of the open transaction's members.
+fn join(state: &mut State, observer: Option<&WriteObserver>, operation: Option<Operation>) -> Arc<Batch> {
+    let open = state.open.get_or_insert_with(|| Open {
+        batch: Batch::new(),
+        members: 0,
+        since: Instant::now(),
+        recorded: Vec::new(),
+        observer: None,
+    });
+    open.members += 1;
+    if let (Some(observer), Some(operation)) = (observer, operation) {
+        open.recorded.push(operation);
+        open.observer = Some(Arc::clone(observer));
+    }
+    Arc::clone(&open.batch)
+}
+
+/// Undoes a part that failed, and leaves the others' as they are.
+fn undo(state: &mut State, is_first: bool) {
+    let Held::Open(link) = &state.connection else { return };
+    let connection = &link.connection;
+    let undone = if is_first {
+        run(connection, "ROLLBACK")
+    } else {
+        run(connection, "ROLLBACK TO part").and_then(|()| run(connection, "RELEASE part"))
+    };
+    if undone.is_err() {
+        state.lose();
+    }
+}
+
+/// What the caller is answered, once the outcome of the batch is known.
+fn answer<T>(context: &Context<'_>, Part { end, batch }: Part<T>) -> Attempt<T> {
+    let ended = match end {
+        End::Done(value) => Ok(value),
+        End::Failed(error) => Err(error),
+        End::Panicked(panic) => return Attempt::Panicked(panic),
+    };
+    match batch.map(|batch| batch.wait()) {
+        None | Some(Outcome::Committed) => Attempt::Ended(ended),
+        Some(Outcome::Replaced) => Attempt::Ended(Err(context.error(ErrorKind::FileReplaced))),
+        Some(Outcome::Full) => Attempt::Lost(context.error(ErrorKind::DiskFull)),
+        Some(Outcome::Lost) => Attempt::Lost(context.error(ErrorKind::Busy { waited: context.timeout })),
+        Some(Outcome::Unknown(detail)) => Attempt::Ended(Err(context.error(ErrorKind::OutcomeUnknown { detail }))),
+    }
+}
+
+impl<T> Part<T> {
+    /// A part that failed for reasons that have to do with no other member.
+    fn failed(error: Error) -> Self {
+        Self { end: End::Failed(error), batch: None }
+    }
+
+    /// A part whose closure failed. What it failed for may be what earlier members wrote, which nobody has committed
+    /// yet; then it is no answer before their commit.
+    fn refused(error: Error, earlier: Option<Arc<Batch>>) -> Self {
+        let may_be_their_doing = matches!(
+            error.kind(),
+            ErrorKind::Duplicate | ErrorKind::NotFound | ErrorKind::Constraint { .. } | ErrorKind::DiskFull
+        );
+        Self { end: End::Failed(error), batch: earlier.filter(|_| may_be_their_doing) }
+    }
+}
