@@ -8,13 +8,13 @@ default:
 run *ARGS:
     cargo run --release -p bot -- {{ARGS}}
 
-# Runs all tests
+# Runs all tests, without and with the feature for many databases
 test:
-    cargo test --workspace
+    cargo test --workspace && cargo test --workspace --features multi-source
 
 # Runs one test by (part of) its name and shows what it prints
 test-one NAME:
-    cargo test --workspace {{NAME}} -- --nocapture
+    cargo test --workspace --features multi-source {{NAME}} -- --nocapture
 
 # Formats
 fmt:
@@ -23,10 +23,11 @@ fmt:
 # Lints as strictly as .ci/run does
 lint:
     cargo clippy --workspace --all-targets -- -D warnings
+    cargo clippy --workspace --all-targets --features multi-source -- -D warnings
 
 # Builds the documentation of the code
 doc:
-    RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
+    RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --features multi-source
 
 # Checks licences, duplicates and origins of the dependencies (needs cargo-deny)
 deny:

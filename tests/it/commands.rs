@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use bot::handlers::{Bot, Identity};
 use bot::message::{Event, Handle as _, Handled, Incoming, MessageIds};
 use config::Owner;
-use database::{ChatId, DatabaseWrapper, MessageId, Timestamp, UserId};
+use database::{ChatId, DatabaseWrapper, MessageId, Options, Timestamp, UserId};
 
 use super::support::{HandClock, Recording, Scratch, open_with, rows, sqlite, time};
 
@@ -140,14 +140,19 @@ impl Bench {
 fn start(scratch: &Scratch, clock: &HandClock, recording: &Recording) -> (DatabaseWrapper, Bot) {
     let options = recording.of(clock.options());
     let db = open_with(&scratch.file("bot.db"), options.clone());
+    let bot = bot_on(&db, &options);
+    (db, bot)
+}
+
+/// A bot on databases that were opened with these options.
+pub(crate) fn bot_on(db: &DatabaseWrapper, options: &Options) -> Bot {
     let ids = Arc::new(MessageIds::by({
         let clock = Arc::clone(&options.clock);
         move || clock.now().unix_seconds() * 1_000_000
     }));
     let identity = Identity { user: BOT, name: "Switchyard".to_owned(), username: "@switchyard_bot".to_owned() };
     let owners = vec![Owner::Id(UserId(OWNER)), Owner::Name("Grace".to_owned())];
-    let bot = Bot::new(db.clone(), ids, options.clock, identity).owned_by(owners);
-    (db, bot)
+    Bot::new(db.clone(), ids, Arc::clone(&options.clock), identity).owned_by(owners)
 }
 
 pub(crate) fn answer(handled: &Handled) -> String {

@@ -7,7 +7,7 @@ use database::{ChatId, DatabaseConfig, SourceName};
 
 use crate::support::Scratch;
 
-const DOCUMENTS: [&str; 1] = ["docs/database-multi-source.md"];
+const DOCUMENTS: [&str; 2] = ["docs/database-multi-source.md", "docs/migration-guide.md"];
 const EXAMPLE: &str = "configs/database-multi-source.toml.example";
 
 /// A file of the project.
@@ -21,11 +21,11 @@ fn marked(document: &str) -> Vec<(String, String)> {
     let mut found = Vec::new();
     let mut lines = document.lines();
     while let Some(line) = lines.next() {
-        let Some(mark) = line.strip_prefix("<!-- config: ").and_then(|rest| rest.strip_suffix(" -->")) else {
+        let Some(mark) = line.trim().strip_prefix("<!-- config: ").and_then(|rest| rest.strip_suffix(" -->")) else {
             continue;
         };
-        assert!(lines.next().unwrap().starts_with("```"), "a block follows its mark");
-        let block: Vec<&str> = lines.by_ref().take_while(|line| *line != "```").collect();
+        assert!(lines.next().unwrap().trim().starts_with("```"), "a block follows its mark");
+        let block: Vec<&str> = lines.by_ref().map(str::trim).take_while(|line| *line != "```").collect();
         found.push((mark.to_owned(), block.join("\n") + "\n"));
     }
     found

@@ -7,6 +7,8 @@ mod bayes;
 #[cfg(test)]
 mod behaviour;
 #[cfg(test)]
+mod built;
+#[cfg(test)]
 mod child;
 #[cfg(test)]
 mod commands;

@@ -1,7 +1,9 @@
 //! Many databases behind one wrapper: the cargo feature `multi-source`.
 
 use std::collections::BTreeMap;
+use std::io::Write;
 use std::path::Path;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use database::multi::Control;
@@ -12,6 +14,11 @@ use database::{
 use crate::support::Scratch;
 
 mod example;
+mod gathered;
+mod isolation;
+mod media;
+mod model;
+mod naming;
 mod opening;
 mod outages;
 
@@ -44,6 +51,38 @@ pub(crate) fn config_of(folder: &Path, sources: &[&str], mapping: &[(i64, &str)]
 /// Opens a configuration.
 pub(crate) fn open(config: &DatabaseConfig) -> (DatabaseWrapper, Control) {
     DatabaseWrapper::open_multi(config, Options::default()).unwrap()
+}
+
+/// Takes a source's file away, so that it cannot be opened: nothing is made in its place.
+pub(crate) fn take_away(scratch: &Scratch, source: &str) {
+    std::fs::rename(scratch.file(&format!("{source}.db")), scratch.file(&format!("{source}.away"))).unwrap();
+}
+
+/// What a call answers, and what is logged meanwhile on this thread.
+pub(crate) fn logged<T>(f: impl FnOnce() -> T) -> (T, String) {
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .with_ansi(false)
+        .with_max_level(tracing::Level::INFO)
+        .with_writer(move || writer.clone())
+        .finish();
+    let answer = tracing::subscriber::with_default(subscriber, f);
+    let text = String::from_utf8(std::mem::take(&mut *log.0.lock().unwrap())).unwrap();
+    (answer, text)
+}
+
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
 }
 
 /// The names of files in a folder that hold this text, byte for byte.

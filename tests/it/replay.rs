@@ -1,6 +1,6 @@
 //! Writes made again from their recording: on a fresh file, and on one that holds rows.
 
-mod writes;
+pub(crate) mod writes;
 
 use std::collections::BTreeSet;
 use std::path::Path;

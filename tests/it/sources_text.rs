@@ -63,6 +63,12 @@ fn operations() -> Vec<Named> {
     found
 }
 
+/// The names of all operations that only read.
+#[cfg(feature = "multi-source")]
+pub(crate) fn read_operations() -> BTreeSet<String> {
+    operations().into_iter().filter(|named| !named.is_write).map(|named| named.op).collect()
+}
+
 /// The names of all operations that write.
 pub(crate) fn write_operations() -> BTreeSet<String> {
     operations().into_iter().filter(|named| named.is_write).map(|named| named.op).collect()

@@ -50,9 +50,10 @@ const COMMANDS: &[&Command] = &[
     &owners::STATUS,
 ];
 
-/// Commands whose answers repeat what others said, or their names. Such an answer is not kept word by word: what it
-/// repeats is kept already, and would stay behind when somebody has it erased.
-const REPEATING: &[&Command] = &[&top::TOP, &history::HISTORY, &search::SEARCH];
+/// Commands whose answers repeat what others said, their names, or what other chats are called. Such an answer is not
+/// kept word by word: what it repeats is kept already, would stay behind when somebody has it erased, and may be of a
+/// chat whose words have no place in this one's database.
+const REPEATING: &[&Command] = &[&top::TOP, &history::HISTORY, &search::SEARCH, &mydata::MYDATA, &owners::CHATS];
 
 /// What is conversation: commands and the answers to them are not, and would be found again and again.
 const CONVERSATION: &[MessageCategory] = &[

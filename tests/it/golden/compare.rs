@@ -1,26 +1,24 @@
 //! The answers against the golden file itself, so that accepting a snapshot cannot hide a difference.
 
-use database::{ChatId, DatabaseWrapper};
+use database::ChatId;
 use rstest::rstest;
 use serde_json::Value;
 
+use super::setting::Setting;
 use super::times::Times;
 use super::{moment, play};
-use crate::support::{HandClock, Scratch, open_with};
-
-/// The sources that the suite runs over.
-fn single(scratch: &Scratch, clock: &HandClock) -> DatabaseWrapper {
-    open_with(&scratch.file("bot.db"), clock.options())
-}
+use crate::support::HandClock;
 
 #[rstest]
-#[case::single(single)]
-fn every_golden_line_answers_the_same_times_included(#[case] open: fn(&Scratch, &HandClock) -> DatabaseWrapper) {
-    let (scratch, clock) = (Scratch::new(), HandClock::at("2026-01-01 00:00:00"));
-    let db = open(&scratch, &clock);
+#[case::one_file(Setting::OneFile)]
+#[cfg_attr(feature = "multi-source", case::one_source(Setting::OneSource))]
+#[cfg_attr(feature = "multi-source", case::six_sources(Setting::SixSources))]
+fn every_golden_line_answers_the_same_times_included(#[case] setting: Setting) {
+    let clock = HandClock::at("2026-01-01 00:00:00");
+    let opened = setting.open(&clock);
     let mut times = Times::default();
     let mut wrong = Vec::new();
-    for (index, (line, answer)) in play(&db, &clock).into_iter().enumerate() {
+    for (index, (line, answer)) in play(&opened.db, &clock).into_iter().enumerate() {
         times.learn(&line.name, &line.args, &line.result, moment(index));
         let mut expected = times.fill(&line.name, &line.args, &line.result);
         let mut found = answer;
@@ -35,18 +33,23 @@ fn every_golden_line_answers_the_same_times_included(#[case] open: fn(&Scratch, 
     assert!(wrong.is_empty(), "{} lines differ\n{}", wrong.len(), wrong.join("\n"));
 }
 
-#[test]
-fn settings_count_from_when_they_were_last_set_and_statistics_by_the_messages_day() {
-    let (scratch, clock) = (Scratch::new(), HandClock::at("2026-01-01 00:00:00"));
-    play(&single(&scratch, &clock), &clock);
-    let rows = crate::support::rows(&scratch.file("bot.db"));
-    let theme: Vec<_> = rows["settings"].iter().filter(|row| row.contains("\"theme\"")).collect();
+#[rstest]
+#[case::one_file(Setting::OneFile)]
+#[cfg_attr(feature = "multi-source", case::one_source(Setting::OneSource))]
+#[cfg_attr(feature = "multi-source", case::six_sources(Setting::SixSources))]
+fn settings_count_from_when_they_were_last_set_and_statistics_by_the_messages_day(#[case] setting: Setting) {
+    let clock = HandClock::at("2026-01-01 00:00:00");
+    let opened = setting.open(&clock);
+    play(&opened.db, &clock);
+    let theme = opened.rows("settings");
+    let theme: Vec<_> = theme.iter().filter(|row| row.contains("\"theme\"")).collect();
     let set = moment(5);
     assert_eq!(theme, [&format!("key=\"theme\" value=\"light\" created_at=\"{set}\" updated_at=\"{set}\" ")]);
 
     let chat = ChatId(-1_001_234_567_890);
     let of_chat = format!("chat_id=Integer({chat}) ");
-    let days: Vec<_> = rows["chat_stats"].iter().filter_map(|row| row.strip_prefix(&of_chat)).collect();
+    let stats = opened.rows("chat_stats");
+    let days: Vec<_> = stats.iter().filter_map(|row| row.strip_prefix(&of_chat)).collect();
     let day = |day: &str, count: u32, first: usize, last: usize| {
         let (first, last) = (moment(first), moment(last));
         format!("date=\"{day} 00:00:00\" messages_count=Integer({count}) created_at=\"{first}\" updated_at=\"{last}\" ")

@@ -3,6 +3,7 @@
 mod args;
 mod call;
 mod compare;
+mod setting;
 mod snapshots;
 mod times;
 

@@ -2,10 +2,12 @@
 
 use std::fmt::Write as _;
 
+use rstest::rstest;
 use serde_json::{Map, Value};
 
 use super::play;
-use crate::support::{HandClock, Scratch, open_with};
+use super::setting::Setting;
+use crate::support::HandClock;
 
 /// The domains, each with what its calls are known by; the first that fits is a call's.
 const DOMAINS: [(&str, &[&str]); 11] = [
@@ -22,12 +24,16 @@ const DOMAINS: [(&str, &[&str]); 11] = [
     ("cache", &["cache"]),
 ];
 
-#[test]
-fn every_domain_answers_as_its_snapshot_shows() {
-    let (scratch, clock) = (Scratch::new(), HandClock::at("2026-01-01 00:00:00"));
-    let db = open_with(&scratch.file("bot.db"), clock.options());
+/// The snapshots are the same files for all settings.
+#[rstest]
+#[case::one_file(Setting::OneFile)]
+#[cfg_attr(feature = "multi-source", case::one_source(Setting::OneSource))]
+#[cfg_attr(feature = "multi-source", case::six_sources(Setting::SixSources))]
+fn every_domain_answers_as_its_snapshot_shows(#[case] setting: Setting) {
+    let clock = HandClock::at("2026-01-01 00:00:00");
+    let opened = setting.open(&clock);
     let mut pages = DOMAINS.map(|(domain, _)| (domain, String::new()));
-    for (line, answer) in play(&db, &clock) {
+    for (line, answer) in play(&opened.db, &clock) {
         let fits = |(_, words): &(&str, &[&str])| words.iter().any(|word| line.name.contains(word));
         let domain = DOMAINS.iter().position(fits).unwrap_or_else(|| panic!("`{}` is of no domain", line.name));
         let page = &mut pages[domain].1;
@@ -35,6 +41,7 @@ fn every_domain_answers_as_its_snapshot_shows() {
         render(page, &answer);
         page.push('\n');
     }
+    opened.each_file_holds_rows();
     for (domain, page) in pages {
         insta::with_settings!(
             { prepend_module_to_snapshot => false, snapshot_path => "../../snapshots/golden", omit_expression => true },

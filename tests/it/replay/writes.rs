@@ -7,55 +7,62 @@ use database::{
 };
 use proptest::prelude::*;
 
-/// One write: which, and with what.
+/// One write: which, and with what. The same serves as what a read is asked for.
 #[derive(Clone, Debug)]
-pub(super) struct Write {
-    kind: usize,
-    chat: i64,
-    user: i64,
-    message: i64,
-    word: usize,
-    day: i64,
-    number: i64,
-    flag: bool,
-    score: f64,
-    more: Vec<(i64, i64)>,
+pub(crate) struct Write {
+    /// Which of [`KINDS`].
+    pub(crate) kind: usize,
+    /// The chat's id without its sign.
+    pub(crate) chat: i64,
+    /// What every text begins with.
+    pub(crate) mark: String,
+    /// What the ids of media begin with besides.
+    pub(crate) media_mark: &'static str,
+    pub(crate) user: i64,
+    pub(crate) message: i64,
+    pub(crate) word: usize,
+    pub(crate) day: i64,
+    pub(crate) number: i64,
+    /// Whether it is about the chat, where that can be left out.
+    pub(crate) flag: bool,
+    pub(crate) score: f64,
+    pub(crate) more: Vec<(i64, i64)>,
 }
 
-const WORDS: [&str; 6] = ["a", "", "nul\0nul", "\u{202e}bidi\u{202c}", "𝒳💬", "o'); --"];
+pub(crate) const WORDS: [&str; 6] = ["a", "", "nul\0nul", "\u{202e}bidi\u{202c}", "𝒳💬", "o'); --"];
 
 type Made = fn(&DatabaseWrapper, &Write) -> Result<()>;
 
 /// Each operation's name with the call that makes it.
-pub(super) const KINDS: &[(&str, Made)] = &[
+pub(crate) const KINDS: &[(&str, Made)] = &[
     ("messages.save_chat_message", |db, w| db.save_chat_message(w.chat(), &w.new_message(w.message, w.user))),
     ("messages.save_chat_messages", |db, w| db.save_chat_messages(w.chat(), &w.new_messages()).map(drop)),
     ("messages.update_chat_message_category", |db, w| {
-        db.update_chat_message_category(w.chat(), &w.message(), &MessageCategory::from(w.word()))
+        db.update_chat_message_category(w.chat(), &w.message(), &MessageCategory::from(w.word().as_str()))
     }),
-    ("users.update_chat_user", |db, w| db.update_chat_user(w.chat(), w.user(), w.word(), w.word())),
+    ("users.update_chat_user", |db, w| db.update_chat_user(w.chat(), w.user(), &w.word(), &w.word())),
     ("users.mark_user_is_spammer", |db, w| db.mark_user_is_spammer(w.chat(), w.user(), w.flag)),
-    ("users.update_user_metadata", |db, w| db.update_user_metadata(w.chat(), w.user(), w.word())),
+    ("users.update_user_metadata", |db, w| db.update_user_metadata(w.chat(), w.user(), &w.word())),
     ("chats.update_chat_info", |db, w| {
-        let title = w.flag.then(|| w.word().to_owned());
-        let chat_type = ChatType::from(w.word());
+        let title = w.flag.then(|| w.word());
+        let chat_type = ChatType::from(w.word().as_str());
         db.update_chat_info(w.chat(), &NewChatInfo { title, username: None, chat_type, is_forum: w.flag })
     }),
     ("topics.update_chat_topic_info", |db, w| {
-        let info = NewTopic { icon_color: Some(w.number), icon_custom_emoji_id: None, name: w.word().to_owned() };
+        let info = NewTopic { icon_color: Some(w.number), icon_custom_emoji_id: None, name: w.word() };
         db.update_chat_topic_info(w.chat(), TopicId(w.message), &info)
     }),
     ("media.add_media_attachment", |db, w| db.add_media_attachment(w.maybe_chat(), &w.new_media())),
     ("media.update_media_attachment", |db, w| {
         let status = w.flag.then_some(MediaStatus::Done);
-        let changes = MediaChanges { status, description: Some(w.word().to_owned()), ..MediaChanges::default() };
-        db.update_media_attachment(w.maybe_chat(), &MediaId::from(w.word()), &changes)
+        let changes = MediaChanges { status, description: Some(w.word()), ..MediaChanges::default() };
+        db.update_media_attachment(w.maybe_chat(), &w.media(), &changes)
     }),
-    ("settings.set_setting", |db, w| db.set_setting(w.key(), w.word())),
-    ("settings.set_chat_setting", |db, w| db.set_chat_setting(w.chat(), w.key(), w.word())),
+    ("settings.set_setting", |db, w| db.set_setting(w.key(), &w.word())),
+    ("settings.set_chat_setting", |db, w| db.set_chat_setting(w.chat(), w.key(), &w.word())),
     ("settings.unset_chat_setting", |db, w| db.unset_chat_setting(w.chat(), w.key())),
     ("settings.clear_chat_settings", |db, w| db.clear_chat_settings(w.chat())),
-    ("user_data.add_user_data", |db, w| db.add_user_data(w.chat(), w.user(), w.key(), w.word())),
+    ("user_data.add_user_data", |db, w| db.add_user_data(w.chat(), w.user(), w.key(), &w.word())),
     ("user_data.delete_user_data", |db, w| db.delete_user_data(w.chat(), w.user(), w.key())),
     ("user_data.clear_user_data", |db, w| db.clear_user_data(w.chat(), w.user())),
     ("summaries.add_chat_summarization", |db, w| {
@@ -65,41 +72,33 @@ pub(super) const KINDS: &[(&str, Made)] = &[
             last_message_id: MessageId::from(9),
             prompt: "p".to_owned(),
         };
-        db.add_chat_summarization(w.chat(), &NewSummarization { key, summary: w.word().to_owned() })
+        db.add_chat_summarization(w.chat(), &NewSummarization { key, summary: w.word() })
     }),
-    ("tasks.add_delayed_task", |db, w| db.add_delayed_task(w.key(), w.number, w.word(), "{}")),
+    ("tasks.add_delayed_task", |db, w| db.add_delayed_task(w.key(), w.number, &w.word(), "{}")),
     ("tasks.update_delayed_task", |db, w| db.update_delayed_task(w.key(), w.flag)),
     ("spam.add_spam_message", |db, w| db.add_spam_message(w.chat(), &w.example())),
     ("spam.add_ham_message", |db, w| db.add_ham_message(w.chat(), &w.example())),
     ("spam.delete_spam_messages_by_user_id", |db, w| db.delete_spam_messages_by_user_id(w.chat(), w.user())),
     ("spam.forget_examples_of_user", |db, w| {
-        let delta = |(number, count): &(i64, i64)| TokenDelta {
-            token: WORDS[usize::try_from(*number).unwrap() % WORDS.len()].to_owned(),
-            spam: -count,
-            ham: 0,
-        };
+        let delta = |(number, count): &(i64, i64)| TokenDelta { token: w.token(*number), spam: -count, ham: 0 };
         let class = ClassDelta { is_spam: w.flag, messages: -1, tokens: -w.number };
         let taught = Unlearnt { chat: w.chat(), tokens: w.more.iter().map(delta).collect(), class };
         db.forget_examples_of_user(w.chat(), w.user(), &[taught])
     }),
-    ("cache.set_cache_storage", |db, w| db.set_cache_storage("n", w.key(), w.word())),
+    ("cache.set_cache_storage", |db, w| db.set_cache_storage("n", w.key(), &w.word())),
     ("cache.unset_cache_storage", |db, w| db.unset_cache_storage("n", w.key())),
-    ("cache.set_cache_entry", |db, w| db.set_cache_entry(w.cache(), w.key(), w.word())),
+    ("cache.set_cache_entry", |db, w| db.set_cache_entry(w.cache(), w.key(), &w.word())),
     ("cache.clear_cache", |db, w| db.clear_cache(w.cache())),
     ("imports.save_import", |db, w| db.save_import(w.chat(), &w.batch()).map(drop)),
     ("bayes.update_bayes", |db, w| {
-        let delta = |(number, count): &(i64, i64)| TokenDelta {
-            token: WORDS[usize::try_from(*number).unwrap() % WORDS.len()].to_owned(),
-            spam: *count,
-            ham: w.number,
-        };
+        let delta = |(number, count): &(i64, i64)| TokenDelta { token: w.token(*number), spam: *count, ham: w.number };
         let tokens: Vec<_> = w.more.iter().map(delta).collect();
         let class = ClassDelta { is_spam: w.flag, messages: 1, tokens: w.number };
         db.update_bayes(w.maybe_chat(), &tokens, &[class, class])
     }),
     ("bayes.drop_rare_bayes_tokens", |db, w| db.drop_rare_bayes_tokens(w.maybe_chat(), w.number).map(drop)),
-    ("messages.update_chat_message_text", |db, w| db.update_chat_message_text(w.chat(), &w.message(), w.word())),
-    ("spam.learn_example", |db, w| db.learn_example(w.chat(), w.flag, &w.example(), &["a", w.word()])),
+    ("messages.update_chat_message_text", |db, w| db.update_chat_message_text(w.chat(), &w.message(), &w.word())),
+    ("spam.learn_example", |db, w| db.learn_example(w.chat(), w.flag, &w.example(), &["a", &w.word()])),
     ("footprint.erase_user", |db, w| db.erase_user(w.chat(), w.user()).map(drop)),
     // Two writes, one after the other.
     ("aliases.add_alias", |db, w| db.migrate_chat(w.chat(), ChatId(-10 - w.message))),
@@ -108,12 +107,14 @@ pub(super) const KINDS: &[(&str, Made)] = &[
 ];
 
 impl Write {
-    pub(super) fn any() -> impl Strategy<Value = Self> {
+    pub(crate) fn any() -> impl Strategy<Value = Self> {
         let keys = (0..KINDS.len(), 1..3_i64, 1..4_i64, 1..5_i64, 0..WORDS.len());
         let rest = (0..4_i64, -2..6_i64, any::<bool>(), score(), prop::collection::vec((1..6_i64, 0..4_i64), 0..6));
         (keys, rest).prop_map(|((kind, chat, user, message, word), (day, number, flag, score, more))| Self {
             kind,
             chat,
+            mark: String::new(),
+            media_mark: "",
             user,
             message,
             word,
@@ -125,46 +126,55 @@ impl Write {
         })
     }
 
-    pub(super) fn make(&self, db: &DatabaseWrapper) -> Result<()> {
+    pub(crate) fn make(&self, db: &DatabaseWrapper) -> Result<()> {
         KINDS[self.kind].1(db, self)
     }
 
-    fn chat(&self) -> ChatId {
+    pub(crate) fn chat(&self) -> ChatId {
         ChatId(-self.chat)
     }
 
-    fn maybe_chat(&self) -> Option<ChatId> {
+    pub(crate) fn maybe_chat(&self) -> Option<ChatId> {
         self.flag.then(|| self.chat())
     }
 
-    fn user(&self) -> UserId {
+    pub(crate) fn user(&self) -> UserId {
         UserId(self.user)
     }
 
-    fn message(&self) -> MessageId {
+    pub(crate) fn message(&self) -> MessageId {
         MessageId::from(self.message)
     }
 
-    fn word(&self) -> &'static str {
-        WORDS[self.word]
+    pub(crate) fn word(&self) -> String {
+        format!("{}{}", self.mark, WORDS[self.word])
     }
 
-    fn key(&self) -> &'static str {
+    pub(crate) fn media(&self) -> MediaId {
+        MediaId::from(format!("{}{}", self.media_mark, self.word()))
+    }
+
+    /// The words of a text that taught something.
+    pub(crate) fn token(&self, number: i64) -> String {
+        format!("{}{}", self.mark, WORDS[usize::try_from(number).unwrap() % WORDS.len()])
+    }
+
+    pub(crate) fn key(&self) -> &'static str {
         WORDS[self.word % 2]
     }
 
-    fn cache(&self) -> CacheType {
+    pub(crate) fn cache(&self) -> CacheType {
         CacheType::ALL[self.word]
     }
 
     /// Days around those at which the writes themselves are made.
-    fn moment(&self) -> Timestamp {
+    pub(crate) fn moment(&self) -> Timestamp {
         Timestamp::from_unix_seconds(1_767_225_600 + (self.day - 2) * 30 * 86_400).unwrap()
     }
 
     fn new_message(&self, message: i64, user: i64) -> NewMessage {
         let mut made = NewMessage::text(message, self.moment(), UserId(user), self.word());
-        made.media_id = self.flag.then(|| MediaId::from(self.word()));
+        made.media_id = self.flag.then(|| self.media());
         made
     }
 
@@ -173,22 +183,22 @@ impl Write {
     }
 
     fn new_media(&self) -> NewMedia {
-        NewMedia { file_size: Some(self.number), ..NewMedia::new(self.word()) }
+        NewMedia { file_size: Some(self.number), ..NewMedia::new(self.media()) }
     }
 
     fn example(&self) -> NewSpam {
         NewSpam {
             user_id: self.user(),
             message_id: self.message(),
-            text: self.word().to_owned(),
-            reason: SpamReason::from(self.word()),
+            text: self.word(),
+            reason: SpamReason::from(self.word().as_str()),
             score: self.score,
         }
     }
 
     fn batch(&self) -> ImportBatch {
         let at = self.moment();
-        let name = || ImportedName { name: self.flag.then(|| self.word().to_owned()), at };
+        let name = || ImportedName { name: self.flag.then(|| self.word()), at };
         ImportBatch {
             messages: self.new_messages(),
             media: vec![self.new_media()],
