@@ -16,6 +16,12 @@ test:
 test-one NAME:
     cargo test --workspace --features multi-source {{NAME}} -- --nocapture
 
+# Runs all proofs in their long form: damaged and changing configurations, kills, memory
+proofs:
+    CONFIG_MUTATIONS=100000 cargo test -p tests --test it config::mutations
+    JSON_FULL_SIZE=1 cargo test --release -p tests --test it json:: -- --nocapture
+    CONFIG_MUTATIONS=100000 RELOAD_ROUNDS=50 cargo test -p tests --features multi-source --test it watch::
+
 # Formats
 fmt:
     cargo fmt --all
@@ -32,6 +38,14 @@ doc:
 # Checks licences, duplicates and origins of the dependencies (needs cargo-deny)
 deny:
     cargo deny check licenses bans sources
+
+# Measures single calls
+bench:
+    cargo bench -p database --bench calls
+
+# Measures the database crate against its peers, in turns
+peers *ARGS="--quick":
+    cargo run --release --manifest-path tests/benches/peers/Cargo.toml -- {{ARGS}}
 
 # Everything that a change has to pass
 ci:

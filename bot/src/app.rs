@@ -1,15 +1,16 @@
 //! From the command line to the work: reads the configuration, runs a command, says how it went.
 
+mod db;
 mod run;
 mod show;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use clap::Parser;
-use config::{Config, ConfigError, Layers};
+use config::{Config, ConfigError, DEFAULT_FILE, Layers};
 
 use crate::cli::{Cli, Command, ConfigCommand, ConsoleArgs};
+use crate::control::absolute;
 use crate::databases::{self, DatabasesError, Opened};
 use crate::logging;
 use crate::transport::console::ConsoleError;
@@ -53,11 +54,13 @@ enum AppError {
     Json(#[from] JsonError),
     #[error("cannot write to standard output: {0}")]
     Output(io::Error),
+    #[error("{0}")]
+    Failed(String),
 }
 
 /// The program.
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = Cli::of_process();
     run(&cli)
         .unwrap_or_else(|error| {
             say(&format!("error: {error}"));
@@ -71,38 +74,58 @@ pub fn main() -> ExitCode {
 }
 
 fn run(cli: &Cli) -> Result<Outcome, AppError> {
-    let config = Layers::of_process(cli.config.clone(), cli.data_dir.clone()).load()?;
+    let layers = Layers::of_process(cli.config.clone(), cli.data_dir.clone());
+    let config = match (layers.load(), &cli.command) {
+        // A bot that runs goes on with what the configuration said before, and can be asked about that.
+        (Err(error), Some(Command::Db(what))) => return db::run_on_wrong(cli, &layers, error, what),
+        (loaded, _) => loaded?,
+    };
     logging::start(config.log, cli.verbose, cli.quiet);
+    if !cli.quiet && !config.passed_over.is_empty() {
+        say(&format!(
+            "Passed over in the environment: {} (the names of settings have two underscores, as SWITCHYARD_LOG__LEVEL).",
+            config.passed_over.join(", ")
+        ));
+    }
     match &cli.command {
-        None => run::console(cli, &config, &cli.speaker),
+        None => run::console(cli, layers, &config, &cli.speaker),
         Some(Command::Console(console)) if console.json => {
             if cli.speaker.is_told() {
                 return Err(AppError::Misused(
                     "--chat, --user and --name do not go with --json: each line says its own",
                 ));
             }
-            run::json(cli, &config)
+            run::json(cli, layers, &config)
         }
         Some(Command::Run(speaker) | Command::Console(ConsoleArgs { speaker, .. })) => {
-            run::console(cli, &config, &speaker.clone().or(&cli.speaker))
+            run::console(cli, layers, &config, &speaker.clone().or(&cli.speaker))
         }
         Some(Command::Import(what)) => run::import(cli, &config, what),
         Some(Command::Config(ConfigCommand::Check)) => show::check(&config),
         Some(Command::Config(ConfigCommand::Show)) => show::show(&config),
+        Some(Command::Db(what)) => db::run(cli, &config, what),
     }
 }
 
 /// Opens the databases, and says which configuration and which databases that are and what is new.
 fn open(cli: &Cli, config: &Config) -> Result<Opened, AppError> {
-    let opened = databases::open(&config.database)?;
+    let opened = databases::open(config)?;
     if !cli.quiet {
+        if config.files.is_empty() {
+            say(&format!("Using built-in defaults (no {DEFAULT_FILE} here)."));
+        }
         for file in &config.files {
-            let file = std::path::absolute(file).unwrap_or_else(|_| file.clone());
-            say(&format!("Using the configuration {}.", file.display()));
+            say(&format!("Using the configuration {}.", absolute(file)));
         }
         opened.notes.iter().for_each(|note| say(note));
     }
     Ok(opened)
+}
+
+/// Prints a result.
+fn print(text: &str) -> Result<(), AppError> {
+    let mut out = anstream::stdout();
+    out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(AppError::Output)
 }
 
 /// Tells something that is no result.

@@ -1,12 +1,18 @@
 //! The command line.
 
+mod levels;
+
 use std::path::PathBuf;
+use std::sync::LazyLock;
 
 use clap::{ArgAction, Args, Parser, Subcommand};
+use database::SourceName;
+
+use crate::databases::SEVERAL;
 
 /// A group-chat bot whose chats live in as many databases as its operator likes.
 #[derive(Debug, Parser)]
-#[command(name = "bot", version, max_term_width = 100)]
+#[command(name = "bot", version = version(), max_term_width = 100)]
 #[command(
     after_help = "Without a command the bot runs: in a terminal it is talked to, in a pipe each line is a message."
 )]
@@ -37,6 +43,15 @@ pub struct Cli {
     pub command: Option<Command>,
 }
 
+/// The program's version, what it was built with, and the version of SQLite in it.
+fn version() -> &'static str {
+    static VERSION: LazyLock<String> = LazyLock::new(|| {
+        let features = if SEVERAL { "features: multi-source" } else { "no features" };
+        format!("{} ({features}; SQLite {})", env!("CARGO_PKG_VERSION"), database::sqlite_version())
+    });
+    &VERSION
+}
+
 /// The program's commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
@@ -49,6 +64,87 @@ pub enum Command {
     /// Look at the configuration
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Look at the databases, and steer the bot that runs on them
+    Db(DbArgs),
+}
+
+/// What is done with the databases.
+#[derive(Args, Clone, Debug)]
+pub struct DbArgs {
+    /// Print one JSON object, whose fields docs/control-socket.md describes
+    #[arg(long, global = true)]
+    pub json: bool,
+
+    /// What to do
+    #[command(subcommand)]
+    pub command: DbCommand,
+}
+
+/// What is done with the databases.
+#[derive(Clone, Debug, Subcommand)]
+pub enum DbCommand {
+    /// Show each database and how it is; where no bot runs, what the files show
+    Status,
+    /// Say which database a chat is in, and why
+    Route {
+        /// The chat
+        #[arg(value_name = "CHAT", allow_negative_numbers = true)]
+        chat: i64,
+    },
+    /// Have the running bot open an unavailable database now
+    Retry {
+        /// The source in [database.sources]
+        #[arg(value_name = "NAME")]
+        source: SourceName,
+    },
+    /// Accept another file in the place of the one that a source had
+    Adopt {
+        /// The source in [database.sources]
+        #[arg(value_name = "NAME")]
+        source: SourceName,
+
+        /// Make an empty database where there is none
+        #[arg(long)]
+        new: bool,
+    },
+    /// Have the running bot read its configuration now
+    Reload,
+    /// Move chats with all their rows to another database, while no bot runs
+    Move(MoveArgs),
+    /// Make a copy of a database that can be read in a folder that cannot be written
+    Seal {
+        /// The database
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+
+        /// The copy [default: FILE with the ending .sealed.db]
+        #[arg(value_name = "COPY")]
+        copy: Option<PathBuf>,
+    },
+}
+
+/// What is moved where.
+#[derive(Args, Clone, Debug)]
+pub struct MoveArgs {
+    /// The chats
+    #[arg(required = true, value_name = "CHAT", allow_negative_numbers = true)]
+    pub chats: Vec<i64>,
+
+    /// The source in [database.sources] that they go to
+    #[arg(long, value_name = "SOURCE", required_unless_present = "abort")]
+    pub to: Option<SourceName>,
+
+    /// Only say what would be done
+    #[arg(long, conflicts_with_all = ["keep", "abort"])]
+    pub dry_run: bool,
+
+    /// Leave the rows at the old place too
+    #[arg(long, conflicts_with = "abort")]
+    pub keep: bool,
+
+    /// Undo moves that were broken off
+    #[arg(long, conflicts_with = "to")]
+    pub abort: bool,
 }
 
 /// What is done with the configuration.

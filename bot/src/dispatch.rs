@@ -63,8 +63,8 @@ struct State<K, J> {
     queue: Queue<K, J>,
     /// How many threads there are.
     workers: usize,
-    /// How many of them wait for a job.
-    idle: usize,
+    /// How many of them do a job.
+    busy: usize,
 }
 
 /// What became of a job.
@@ -92,14 +92,14 @@ struct Shared<K, J> {
     ready: Condvar,
     /// Fewer jobs wait, or the dispatcher was stopped.
     room: Condvar,
-    /// Nothing is in hand.
+    /// Nothing of some chat is in hand.
     idle: Condvar,
 }
 
 impl<K: Send, J: Send> Dispatcher<K, J> {
     /// A dispatcher with these limits; a limit of none counts as one.
     pub fn new(limits: Limits) -> Self {
-        let state = Mutex::new(State { queue: Queue::new(limits), workers: 0, idle: 0 });
+        let state = Mutex::new(State { queue: Queue::new(limits), workers: 0, busy: 0 });
         let (ready, room, idle) = (Condvar::new(), Condvar::new(), Condvar::new());
         Self { shared: Arc::new(Shared { limits, state, ready, room, idle }) }
     }
@@ -140,6 +140,14 @@ impl<K: Send, J: Send> Dispatcher<K, J> {
         state.queue.push(source, chat, bytes, ticket, job);
         if state.queue.is_ready() {
             self.shared.ready.notify_one();
+        }
+    }
+
+    /// Waits until nothing of one chat is in hand.
+    pub fn finish_chat(&self, chat: ChatId) {
+        let mut state = self.shared.state.lock();
+        while state.queue.holds(chat) {
+            self.shared.idle.wait(&mut state);
         }
     }
 
@@ -186,9 +194,7 @@ where
                 if held.queue.is_closed() {
                     return;
                 }
-                held.idle += 1;
                 ready.wait(&mut held);
-                held.idle -= 1;
                 continue;
             };
             // Whoever is woken looks for more in the same way: nobody sleeps while there is something to do.
@@ -197,7 +203,8 @@ where
             }
             room.notify_all();
             let stopped = held.queue.is_stopped();
-            let nobody_stands_ready = held.idle == 0 && held.workers < limits.workers;
+            held.busy += 1;
+            let nobody_stands_ready = held.workers == held.busy && held.workers < limits.workers;
             held.workers += usize::from(nobody_stands_ready);
             drop(held);
             if nobody_stands_ready && let Err(error) = self.add(scope) {
@@ -216,8 +223,9 @@ where
                 tracing::error!(%chat, panic = words_of(&*panic), "an outcome could not be told");
             }
             held = state.lock();
+            held.busy -= 1;
             held.queue.end(chat, &source);
-            if held.queue.is_empty() {
+            if !held.queue.holds(chat) {
                 idle.notify_all();
             }
         }

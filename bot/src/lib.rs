@@ -18,7 +18,7 @@
 //! # The rooms
 //!
 //! - [`cli`]: the command line. [`app`]: from the command line to the work, and the exit code. [`databases`]: opening
-//!   what the configuration names.
+//!   what the configuration names. [`control`]: steering a bot that runs.
 //! - [`transport`]: the console, and the signals that end it.
 //! - [`handlers`]: the bot's commands, a room each.
 //! - [`import`]: history out of Telegram Desktop's exports. Its [`import::export`] only reads, and knows no database.
@@ -38,6 +38,7 @@
 
 pub mod app;
 pub mod cli;
+pub mod control;
 pub mod databases;
 pub mod dispatch;
 pub mod handlers;

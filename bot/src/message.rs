@@ -38,6 +38,11 @@ impl ChatKind {
         }
     }
 
+    /// What is meant by the name that platforms and databases have for it.
+    pub fn named(name: &str) -> Option<Self> {
+        [Self::Private, Self::Group, Self::Supergroup, Self::Channel].into_iter().find(|kind| kind.as_str() == name)
+    }
+
     /// The name as platforms write it and databases keep it.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -78,15 +83,16 @@ pub enum Event {
 pub struct Incoming {
     /// Where it was written.
     pub chat: ChatId,
-    /// What sort of chat that is; [`ChatKind::of`] the id where the transport does not know better.
-    pub chat_kind: ChatKind,
-    /// The chat's title, where the transport knows one.
+    /// What sort of chat that is, where the transport is told; otherwise what is stored of it counts, or else
+    /// [`ChatKind::of`] the id.
+    pub chat_kind: Option<ChatKind>,
+    /// The chat's title, where the transport knows one; an empty one is not known.
     pub chat_title: Option<String>,
     /// Who wrote it.
     pub user: UserId,
-    /// The writer's full name.
+    /// The writer's full name; empty where it is not told, and the one that is known stays.
     pub user_name: String,
-    /// The writer's @name, without the sign, where there is one.
+    /// The writer's @name, without the sign; empty where the writer has none. Without it the one that is known stays.
     pub username: Option<String>,
     /// The message's id within its chat.
     pub message_id: MessageId,
@@ -118,7 +124,7 @@ impl Incoming {
     ) -> Self {
         Self {
             chat,
-            chat_kind: ChatKind::of(chat),
+            chat_kind: None,
             chat_title: None,
             user,
             user_name: user_name.into(),
@@ -162,6 +168,8 @@ pub struct Handled {
 /// Something that the bot says by itself, at its time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Due {
+    /// The task that it comes of.
+    pub task: String,
     /// Where it is said.
     pub chat: ChatId,
     /// In which topic.
@@ -184,12 +192,26 @@ pub trait Handle: Send + Sync {
     /// When the message could not be stored or answered. A mistake of the writer is no error but a reply.
     fn handle(&self, incoming: Incoming) -> Result<Handled, HandleError>;
 
-    /// What is to be said now without having been asked, stored already. Transports ask about once a second.
+    /// What is to be said now without having been asked, in this chat, or in all where none is given: a transport asks
+    /// for the chats whose people it reaches, about once a second, and tells by [`said`](Self::said) what it has said.
+    ///
+    /// What is given is the caller's to say. No other process is given it within the next minute, nor at all once it
+    /// is said.
     ///
     /// # Errors
     /// When that could not be found out or stored; it is found again the next time.
-    fn due(&self) -> Result<Vec<Due>, HandleError> {
+    fn due(&self, chat: Option<ChatId>) -> Result<Vec<Due>, HandleError> {
+        let _ = chat;
         Ok(Vec::new())
+    }
+
+    /// Takes note that something due was said, whole and to where its people are.
+    ///
+    /// # Errors
+    /// When that could not be stored; then it is said once more.
+    fn said(&self, due: &Due) -> Result<(), HandleError> {
+        let _ = due;
+        Ok(())
     }
 }
 

@@ -8,6 +8,7 @@ use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child as Process, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::LazyLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use database::{ChatId, DatabaseWrapper, NewMessage, SourceConfig, UserId};
@@ -110,12 +111,12 @@ fn reachable_copy() -> &'static Path {
     &COPY.1
 }
 
-fn say(line: &str) {
+pub(crate) fn say(line: &str) {
     // On a line of its own whatever the test runner has written so far.
     writeln!(std::io::stdout(), "\n{MARK}{}", line.replace('\n', " ⏎ ")).unwrap();
 }
 
-fn wait_to_go_on() {
+pub(crate) fn wait_to_go_on() {
     std::io::stdin().read_to_end(&mut Vec::new()).unwrap();
 }
 
@@ -184,6 +185,33 @@ fn a_helper_does_its_task() {
             connection.execute_batch("COMMIT").unwrap();
         }
         ["fill", folder] => fill(folder),
+        #[cfg(feature = "multi-source")]
+        ["read-archive", path] => say(&crate::multi::readonly::read_archive(path)),
+        #[cfg(feature = "multi-source")]
+        ["hold-folder", folder] => {
+            let (db, _) = crate::multi::open(&crate::multi::config_of(Path::new(folder), &["primary"], &[]));
+            say("held");
+            wait_to_go_on();
+            db.close();
+        }
+        #[cfg(feature = "multi-source")]
+        ["without-threads", folder] => say(&crate::multi::refusals::without_threads(folder)),
+        #[cfg(feature = "multi-source")]
+        ["seal", path, to] => say(&crate::multi::sealing::seal_unprivileged(path, to)),
+        ["overfill", folder] => crate::checkpoints::overfill(Path::new(folder)),
+        ["stress", folder] => crate::stress::run(Path::new(folder)),
+        ["stress-other", path] => {
+            let goes_on = AtomicBool::new(true);
+            std::thread::scope(|scope| {
+                scope.spawn(|| crate::stress::other(path, &goes_on));
+                wait_to_go_on();
+                goes_on.store(false, Ordering::Relaxed);
+            });
+        }
+        #[cfg(feature = "multi-source")]
+        ["move-to-little-room", folder] => say(&crate::multi::move_to_little_room(folder)),
+        #[cfg(feature = "multi-source")]
+        ["move", folder, rows, stop] => crate::multi::move_until(Path::new(folder), rows, stop),
         _ => panic!("no such task: {task}"),
     }
 }

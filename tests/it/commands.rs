@@ -3,6 +3,7 @@
 mod answers;
 mod erasing;
 mod events;
+mod redelivery;
 mod reminders;
 mod spam;
 mod supergroups;
@@ -62,6 +63,11 @@ impl Bench {
         Self { db, bot, ..self }
     }
 
+    /// Another program at work on the same file.
+    pub(crate) fn second_bot(&self) -> Bot {
+        start(&self.scratch, &self.clock, &self.recording).1
+    }
+
     pub(crate) fn path(&self) -> PathBuf {
         self.scratch.file("bot.db")
     }
@@ -118,9 +124,16 @@ impl Bench {
         assert_eq!(self.send(incoming).replies, []);
     }
 
-    /// What the bot says by itself now: where, and what.
+    /// What the bot says by itself now, and somebody hears: where, and what.
     pub(crate) fn due(&self) -> Vec<(i64, String)> {
-        self.bot.due().unwrap().into_iter().map(|due| (due.chat.0, due.text)).collect()
+        self.due_in(None)
+    }
+
+    /// The same to those who are in one chat.
+    pub(crate) fn due_in(&self, chat: Option<i64>) -> Vec<(i64, String)> {
+        let due = self.bot.due(chat.map(ChatId)).unwrap();
+        due.iter().for_each(|due| self.bot.said(due).unwrap());
+        due.into_iter().map(|due| (due.chat.0, due.text)).collect()
     }
 
     /// The rows of all tables that hold a text, in any column, with the table's name in front.

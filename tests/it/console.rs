@@ -14,10 +14,14 @@ fn at_the_start_it_says_which_database_it_uses_and_what_it_creates() {
     let home = Home::new();
     let said = home.run(&[], "");
     assert_eq!((said.code, said.out.as_str()), (Some(0), ""));
-    assert_eq!(said.err, "Created the folder [home]/data.\nCreated the database [home]/data/bot.db.\n");
+    let defaults = "Using built-in defaults (no configs/bot.toml here).\n";
+    assert_eq!(
+        said.err,
+        format!("{defaults}Created the folder [home]/data.\nCreated the database [home]/data/bot.db.\n")
+    );
     let said = home.run(&["console"], "hello\n");
     assert_eq!((said.code, said.out.as_str()), (Some(0), ""));
-    assert_eq!(said.err, "Using the database [home]/data/bot.db.\n");
+    assert_eq!(said.err, format!("{defaults}Using the database [home]/data/bot.db.\n"));
     let mode = |name: &str| std::fs::metadata(home.path(name)).unwrap().permissions().mode() & 0o777;
     assert_eq!((mode("data"), mode("data/bot.db")), (0o700, 0o600));
     assert_eq!(home.names(), ["bot.db"]);
@@ -38,7 +42,8 @@ fn a_relative_folder_is_told_as_an_absolute_one() {
         (
             Some(0),
             format!(
-                "Created the folder {0}/here/there.\nCreated the database {0}/here/there/bot.db.\n",
+                "Using built-in defaults (no configs/bot.toml here).\nCreated the folder {0}/here/there.\nCreated the \
+                 database {0}/here/there/bot.db.\n",
                 folder.display()
             )
         )
@@ -136,6 +141,19 @@ fn a_folder_or_database_that_cannot_be_used_is_told() {
     error: cannot open the database: [home]/dir/bot.db is a directory; give the path of a database file inside it, such as [home]/dir/bot.db/bot.db
     error: cannot open the database: [home]/text/bot.db is not a SQLite database; correct the path, or move the file away to start with a new one
     ");
+}
+
+#[test]
+fn nobody_speaks_as_the_bot() {
+    let home = Home::new();
+    let said = home.run(&["-q", "--user", "0"], "/mydata erase yes\n");
+    assert_eq!((said.code, said.err.as_str()), (Some(2), "error: --user 0 is the bot itself; speak as another\n"));
+    let line = r#"{"chat":5,"user":0,"text":"/mydata erase yes","message_id":7}"#;
+    let said = home.run(&["-q", "console", "--json"], line);
+    let refused =
+        r#"{"chat":5,"message_id":7,"error":"not handled and not stored: user 0 is the bot itself; speak as another"}"#;
+    assert_eq!((said.code, said.out.trim_end()), (Some(3), refused));
+    assert_eq!(home.one("SELECT count(*) FROM chat_messages"), 0);
 }
 
 #[test]

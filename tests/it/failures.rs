@@ -72,7 +72,7 @@ fn a_read_cannot_write() {
     let tried = db.read("test.read", Route::Shared, |tx| {
         tx.value::<i64>("chat_messages", "DELETE FROM chat_messages RETURNING 1", params![])
     });
-    insta::assert_snapshot!(said(tried), @"test.read on source `primary`: the source is read-only; nothing was changed");
+    insta::assert_snapshot!(said(tried), @"test.read on source `primary`: the database refused the statement (a read is made of SELECT, WITH and VALUES; changes, transactions, pragmas and other databases are not its own)");
     assert_eq!(db.get_user_footprint(CHAT, UserId(1)).unwrap().messages, 1);
 }
 
@@ -322,6 +322,25 @@ fn a_write_cannot_end_its_own_transaction() {
     let ended = db.write("test.commit", Route::Shared, |tx| tx.execute("COMMIT", params![]).map(drop));
     insta::assert_snapshot!(said(ended), @"test.commit on source `primary`: the database refused the statement (a write is made of INSERT, UPDATE, DELETE and WITH, and of CREATE, ALTER and DROP; transactions, pragmas and other databases are not its own)");
     db.set_setting("after", "x").unwrap();
+}
+
+#[test]
+fn a_closure_that_passes_over_the_loss_of_its_transaction_writes_nothing_outside_of_it() {
+    let scratch = Scratch::new();
+    let db = fresh(&scratch);
+    db.set_setting("taken", "x").unwrap();
+    let passed_over = db.write("test.passes_over", Route::Shared, |tx| {
+        tx.execute("INSERT INTO settings (key, value) VALUES ('before', 'x')", params![])?;
+        let lost = tx.execute("INSERT OR ROLLBACK INTO settings (key, value) VALUES ('taken', 'x')", params![]);
+        assert!(matches!(lost.unwrap_err().kind(), ErrorKind::Constraint { .. }));
+        insta::allow_duplicates! {
+            insta::assert_snapshot!(said(tx.execute("INSERT INTO settings (key, value) VALUES ('after', 'x')", params![])), @"test.passes_over on source `primary`: the database refused the statement (an earlier statement ended the whole transaction: nothing of it was kept)");
+        }
+        Ok(())
+    });
+    insta::assert_snapshot!(said(passed_over), @"test.passes_over on source `primary`: the database refused the statement (an earlier statement ended the whole transaction: nothing of it was kept)");
+    assert_eq!(db.get_setting("before").unwrap().or(db.get_setting("after").unwrap()), None);
+    db.set_setting("later", "x").unwrap();
 }
 
 #[test]

@@ -104,6 +104,10 @@ fn a_name_that_is_not_told_leaves_the_known_one_and_a_told_one_replaces_it() {
     anew.username = Some("annpark".to_owned());
     replies(&bot, anew);
     assert_eq!(known(), ("@annpark".to_owned(), "Ann Lee".to_owned()));
+    let mut dropped = says("5", "hello");
+    dropped.username = Some(String::new());
+    replies(&bot, dropped);
+    assert_eq!(known(), (String::new(), "Ann Lee".to_owned()));
 }
 
 #[test]
@@ -127,9 +131,69 @@ fn a_title_follows_what_the_platform_tells_and_the_rest_stays() {
     assert_eq!(known(&db), expected("Old", "supergroup"));
     let mut told = says("2", "hello");
     told.chat_title = Some("New".to_owned());
-    told.chat_kind = ChatKind::Channel;
+    told.chat_kind = Some(ChatKind::Channel);
     replies(&bot, told);
     assert_eq!(known(&db), expected("New", "channel"));
+    let mut empty = says("3", "hello");
+    empty.chat_title = Some(String::new());
+    replies(&bot, empty);
+    assert_eq!(known(&db), expected("New", "channel"));
+}
+
+#[test]
+fn the_sort_of_a_chat_is_what_was_told_and_a_guess_replaces_nothing() {
+    let home = Home::new();
+    let db = home.open();
+    let bot = bot_on(&db);
+    let kind = || db.get_chat_info(CHAT).unwrap().unwrap().chat_type.to_string();
+    replies(&bot, says("1", "hello"));
+    assert_eq!(kind(), "supergroup", "told from the id");
+    let told = |id: &str, kind: Option<ChatKind>, title: Option<&str>| {
+        let mut incoming = says(id, "hello");
+        (incoming.chat_kind, incoming.chat_title) = (kind, title.map(str::to_owned));
+        incoming
+    };
+    replies(&bot, told("2", Some(ChatKind::Channel), None));
+    assert_eq!(kind(), "channel", "without a title that is new");
+    replies(&bot, told("3", None, Some("New")));
+    assert_eq!(kind(), "channel", "with a new title and no sort");
+    assert_eq!(db.get_chat_info(CHAT).unwrap().unwrap().title.as_deref(), Some("New"));
+    replies(&bot, told("4", Some(ChatKind::Group), None));
+    assert_eq!(db.get_chat_info(CHAT).unwrap().unwrap().title.as_deref(), Some("New"));
+}
+
+#[test]
+fn what_is_private_is_told_by_the_platform_before_the_id() {
+    let home = Home::new();
+    let db = home.open();
+    let bot = bot_on(&db);
+    let mut elsewhere = says("1", "hello");
+    elsewhere.chat = ChatId(-6);
+    replies(&bot, elsewhere);
+    let shows = |id: &str, kind: Option<ChatKind>| {
+        let mut incoming = says(id, "/mydata");
+        incoming.chat_kind = kind;
+        replies(&bot, incoming).concat().matches("Kept about you").count()
+    };
+    assert_eq!(shows("1", None), 1);
+    assert_eq!(shows("2", Some(ChatKind::Private)), 2, "everywhere");
+    assert_eq!(shows("3", None), 2, "as it was told before");
+}
+
+#[test]
+fn nobody_speaks_as_the_bot() {
+    let home = Home::new();
+    let db = home.open();
+    let bot = bot_on(&db);
+    replies(&bot, says("1", "/help"));
+    let before = home.dump();
+    for text in ["hello", "/mydata erase yes"] {
+        let mut own = says("2", text);
+        own.user = BOT;
+        let error = bot.handle(own).unwrap_err().to_string();
+        assert_eq!(error, "not handled and not stored: user 1000 is the bot itself; speak as another");
+    }
+    assert_eq!(home.dump(), before);
 }
 
 #[test]

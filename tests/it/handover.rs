@@ -74,7 +74,7 @@ impl Writer {
         let is_small = self.open.lock().as_ref().is_some_and(|open| open.members < MOST_MEMBERS);
         let turn = if is_small && matches!(call, Call::Joins | Call::Fails) {
             self.has_turn.store(false, Ordering::Relaxed);
-            let Some(turn) = turn.hand_over() else {
+            let Some(turn) = turn.hand_over(thread_rng().gen_range(0..2)) else {
                 mine.iter().for_each(Member::wait);
                 return Ok(());
             };

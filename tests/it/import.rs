@@ -100,7 +100,11 @@ fn the_report_tells_what_was_taken_and_what_was_skipped_and_why() {
     let said = home.run(&["import", MADE, SINGLE], "");
     assert_eq!(
         (said.code, said.err.as_str()),
-        (Some(0), "Created the folder [home]/data.\nCreated the database [home]/data/bot.db.\n")
+        (
+            Some(0),
+            "Using built-in defaults (no configs/bot.toml here).\nCreated the folder [home]/data.\nCreated the \
+             database [home]/data/bot.db.\n"
+        )
     );
     let fixtures = Path::new(MADE).parent().unwrap().to_str().unwrap();
     insta::assert_snapshot!(said.out.replace(fixtures, "[fixtures]"), @r"

@@ -214,6 +214,35 @@ fn it_is_told_apart_from_the_console_for_people() {
 }
 
 #[test]
+fn a_supergroup_knows_what_it_was_from_its_first_line_on() {
+    let home = Home::in_memory();
+    let mut input = String::new();
+    for group in 1..=40 {
+        let supergroup = -1_001_000_000_000_i64 - group;
+        for line in [
+            format!(
+                r#"{{"chat":-{group},"user":1,"name":"Ann","text":"/set detect-spam true","chat_title":"Engines"}}"#
+            ),
+            format!(r#"{{"chat":-{group},"user":1,"text":"hello"}}"#),
+            format!(r#"{{"chat":-{group},"user":1,"event":"migrate","new_chat":{supergroup}}}"#),
+            format!(r#"{{"chat":{supergroup},"user":1,"text":"/settings","ref":{group}}}"#),
+        ] {
+            input += &(line + "\n");
+        }
+    }
+    let said = home.run(&["-q", "console", "--json"], input);
+    assert_eq!((said.code, said.err.as_str()), (Some(0), ""), "{}", said.out);
+    let answers: Vec<_> = said.out.lines().map(json).filter(|answer| !answer["ref"].is_null()).collect();
+    assert_eq!(answers.len(), 40);
+    for answer in answers {
+        assert!(answer["replies"][0].as_str().unwrap().contains("detect-spam = true:"), "{answer}");
+    }
+    let sql = "SELECT COUNT(*) FROM chat_info i JOIN chat_users u ON u.chat_id = i.chat_id
+               WHERE i.chat_id < -1000000000000 AND i.title = 'Engines' AND u.user_id = 1 AND u.messages_count = 3";
+    assert_eq!(home.one(sql), 40);
+}
+
+#[test]
 fn a_reminder_comes_out_by_itself() {
     let home = Home::in_memory();
     let mut running = Running::start(&mut home.bot(&["-q", "console", "--json"]));
@@ -223,4 +252,25 @@ fn a_reminder_comes_out_by_itself() {
     assert_eq!((&said["chat"], &said["thread"], said["ref"].is_null()), (&Value::from(-5), &Value::from(4), true));
     assert!(said["said"].as_str().unwrap().contains("tea"), "{said}");
     assert_eq!(running.end().code, Some(0));
+    assert_eq!(home.one("SELECT count(*) FROM delayed_tasks WHERE is_done"), 1);
+}
+
+#[test]
+fn what_came_due_while_the_bot_did_not_run_is_said_when_it_starts_to_those_who_are_there() {
+    let home = Home::in_memory();
+    for chat in [-5, -6, -7] {
+        home.answers(&["-q", "--chat", &chat.to_string()], "/remind 1s tea");
+    }
+    std::thread::park_timeout(std::time::Duration::from_millis(1100));
+    crate::program::until("a second has passed", || {
+        let now = database::Clock::now(&database::SystemClock).unix_seconds();
+        home.one("SELECT max(delayed_ts) FROM delayed_tasks") <= now
+    });
+    // In a chat what is due there, and no other's.
+    assert_eq!(home.answers(&["-q", "--chat", "-5"], "hello"), "Reminder for user 1: tea\n");
+    assert_eq!(home.answers(&["-q", "--chat", "-5"], "hello"), "");
+    let said = home.answers(&["-q", "console", "--json"], "");
+    let mut chats: Vec<_> = said.lines().map(|line| json(line)["chat"].as_i64().unwrap()).collect();
+    chats.sort_unstable();
+    assert_eq!(chats, [-7, -6]);
 }

@@ -9,6 +9,8 @@ mod behaviour;
 #[cfg(test)]
 mod built;
 #[cfg(test)]
+mod checkpoints;
+#[cfg(test)]
 mod child;
 #[cfg(test)]
 mod commands;
@@ -18,6 +20,8 @@ mod concurrency;
 mod config;
 #[cfg(test)]
 mod console;
+#[cfg(test)]
+mod db;
 #[cfg(test)]
 mod documents;
 #[cfg(test)]
@@ -47,6 +51,8 @@ mod refusals;
 mod replay;
 #[cfg(test)]
 mod sources_text;
+#[cfg(test)]
+mod stress;
 #[cfg(test)]
 mod support;
 #[cfg(test)]

@@ -101,7 +101,14 @@ impl Home {
         // Who refuses its arguments does not wait for input.
         let _ = stdin.write_all(input.as_ref());
         drop(stdin);
-        running.end().of(self)
+        self.of(running.end())
+    }
+
+    /// With this home's folder written as `[home]`, so that texts are the same everywhere.
+    pub(crate) fn of(&self, said: Said) -> Said {
+        let folder = self.folder.path().to_str().unwrap();
+        let [out, err] = [said.out, said.err].map(|text| text.replace(folder, "[home]"));
+        Said { out, err, ..said }
     }
 
     /// Runs the bot on this input and expects it to succeed.
@@ -132,15 +139,6 @@ impl Home {
         let mut statement = connection.prepare(sql).unwrap();
         let rows = statement.query_map([], |row| row.get(0)).unwrap();
         rows.collect::<Result<_, _>>().unwrap()
-    }
-}
-
-impl Said {
-    /// With this home's folder written as `[home]`, so that texts are the same everywhere.
-    fn of(self, home: &Home) -> Self {
-        let folder = home.folder.path().to_str().unwrap();
-        let [out, err] = [self.out, self.err].map(|text| text.replace(folder, "[home]"));
-        Self { out, err, ..self }
     }
 }
 

@@ -64,7 +64,7 @@ fn a_newer_version_is_refused_and_the_file_untouched() {
     }
     let scratch = Scratch::new();
     let config = file_with(&scratch, "UPDATE switchyard_meta SET value = '99' WHERE key = 'schema'");
-    insta::assert_snapshot!(refused(scratch.path(), &config), @"DIR/bot.db has Switchyard schema version 99, and this release knows versions up to 2; use the release that wrote it, or a later one");
+    insta::assert_snapshot!(refused(scratch.path(), &config), @"DIR/bot.db has Switchyard schema version 99, and this release knows versions up to 3; use the release that wrote it, or a later one");
 }
 
 #[test]
@@ -121,7 +121,7 @@ fn a_damaged_file_is_refused() {
     let path = file_with(&scratch, rows).path;
     let whole = std::fs::read(&path).unwrap();
     insta::assert_snapshot!(refused_bytes(&whole[..8192]), @"DIR/bot.db is damaged (database disk image is malformed, code 11); restore a backup, or recover what is left with `sqlite3 FILE .recover`");
-    insta::assert_snapshot!(refused_bytes(&whole[..whole.len() - 100]), @"DIR/bot.db is damaged (it has 331676 bytes and should have 331776); restore a backup, or recover what is left with `sqlite3 FILE .recover`");
+    insta::assert_snapshot!(refused_bytes(&whole[..whole.len() - 100]), @"DIR/bot.db is damaged (it has 339868 bytes and should have 339968); restore a backup, or recover what is left with `sqlite3 FILE .recover`");
     insta::assert_snapshot!(refused_bytes(&whole[..50]), @"DIR/bot.db is damaged (database disk image is malformed, code 11); restore a backup, or recover what is left with `sqlite3 FILE .recover`");
     let mut header = whole.clone();
     header[100..4096].fill(0xAA);

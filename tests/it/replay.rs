@@ -5,7 +5,9 @@ pub(crate) mod writes;
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use database::{DatabaseWrapper, Durability, Operation, Options, Refusal, Route, SourceConfig, Tally, WriteTx, params};
+use database::{
+    DatabaseWrapper, Durability, ErrorKind, Operation, Options, Refusal, Route, SourceConfig, Tally, WriteTx, params,
+};
 use proptest::prelude::*;
 
 use self::writes::{KINDS, Write};
@@ -99,6 +101,11 @@ fn open(path: &Path, options: Options) -> DatabaseWrapper {
     DatabaseWrapper::open_with(&config, options).unwrap()
 }
 
+/// Whether a write was refused because of what is there.
+fn is_refusal(error: &database::Error) -> bool {
+    error.is_duplicate() || matches!(error.kind(), ErrorKind::NoSuccessor { .. })
+}
+
 /// Makes each write at a moment of its own. One that finds its key taken changes nothing: the others are answered.
 fn make<'w>(
     db: &DatabaseWrapper,
@@ -109,7 +116,7 @@ fn make<'w>(
     let accepted = |(index, write): &(i64, &Write)| {
         clock.set(time(start).saturating_add_seconds(*index));
         match write.make(db) {
-            Err(error) if !error.is_duplicate() => panic!("{write:?}: {error}"),
+            Err(error) if !is_refusal(&error) => panic!("{write:?}: {error}"),
             made => made.is_ok(),
         }
     };

@@ -120,6 +120,11 @@ impl<K, J> Queue<K, J> {
         }
     }
 
+    /// Whether something of a chat waits or runs.
+    pub(super) fn holds(&self, chat: ChatId) -> bool {
+        self.chats.contains_key(&chat)
+    }
+
     /// Whether nothing waits and nothing runs.
     pub(super) fn is_empty(&self) -> bool {
         self.chats.is_empty()

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
-use proptest::prelude::*;
-
 use super::*;
+
+mod properties;
 
 /// How long something that has to happen may take before it counts as not happening.
 const SOON: Duration = Duration::from_secs(20);
@@ -69,158 +69,6 @@ fn submit(dispatcher: &Dispatcher<Job, Job>, job: Job) {
 
 fn soon<T>(receiver: &Receiver<T>) -> T {
     receiver.recv_timeout(SOON).expect("this was to happen soon")
-}
-
-/// Jobs of up to six chats on three sources; a chat's source is its own.
-fn jobs_of_settled_chats() -> impl Strategy<Value = Vec<Job>> {
-    prop::collection::vec(0_i64..6, 1..40).prop_map(|chats| {
-        let job = |(number, chat): (usize, i64)| Job { chat, source: usize::try_from(chat % 3).unwrap(), number };
-        chats.into_iter().enumerate().map(job).collect()
-    })
-}
-
-/// Jobs whose chats change their source as they like.
-fn jobs_of_moving_chats() -> impl Strategy<Value = Vec<Job>> {
-    prop::collection::vec((0_i64..6, 0_usize..3), 1..60).prop_map(|places| {
-        let job = |(number, (chat, source))| Job { chat, source, number };
-        places.into_iter().enumerate().map(job).collect()
-    })
-}
-
-/// How many jobs have to run now: as many as the limits let.
-fn due_to_run(left: &[Job], workers: usize, per_source: usize) -> usize {
-    let mut chats: BTreeMap<usize, Vec<i64>> = BTreeMap::new();
-    for job in left {
-        let chats = chats.entry(job.source).or_default();
-        if !chats.contains(&job.chat) {
-            chats.push(job.chat);
-        }
-    }
-    chats.values().map(|chats| chats.len().min(per_source)).sum::<usize>().min(workers)
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(60))]
-
-    #[test]
-    fn as_many_jobs_run_as_may_and_each_chat_keeps_its_order(
-        jobs in jobs_of_settled_chats(),
-        workers in 1_usize..6,
-        per_source in 1_usize..4,
-        picks in prop::collection::vec(any::<prop::sample::Index>(), 40),
-    ) {
-        let dispatcher = Dispatcher::new(limits(workers, per_source, 100, 100));
-        let (started, starts) = channel();
-        let told = Told::default();
-        let checked = dispatcher.serve(held(started), told.keep(), || {
-            jobs.iter().for_each(|job| submit(&dispatcher, *job));
-            let (mut left, mut running) = (jobs.clone(), Vec::<Running>::new());
-            for pick in &picks {
-                while running.len() < due_to_run(&left, workers, per_source) {
-                    running.push(soon(&starts));
-                }
-                if let Ok(surplus) = starts.try_recv() {
-                    running.push(surplus);
-                }
-                prop_assert_eq!(running.len(), due_to_run(&left, workers, per_source));
-                for one in &running {
-                    let before = |job: &&Job| job.chat == one.job.chat;
-                    prop_assert_eq!(left.iter().find(before), Some(&one.job), "out of turn");
-                }
-                if !running.is_empty() {
-                    let ended = running.swap_remove(pick.index(running.len()));
-                    left.retain(|job| *job != ended.job);
-                    ended.go.send(()).unwrap();
-                }
-            }
-            prop_assert_eq!(left.len(), 0);
-            Ok(())
-        });
-        checked.unwrap()?;
-        prop_assert_eq!(told.0.lock().len(), jobs.len());
-    }
-
-    #[test]
-    fn whatever_the_limits_nothing_is_lost_or_out_of_order_and_no_source_is_crowded(
-        jobs in jobs_of_moving_chats(),
-        workers in 1_usize..6,
-        per_source in 1_usize..4,
-        room in 1_usize..6,
-        room_per_chat in 1_usize..6,
-        picks in prop::collection::vec(any::<prop::sample::Index>(), 60),
-    ) {
-        let dispatcher = Dispatcher::new(limits(workers, per_source, room, room_per_chat));
-        let (started, starts) = channel();
-        let told = Told::default();
-        let checked = dispatcher.serve(held(started), told.keep(), || {
-            std::thread::scope(|scope| {
-                scope.spawn(|| jobs.iter().for_each(|job| submit(&dispatcher, *job)));
-                let (mut ended, mut running) = (0, Vec::<Running>::new());
-                for pick in picks.iter().cycle() {
-                    if ended == jobs.len() {
-                        break;
-                    }
-                    running.extend(starts.try_iter());
-                    if running.is_empty() {
-                        running.push(soon(&starts));
-                    }
-                    let mut by_source = HashMap::<usize, usize>::new();
-                    running.iter().for_each(|one| *by_source.entry(one.job.source).or_default() += 1);
-                    prop_assert!(by_source.values().all(|count| *count <= per_source), "{by_source:?}");
-                    prop_assert!(running.len() <= workers);
-                    let mut chats: Vec<_> = running.iter().map(|one| one.job.chat).collect();
-                    chats.sort_unstable();
-                    chats.dedup();
-                    prop_assert_eq!(chats.len(), running.len(), "two jobs of one chat at once");
-                    running.swap_remove(pick.index(running.len())).go.send(()).unwrap();
-                    ended += 1;
-                }
-                Ok(())
-            })
-        });
-        checked.unwrap()?;
-        let mut expected = BTreeMap::<i64, Vec<usize>>::new();
-        jobs.iter().for_each(|job| expected.entry(job.chat).or_default().push(job.number));
-        prop_assert_eq!(told.numbers_by_chat(), expected);
-        prop_assert!(told.0.lock().iter().all(|(job, outcome)| *outcome == Outcome::Done(job.number)));
-        prop_assert!(dispatcher.shared.state.lock().queue.holds_nothing(), "something of idle chats is kept");
-    }
-
-    #[test]
-    fn a_stop_at_any_moment_tells_of_every_job_in_order(
-        jobs in jobs_of_moving_chats(),
-        stop_after in 0_usize..60,
-        room in 1_usize..6,
-    ) {
-        let dispatcher = Dispatcher::new(limits(3, 2, room, room));
-        let (started, starts) = channel();
-        let told = Told::default();
-        let begun = dispatcher.serve(held(started), told.keep(), || {
-            std::thread::scope(|scope| {
-                scope.spawn(|| jobs.iter().for_each(|job| submit(&dispatcher, *job)));
-                let mut begun = 0;
-                while begun < stop_after.min(jobs.len()) {
-                    soon(&starts).go.send(()).unwrap();
-                    begun += 1;
-                }
-                dispatcher.stop();
-                // What had begun in the meantime is finished.
-                let end = scope.spawn(|| dispatcher.finish());
-                while !end.is_finished() {
-                    if let Ok(running) = starts.recv_timeout(Duration::from_millis(1)) {
-                        running.go.send(()).unwrap();
-                        begun += 1;
-                    }
-                }
-                begun
-            })
-        }).unwrap();
-        let mut expected = BTreeMap::<i64, Vec<usize>>::new();
-        jobs.iter().for_each(|job| expected.entry(job.chat).or_default().push(job.number));
-        prop_assert_eq!(told.numbers_by_chat(), expected);
-        let done = told.0.lock().iter().filter(|(_, outcome)| matches!(outcome, Outcome::Done(_))).count();
-        prop_assert_eq!(done, begun);
-    }
 }
 
 /// Runs jobs that end at once, and answers what was told.
@@ -390,4 +238,39 @@ fn a_job_waits_for_room_by_number_and_by_bytes_and_a_huge_one_goes_alone() {
     assert!(queue.has_room(ChatId(2), 1_000), "after a stop nothing blocks");
     queue.end(started.chat, &started.source);
     assert!(queue.start().is_some());
+}
+
+#[test]
+fn one_chat_is_waited_for_while_another_goes_on() {
+    let dispatcher = Dispatcher::new(limits(4, 4, 100, 100));
+    let (started, starts) = channel();
+    let told = Told::default();
+    let job = |chat, number| Job { chat, source: 0, number };
+    let waited = dispatcher.serve(held(started), told.keep(), || {
+        std::thread::scope(|scope| {
+            [job(1, 0), job(1, 1), job(2, 2)].into_iter().for_each(|job| submit(&dispatcher, job));
+            let (finished, finishes) = channel();
+            let waiting = dispatcher.clone();
+            scope.spawn(move || {
+                waiting.finish_chat(ChatId(3));
+                finished.send(3).unwrap();
+                waiting.finish_chat(ChatId(1));
+                finished.send(1).unwrap();
+            });
+            assert_eq!(soon(&finishes), 3, "nothing of it is in hand");
+            let mut running: HashMap<usize, Running> = HashMap::new();
+            for _ in 0..2 {
+                let one = soon(&starts);
+                running.insert(one.job.number, one);
+            }
+            running[&0].go.send(()).unwrap();
+            let second = soon(&starts);
+            assert!(finishes.try_recv().is_err(), "one of two is done");
+            second.go.send(()).unwrap();
+            let finished = soon(&finishes);
+            running[&2].go.send(()).unwrap();
+            finished
+        })
+    });
+    assert_eq!(waited.unwrap(), 1);
 }

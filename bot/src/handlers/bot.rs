@@ -1,16 +1,19 @@
 //! What is done with whatever happens in a chat: it is stored, and a command among it is answered.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Instant;
 
 use config::Owner;
 use database::{
-    ChatType, Clock, DatabaseWrapper, MessageCategory, MessageType, NewChatInfo, NewMedia, NewMessage, Result, Route,
-    UserId,
+    ChatId, ChatType, Clock, DatabaseWrapper, MessageCategory, MessageType, NewChatInfo, NewMedia, NewMessage, Result,
+    Route, UserId,
 };
+use parking_lot::Mutex;
 
-use super::{Call, REPEATING, Who, command_in, find, remind, spam};
-use crate::message::{Due, Event, Handle, HandleError, Handled, Incoming, MessageIds, Outgoing};
+use super::{Call, REPEATING, Who, command_in, find, remind, spam, unknown};
+use crate::control::{Operator, Plain};
+use crate::message::{ChatKind, Due, Event, Handle, HandleError, Handled, Incoming, MessageIds, Outgoing};
 
 /// The bot as one of those who speak in a chat.
 #[derive(Clone, Debug)]
@@ -30,13 +33,26 @@ pub struct Bot {
     ids: Arc<MessageIds>,
     identity: Identity,
     owners: Vec<Owner>,
+    operator: Arc<dyn Operator>,
     started: Instant,
+    /// The reminders that were said, and of which that could not be noted yet.
+    pub(super) said: Mutex<HashSet<String>>,
 }
 
 impl Bot {
     /// A bot on these databases that speaks as this identity; its own messages get their ids from `ids`.
     pub fn new(db: DatabaseWrapper, ids: Arc<MessageIds>, clock: Arc<dyn Clock>, identity: Identity) -> Self {
-        Self { db, ids, clock, identity, owners: Vec::new(), started: Instant::now() }
+        let operator = Arc::new(Plain::new(db.clone()));
+        let said = Mutex::default();
+        Self { db, ids, clock, identity, owners: Vec::new(), operator, started: Instant::now(), said }
+    }
+
+    /// The same bot, which knows from whoever opened the databases how they are and where chats live. Otherwise it knows
+    /// what the wrapper tells.
+    #[must_use]
+    pub fn with_operator(mut self, operator: Arc<dyn Operator>) -> Self {
+        self.operator = operator;
+        self
     }
 
     /// The same bot, which also obeys these people's owner commands.
@@ -50,37 +66,47 @@ impl Bot {
     fn rank(&self, incoming: &Incoming) -> Who {
         let owns = |owner: &Owner| match owner {
             Owner::Id(id) => *id == incoming.user,
-            Owner::Name(name) => {
-                incoming.username.as_deref().is_some_and(|own| own.trim_start_matches('@').eq_ignore_ascii_case(name))
-            }
+            Owner::Name(name) => incoming.username.as_ref().is_some_and(|own| own.eq_ignore_ascii_case(name)),
         };
         if self.owners.iter().any(owns) { Who::Owners } else { Who::Everybody }
     }
 
-    /// Makes the chat and the writer known, or brings up to date what is known of them.
-    fn meet(&self, incoming: &Incoming) -> Result<()> {
+    /// Makes the chat and the writer known, or brings up to date what is known of them. Answers what sort of chat it is.
+    fn meet(&self, incoming: &Incoming) -> Result<ChatKind> {
         let chat = incoming.chat;
         let known = self.db.get_chat_info(chat)?;
-        let told = incoming.chat_title.as_ref();
-        if known.as_ref().is_none_or(|info| told.is_some() && info.title.as_ref() != told) {
-            let (username, is_forum) = known.map(|info| (info.username, info.is_forum)).unwrap_or_default();
-            let chat_type = ChatType::from(incoming.chat_kind.as_str());
-            let title = incoming.chat_title.clone();
+        let stored = known.as_ref().map(|info| info.chat_type.clone());
+        let told_kind = incoming.chat_kind.map(|kind| ChatType::from(kind.as_str()));
+        let told_title = incoming.chat_title.clone().filter(|title| !title.is_empty());
+        let is_news = known.as_ref().is_none_or(|info| {
+            (told_title.is_some() && info.title != told_title)
+                || told_kind.as_ref().is_some_and(|kind| *kind != info.chat_type)
+        });
+        let guessed = || ChatKind::of(chat);
+        let kind =
+            incoming.chat_kind.or_else(|| ChatKind::named(&stored.as_ref()?.to_string())).unwrap_or_else(guessed);
+        if is_news {
+            let (title, username, is_forum) =
+                known.map(|info| (info.title, info.username, info.is_forum)).unwrap_or_default();
+            let title = told_title.or(title);
+            // What is stored may be a sort that this release does not know.
+            let chat_type = told_kind.or(stored).unwrap_or_else(|| ChatType::from(kind.as_str()));
             self.db.update_chat_info(chat, &NewChatInfo { title, username, chat_type, is_forum })?;
         }
-        let username = match incoming.username.as_deref().map(|name| name.trim_start_matches('@')) {
-            Some(name) if !name.is_empty() => format!("@{name}"),
-            _ => String::new(),
-        };
-        self.meet_person(incoming, incoming.user, &username, &incoming.user_name)
+        let username = incoming.username.as_deref().map(|name| match name {
+            "" => String::new(),
+            name => format!("@{name}"),
+        });
+        self.meet_person(incoming, incoming.user, username.as_deref(), &incoming.user_name)?;
+        Ok(kind)
     }
 
     /// Makes a person known to the chat. A name that the transport does not tell leaves the known one as it is.
-    fn meet_person(&self, incoming: &Incoming, user: UserId, username: &str, name: &str) -> Result<()> {
+    fn meet_person(&self, incoming: &Incoming, user: UserId, username: Option<&str>, name: &str) -> Result<()> {
         let known = self.db.get_chat_user(incoming.chat, user)?;
         let (known_username, known_name) =
             known.as_ref().map_or(("", ""), |known| (known.username.as_str(), known.full_name.as_str()));
-        let username = if username.is_empty() { known_username } else { username };
+        let username = username.unwrap_or(known_username);
         let name = if name.is_empty() { known_name } else { name };
         if known.is_none() || (username, name) != (known_username, known_name) {
             self.db.update_chat_user(incoming.chat, user, username, name)?;
@@ -129,60 +155,142 @@ impl Bot {
 
     fn meet_bot(&self, incoming: &Incoming) -> Result<()> {
         let Identity { user, name, username } = &self.identity;
-        self.meet_person(incoming, *user, username, name)
+        self.meet_person(incoming, *user, Some(username), name)
     }
 
     /// Handles something that somebody wrote.
     fn message(&self, incoming: &Incoming) -> Result<Handled> {
+        // What is no command of the bot's is a message like any other, whatever it begins with.
         let command = command_in(&incoming.text);
-        let category = if command.is_some() { MessageCategory::UserCommand } else { MessageCategory::User };
-        self.meet(incoming)?;
-        if !self.store(incoming, category)? {
-            tracing::info!(chat = %incoming.chat, message = %incoming.message_id, "delivered twice, stored once");
-            return Ok(Handled { duplicate: true, ..Handled::default() });
-        }
-        let (category, text) = match command {
-            Some((name, arguments)) => (MessageCategory::BotCommandReply, self.answer(incoming, name, arguments)?),
-            None => match spam::check(&self.db, incoming)? {
-                Some(notice) => (MessageCategory::BotSpamNotification, notice),
-                None => return Ok(Handled::default()),
-            },
+        let is_known = command.is_some_and(|(name, _)| find(name).is_some());
+        let kind = self.meet(incoming)?;
+        // Scored before it is stored: a score that fails leaves nothing half done.
+        let warning = if is_known { None } else { spam::check(&self.db, incoming)? };
+        let category = match (&warning, command) {
+            (Some(_), _) => MessageCategory::UserSpam,
+            (None, Some(_)) => MessageCategory::UserCommand,
+            (None, None) => MessageCategory::User,
         };
-        let repeats = command.and_then(|(name, _)| REPEATING.iter().find(|one| one.name.eq_ignore_ascii_case(name)));
+        if self.store(incoming, category)? {
+            return self.answer_to(incoming, kind, command, warning);
+        }
+        tracing::info!(chat = %incoming.chat, message = %incoming.message_id, "delivered twice, stored once");
+        let left = self.left_undone(incoming, warning)?;
+        let handled = match left {
+            None => Handled::default(),
+            Some((stored, warning)) => self.answer_to(&stored, kind, command_in(&stored.text), warning)?,
+        };
+        Ok(Handled { duplicate: true, ..handled })
+    }
+
+    /// Does what a stored message asks for, and stores the answer.
+    fn answer_to(
+        &self,
+        incoming: &Incoming,
+        kind: ChatKind,
+        command: Option<(&str, &str)>,
+        warning: Option<String>,
+    ) -> Result<Handled> {
+        let (category, text) = match (warning, command) {
+            (Some(warning), _) => (MessageCategory::BotSpamNotification, warning),
+            (None, Some((name, arguments))) => {
+                (MessageCategory::BotCommandReply, self.answer(incoming, kind, name, arguments)?)
+            }
+            (None, None) => return Ok(Handled::default()),
+        };
+        let is_answer = category == MessageCategory::BotCommandReply;
+        let repeats = command
+            .filter(|_| is_answer)
+            .and_then(|(name, _)| REPEATING.iter().find(|one| one.name.eq_ignore_ascii_case(name)));
         let kept = repeats.map_or_else(|| text.clone(), |command| format!("(an answer to /{})", command.name));
         self.store_reply(incoming, category, &kept)?;
         Ok(Handled { replies: vec![Outgoing::from(text)], ..Handled::default() })
     }
 
-    fn answer(&self, incoming: &Incoming, name: &str, arguments: &str) -> Result<String> {
+    /// What a message still asks for that is delivered again: a command that was stored and failed before its answer
+    /// was, or a warning that was not given. Commands may be given again: what they do twice is done once.
+    fn left_undone(&self, incoming: &Incoming, warning: Option<String>) -> Result<Option<(Incoming, Option<String>)>> {
+        let Incoming { chat, message_id, user, text, .. } = incoming;
+        let stored = self.db.get_chat_message_by_message_id(*chat, message_id)?;
+        // Another message under the same id, or one that was changed since, asks for nothing.
+        let Some(stored) = stored.filter(|stored| stored.user_id == *user && stored.message_text == *text) else {
+            return Ok(None);
+        };
+        let is_answered = |category| self.db.is_answered(*chat, message_id, self.identity.user, &category);
+        // As it was first delivered: what is counted from its time is.
+        let again = Incoming { date: stored.date, ..incoming.clone() };
+        Ok(match stored.message_category {
+            MessageCategory::UserCommand if !is_answered(MessageCategory::BotCommandReply)? => Some((again, None)),
+            MessageCategory::UserSpam
+                if warning.is_some()
+                    && !is_answered(MessageCategory::BotSpamNotification)?
+                    && !spam::was_taught(&self.db, incoming)? =>
+            {
+                Some((again, warning))
+            }
+            _ => None,
+        })
+    }
+
+    /// Takes note of a message that its author changed. It is scored again, but no command is given by it.
+    fn edit(&self, incoming: &Incoming) -> Result<Handled, HandleError> {
+        let Incoming { chat, message_id, text, .. } = incoming;
+        let kind = self.meet(incoming)?;
+        let stored = self.db.get_message_author(*chat, message_id)?;
+        if stored.is_some_and(|author| author != incoming.user) {
+            return Err(format!("message {message_id} is another user's: the edit is not kept").into());
+        }
+        let is_known = command_in(text).is_some_and(|(name, _)| find(name).is_some());
+        let warning = if is_known { None } else { spam::check(&self.db, incoming)? };
+        if stored.is_none() {
+            // It was written while nobody listened.
+            let category = if warning.is_some() { MessageCategory::UserSpam } else { MessageCategory::User };
+            self.store(incoming, category)?;
+            return Ok(self.answer_to(incoming, kind, None, warning)?);
+        }
+        self.db.update_chat_message_text(*chat, message_id, text)?;
+        let is_warned =
+            || self.db.is_answered(*chat, message_id, self.identity.user, &MessageCategory::BotSpamNotification);
+        if warning.is_none() || is_warned()? || spam::was_taught(&self.db, incoming)? {
+            return Ok(Handled::default());
+        }
+        self.db.update_chat_message_category(*chat, message_id, &MessageCategory::UserSpam)?;
+        Ok(self.answer_to(incoming, kind, None, warning)?)
+    }
+
+    fn answer(&self, incoming: &Incoming, kind: ChatKind, name: &str, arguments: &str) -> Result<String> {
         let rank = self.rank(incoming);
         let call = Call {
             db: &self.db,
+            operator: &*self.operator,
             incoming,
+            kind,
             arguments,
             bot: self.identity.user,
             bot_name: &self.identity.name,
             rank,
             running_for: self.started.elapsed(),
+            now: self.clock.now(),
         };
         match find(name) {
-            Some(command) if command.who <= rank => (command.run)(&call),
-            Some(command) => Ok(format!("/{} is for the bot's owners.", command.name)),
-            None => Ok(format!("I do not know /{name}. /help lists what I know.")),
+            Some(command) if command.who > rank => Ok(command.refusal()),
+            Some(command) if command.arguments.is_empty() && !arguments.is_empty() => Ok(command.usage()),
+            Some(command) => (command.run)(&call),
+            None => Ok(unknown(name)),
         }
     }
 }
 
 impl Handle for Bot {
     fn handle(&self, incoming: Incoming) -> Result<Handled, HandleError> {
-        let chat = incoming.chat;
+        let Incoming { chat, user, .. } = incoming;
+        if user == self.identity.user {
+            // Else whoever is taken for the bot could have erased what it said.
+            return Err(format!("not handled and not stored: user {user} is the bot itself; speak as another").into());
+        }
         let mut handled = match &incoming.event {
             Event::Message => self.message(&incoming)?,
-            Event::Edited => {
-                self.meet(&incoming)?;
-                self.db.update_chat_message_text(chat, &incoming.message_id, &incoming.text)?;
-                Handled::default()
-            }
+            Event::Edited => self.edit(&incoming)?,
             Event::Joined | Event::Left | Event::Titled => {
                 self.meet(&incoming)?;
                 Handled::default()
@@ -202,13 +310,17 @@ impl Handle for Bot {
         Ok(handled)
     }
 
-    fn due(&self) -> Result<Vec<Due>, HandleError> {
-        remind::due(self).map_err(HandleError::from)
+    fn due(&self, chat: Option<ChatId>) -> Result<Vec<Due>, HandleError> {
+        remind::due(self, chat).map_err(HandleError::from)
+    }
+
+    fn said(&self, due: &Due) -> Result<(), HandleError> {
+        remind::said(self, &due.task).map_err(HandleError::from)
     }
 }
 
 impl Bot {
-    /// Stores what the bot says by itself; `false` where it said so already.
+    /// Stores what the bot says by itself; `false` where it is stored already.
     pub(super) fn store_own(&self, incoming: &Incoming, text: &str) -> Result<bool> {
         self.meet_bot(incoming)?;
         let own = NewMessage {

@@ -2,7 +2,7 @@
 
 use database::Result;
 
-use super::{COMMANDS, Call, Command, Who, find};
+use super::{COMMANDS, Call, Command, Who, find, unknown};
 
 pub(super) const START: Command =
     Command { name: "start", arguments: "", summary: "what I am", who: Who::Everybody, run: start };
@@ -18,22 +18,17 @@ fn start(call: &Call<'_>) -> Result<String> {
     ))
 }
 
-/// A command as it is given.
-fn left(command: &Command) -> String {
-    format!("/{} {}", command.name, command.arguments).trim_end().to_owned()
-}
-
 fn help(call: &Call<'_>) -> Result<String> {
     let name = call.arguments.trim_start_matches('/');
     if name.is_empty() {
         let allowed: Vec<_> = COMMANDS.iter().filter(|command| command.who <= call.rank).collect();
-        let width = allowed.iter().map(|command| left(command).chars().count()).max().unwrap_or_default();
-        let line = |command: &&&Command| format!("{:width$}  {}", left(command), command.summary);
+        let width = allowed.iter().map(|command| command.as_given().chars().count()).max().unwrap_or_default();
+        let line = |command: &&&Command| format!("{:width$}  {}", command.as_given(), command.summary);
         return Ok(allowed.iter().map(line).collect::<Vec<_>>().join("\n"));
     }
     Ok(match find(name) {
-        Some(command) if command.who <= call.rank => format!("{}: {}", left(command), command.summary),
-        Some(command) => format!("/{} is for the bot's owners.", command.name),
-        None => format!("I do not know /{name}. /help lists what I know."),
+        Some(command) if command.who <= call.rank => format!("{}: {}", command.as_given(), command.summary),
+        Some(command) => command.refusal(),
+        None => unknown(name),
     })
 }

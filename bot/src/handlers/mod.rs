@@ -20,9 +20,10 @@ mod topics;
 
 use std::time::Duration;
 
-use database::{DatabaseWrapper, MessageCategory, Result, UserId};
+use database::{DatabaseWrapper, MessageCategory, Result, Timestamp, UserId};
 
-use crate::message::Incoming;
+use crate::control::Operator;
+use crate::message::{ChatKind, Incoming};
 use crate::text::sanitize::sanitize_line;
 
 pub use bot::{Bot, Identity};
@@ -48,6 +49,7 @@ const COMMANDS: &[&Command] = &[
     &mydata::MYDATA,
     &owners::CHATS,
     &owners::STATUS,
+    &owners::ROUTE,
 ];
 
 /// Commands whose answers repeat what others said, their names, or what other chats are called. Such an answer is not
@@ -78,7 +80,7 @@ enum Who {
 struct Command {
     /// What it is called, without the slash.
     name: &'static str,
-    /// What may follow the name.
+    /// What may follow the name: where nothing may, whatever does is answered with how to use it.
     arguments: &'static str,
     /// What it does, in a line.
     summary: &'static str,
@@ -91,7 +93,11 @@ struct Command {
 /// One use of a command.
 struct Call<'a> {
     db: &'a DatabaseWrapper,
+    /// Whoever opened the databases.
+    operator: &'a dyn Operator,
     incoming: &'a Incoming,
+    /// What sort of chat it was given in.
+    kind: ChatKind,
     /// What follows the command's name, without blanks around it.
     arguments: &'a str,
     /// The bot's own id, which is not one of the people.
@@ -100,6 +106,8 @@ struct Call<'a> {
     /// What the writer may do.
     rank: Who,
     running_for: Duration,
+    /// The moment by the bot's own clock.
+    now: Timestamp,
 }
 
 impl<'a> Call<'a> {
@@ -129,8 +137,23 @@ impl<'a> Call<'a> {
 
 impl Command {
     fn usage(&self) -> String {
-        format!("Usage: /{} {}", self.name, self.arguments).trim_end().to_owned()
+        format!("Usage: {}", self.as_given())
     }
+
+    /// The command with what may follow it.
+    fn as_given(&self) -> String {
+        format!("/{} {}", self.name, self.arguments).trim_end().to_owned()
+    }
+
+    /// What those are answered who may not give it.
+    fn refusal(&self) -> String {
+        format!("/{} is for the bot's owners.", self.name)
+    }
+}
+
+/// What a command is answered with that there is not.
+fn unknown(name: &str) -> String {
+    format!("I do not know /{name}. /help lists what I know.")
 }
 
 /// The command of a name.

@@ -3,7 +3,7 @@
 
 use database::{ChatId, ChatType, Result, UserFootprint};
 
-use super::{Call, Command, Who, people, spam};
+use super::{Call, Command, Who, people, remind, spam};
 use crate::message::ChatKind;
 use crate::text::chart::{counted, thousands};
 use crate::text::sanitize::sanitize_line;
@@ -31,7 +31,7 @@ fn run(call: &Call<'_>) -> Result<String> {
 /// The chats that are asked about, with how to call them.
 fn chats(call: &Call<'_>) -> Result<Vec<(ChatId, String)>> {
     let here = (call.incoming.chat, "this chat".to_owned());
-    if call.incoming.chat_kind != ChatKind::Private {
+    if call.kind != ChatKind::Private {
         return Ok(vec![here]);
     }
     let mut chats = vec![here];
@@ -57,6 +57,10 @@ fn show(call: &Call<'_>) -> Result<String> {
         let kept = call.db.get_user_footprint(chat, user)?;
         lines.push(format!("Kept about you (user {user}) in {name}:"));
         describe(&kept, &mut lines);
+        let waiting = remind::tasks_of(call.db, chat, user)?.iter().filter(|task| !task.is_done).count();
+        if waiting > 0 {
+            lines.push(format!("- reminders that wait: {waiting}"));
+        }
         for (key, value) in call.db.get_user_data(chat, user)? {
             lines.push(format!("- remembered: {} = {}", sanitize_line(&key), sanitize_line(&value)));
         }
@@ -93,29 +97,59 @@ fn describe(kept: &UserFootprint, lines: &mut Vec<String>) {
             lines.push(format!("- messages kept as examples of {what}: {}", number(count)));
         }
     }
+    for (what, count) in [
+        ("files that only you showed", kept.media),
+        ("messages of others that quote you", kept.quotes),
+        ("summaries of what was said, by you too", kept.summaries),
+    ] {
+        if count > 0 {
+            lines.push(format!("- {what}: {}", number(count)));
+        }
+    }
 }
 
 /// Says what would go, and how to say that it is meant.
 fn announce(call: &Call<'_>) -> Result<String> {
+    let user = call.incoming.user;
     let mut lines = vec!["This would be erased, and cannot be brought back:".to_owned()];
     for (chat, name) in chats(call)? {
-        let kept = call.db.get_user_footprint(chat, call.incoming.user)?;
-        lines.push(format!(
-            "- in {name}: {} with my answers to your commands, your names, {} remembered, {} of spam or no spam, your counts",
-            counted(kept.messages.unsigned_abs(), "message", "messages"),
-            counted(kept.remembered.unsigned_abs(), "thing", "things"),
-            counted((kept.spam_examples + kept.ham_examples).unsigned_abs(), "example", "examples"),
-        ));
+        let kept = call.db.get_user_footprint(chat, user)?;
+        let counted = |count: i64, one: &str, many: &str| counted(count.unsigned_abs(), one, many);
+        let mut parts = vec![
+            format!("{} with my answers to your commands", counted(kept.messages, "message", "messages")),
+            "your names".to_owned(),
+            format!("{} remembered", counted(kept.remembered, "thing", "things")),
+            format!("{} of spam or no spam", counted(kept.spam_examples + kept.ham_examples, "example", "examples")),
+            "your counts".to_owned(),
+        ];
+        let waiting = remind::tasks_of(call.db, chat, user)?.iter().filter(|task| !task.is_done).count();
+        for (count, one, many) in [
+            (i64::try_from(waiting).unwrap_or(i64::MAX), "reminder", "reminders"),
+            (kept.media, "file that only you showed", "files that only you showed"),
+            (kept.quotes, "quotation of you by others", "quotations of you by others"),
+            (kept.summaries, "summary of what was said", "summaries of what was said"),
+        ] {
+            if count > 0 {
+                parts.push(counted(count, one, many));
+            }
+        }
+        lines.push(format!("- in {name}: {}", parts.join(", ")));
     }
     lines.push(format!("How much was said on a day stays: it names nobody. If you mean it: /mydata erase {YES}"));
     Ok(lines.join("\n"))
 }
 
 fn erase(call: &Call<'_>) -> Result<String> {
+    let user = call.incoming.user;
     let mut lines = Vec::new();
     for (chat, name) in chats(call)? {
-        spam::unlearn(call.db, chat, call.incoming.user)?;
-        let rows = call.db.erase_user(chat, call.incoming.user)?;
+        let tasks = remind::tasks_of(call.db, chat, user)?;
+        if !tasks.is_empty() {
+            let ids: Vec<_> = tasks.iter().map(|task| task.id.as_str()).collect();
+            call.db.delete_delayed_tasks(&ids)?;
+        }
+        spam::unlearn(call.db, chat, user)?;
+        let rows = call.db.erase_user(chat, user)? + tasks.len() as u64;
         lines.push(format!("Erased what was kept about you in {name} ({}).", counted(rows, "row", "rows")));
     }
     Ok(lines.join("\n"))

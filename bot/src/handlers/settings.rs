@@ -62,9 +62,6 @@ const KNOWN: [Known; 2] = [
 ];
 
 fn show(call: &Call<'_>) -> Result<String> {
-    if !call.arguments.is_empty() {
-        return Ok(SETTINGS.usage());
-    }
     let mut set = call.db.get_chat_settings(call.incoming.chat)?;
     let mut lines: Vec<_> = KNOWN
         .iter()

@@ -7,8 +7,8 @@
 use std::collections::BTreeSet;
 
 use database::{
-    ChatId, ChatMessage, ClassDelta, DatabaseWrapper, MessageCategory, MessageId, NewSpam, Result, SpamReason,
-    TokenDelta, Unlearnt, UserId,
+    ChatId, ChatMessage, ClassDelta, DatabaseWrapper, Lesson, MessageCategory, MessageId, NewSpam, Opposite, Result,
+    SpamReason, TokenDelta, Unlearnt, UserId,
 };
 use unicode_segmentation::UnicodeSegmentation;
 
@@ -79,17 +79,34 @@ fn learn(call: &Call<'_>, command: &Command, is_spam: bool) -> Result<String> {
     let reason = if call.rank == Who::Owners { SpamReason::Admin } else { SpamReason::User };
     let score = score(call.db, chat, &words)?.unwrap_or_default();
     let Example { user, message, text, stands_in } = example;
-    let kept = NewSpam { user_id: user, message_id: message.clone(), text, reason, score };
-    let tokens: Vec<&str> = words.iter().map(String::as_str).collect();
-    match call.db.learn_example(chat, is_spam, &kept, &tokens) {
+    let opposite = opposite(call.db, chat, (user, &message, &text), is_spam)?;
+    let category = if is_spam { MessageCategory::UserSpam } else { MessageCategory::User };
+    let lesson = Lesson {
+        is_spam,
+        example: NewSpam { user_id: user, message_id: message, text, reason, score },
+        tokens: words.into_iter().collect(),
+        category: stands_in.map(|chat| (chat, category)),
+        opposite,
+    };
+    match call.db.learn_example(chat, &lesson) {
         Err(error) if error.is_duplicate() => return Ok("I learnt that already.".to_owned()),
         other => other?,
     }
-    if let Some(stands_in) = stands_in {
-        let category = if is_spam { MessageCategory::UserSpam } else { MessageCategory::User };
-        call.db.update_chat_message_category(stands_in, &message, &category)?;
-    }
     Ok(format!("I learnt that this is {}.", if is_spam { "spam" } else { "no spam" }))
+}
+
+/// The lesson that this one takes back: what was learnt from the message then, which may have been changed since.
+fn opposite(
+    db: &DatabaseWrapper,
+    chat: ChatId,
+    (user, message, text): (UserId, &MessageId, &str),
+    is_spam: bool,
+) -> Result<Opposite> {
+    let taught = db.get_examples_of_user(chat, user)?;
+    let found = taught.into_iter().find(|example| example.is_spam != is_spam && example.message_id == *message);
+    let (chat_id, text) = found.map_or_else(|| (chat, text.to_owned()), |found| (found.chat_id, found.text));
+    let tokens = words(&text).into_iter().collect();
+    Ok(Opposite { chat_id, text, tokens })
 }
 
 /// The message that is meant by answering one: it, or the one that it warns of.
@@ -126,7 +143,7 @@ pub(super) fn unlearn(db: &DatabaseWrapper, chat: ChatId, user: UserId) -> Resul
     db.forget_examples_of_user(chat, user, &taught)
 }
 
-/// Scores a new message where the chat asks for it, and marks it where the score is high; answers what to say then.
+/// Scores a message where the chat asks for it; answers what to say where the score is high. Changes nothing.
 pub(super) fn check(db: &DatabaseWrapper, incoming: &Incoming) -> Result<Option<String>> {
     let chat = incoming.chat;
     if db.get_chat_setting(chat, DETECT_SPAM)?.as_deref() != Some("true") {
@@ -134,14 +151,19 @@ pub(super) fn check(db: &DatabaseWrapper, incoming: &Incoming) -> Result<Option<
     }
     let threshold = db.get_chat_setting(chat, SPAM_THRESHOLD)?.and_then(|text| text.parse().ok());
     let Some(score) = score(db, chat, &words(&incoming.text))? else { return Ok(None) };
-    if score < threshold.unwrap_or(DEFAULT_THRESHOLD) {
-        return Ok(None);
-    }
-    db.update_chat_message_category(chat, &incoming.message_id, &MessageCategory::UserSpam)?;
-    Ok(Some(format!("This looks like spam (score {score:.0} of 100). If it is not, answer it with /ham.")))
+    let warning = || format!("This looks like spam (score {score:.0} of 100). If it is not, answer it with /ham.");
+    Ok((score >= threshold.unwrap_or(DEFAULT_THRESHOLD)).then(warning))
 }
 
-/// How much the words look like spam, 0 to 100; `None` until the chat has taught both kinds.
+/// Whether somebody said of a message what it is: then it is not judged again.
+pub(super) fn was_taught(db: &DatabaseWrapper, incoming: &Incoming) -> Result<bool> {
+    let examples = db.get_examples_of_user(incoming.chat, incoming.user)?;
+    Ok(examples.iter().any(|example| example.chat_id == incoming.chat && example.message_id == incoming.message_id))
+}
+
+/// How much the words look like spam, 0 to 100; `None` until the chat has taught both kinds, or where it knows none of
+/// the words. Before anything is known of a message, spam is as likely as its opposite: how often a chat taught each
+/// tells how eager its people are, not how much spam there is.
 fn score(db: &DatabaseWrapper, chat: ChatId, words: &BTreeSet<String>) -> Result<Option<f64>> {
     let classes = db.get_bayes_classes(Some(chat))?;
     let messages = |is_spam| {
@@ -154,6 +176,9 @@ fn score(db: &DatabaseWrapper, chat: ChatId, words: &BTreeSet<String>) -> Result
     }
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let known = db.get_bayes_tokens(Some(chat), &words)?;
+    if known.is_empty() {
+        return Ok(None);
+    }
     let odds: f64 = known
         .iter()
         .map(|token| {
@@ -162,7 +187,6 @@ fn score(db: &DatabaseWrapper, chat: ChatId, words: &BTreeSet<String>) -> Result
             (in_spam / in_ham).ln()
         })
         .sum();
-    let odds = (spam / ham).ln() + odds;
     Ok(Some(100.0 / (1.0 + (-odds).exp())))
 }
 

@@ -17,9 +17,6 @@ pub(super) const TOPICS: Command = Command {
 };
 
 fn run(call: &Call<'_>) -> Result<String> {
-    if !call.arguments.is_empty() {
-        return Ok(TOPICS.usage());
-    }
     let chat = call.incoming.chat;
     let topics = call.db.get_chat_topics(chat)?;
     if topics.is_empty() {

@@ -6,6 +6,7 @@
 //! its modes back when the caller has control again.
 
 mod command;
+mod ended;
 mod history;
 mod output;
 mod terminal;
@@ -14,27 +15,24 @@ use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
-use std::time::Duration;
+use std::time::Instant;
 
 use database::{ChatId, Clock, UserId};
-use rustyline::error::ReadlineError;
 use signal_hook::consts::SIGHUP;
 
 use self::command::{Command, HELP};
+pub use self::ended::{ConsoleError, Ended, InputError, Report};
 use self::history::History;
 pub(super) use self::output::with_sources;
 use self::output::{print, tell};
 use self::terminal::Terminal;
+use super::input::{READ_AHEAD, Read, TICK, send_lines, spawn};
 use super::lines::{LINE_LIMIT, Lines};
 use super::signals::StopSignals;
-use crate::message::{DEFAULT_COLUMNS, Due, Handle, Incoming, MessageIds};
+use crate::message::{DEFAULT_COLUMNS, Handle, Incoming, MessageIds};
 use crate::text::chart::fit;
 use crate::text::sanitize::{sanitize, sanitize_line};
 
-/// How many lines of a pipe are read ahead.
-const READ_AHEAD: usize = 16;
-/// How often it is looked whether the bot has something to say by itself.
-const TICK: Duration = Duration::from_secs(1);
 /// How much of a name the prompt shows.
 const PROMPT_NAME_COLUMNS: usize = 20;
 
@@ -49,58 +47,6 @@ pub struct Speaker {
     pub user_name: String,
     /// Their @name, without the sign.
     pub username: Option<String>,
-}
-
-/// Why a session ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ended {
-    /// The input ended: the pipe was read to its end, or Ctrl-D was typed.
-    EndOfInput,
-    /// The user asked for it, by `:quit` or Ctrl-C.
-    Quit,
-    /// This signal asked for it; SIGHUP also where the terminal went away.
-    Signal(i32),
-    /// Whoever read the replies is gone (`| head`). Nothing to complain about.
-    OutputClosed,
-}
-
-/// How a session went.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Report {
-    /// Why it ended.
-    pub ended: Ended,
-    /// How many lines were refused or could not be handled. Each was told on the error output when it happened.
-    pub failed: u64,
-}
-
-/// Why a session could not go on.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum ConsoleError {
-    /// The input cannot be read.
-    #[error("cannot read the input: {0}")]
-    Input(#[source] InputError),
-    /// The replies cannot be written.
-    #[error("cannot write a reply: {0}")]
-    Output(#[source] io::Error),
-    /// The thread that reads cannot be started.
-    #[error("cannot start reading the input: {0}")]
-    Thread(#[source] io::Error),
-}
-
-/// Why input cannot be read.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum InputError {
-    /// Reading the pipe or file fails.
-    #[error(transparent)]
-    Read(#[from] io::Error),
-    /// The line editor fails.
-    #[error(transparent)]
-    Editor(ReadlineError),
-    /// The thread that reads ended by itself, which it never should.
-    #[error("the reader stopped")]
-    ReaderGone,
 }
 
 /// What arrives at the main loop.
@@ -118,8 +64,6 @@ enum Event {
     Failed(InputError),
     /// A signal came: look.
     Wake,
-    /// Nothing happened for a while: something may be due.
-    Tick,
 }
 
 /// A console session, to be [run](Self::run).
@@ -130,6 +74,11 @@ pub struct Console<'a> {
     signals: &'a StopSignals,
     speaker: Speaker,
     history: Option<PathBuf>,
+}
+
+/// How many columns the terminal has that standard output is; a guess where it does not say.
+pub fn columns() -> usize {
+    terminal::columns().unwrap_or(DEFAULT_COLUMNS)
 }
 
 /// Where lines come from, seen from the main loop.
@@ -206,17 +155,45 @@ impl<'a> Console<'a> {
         let terminal = Arc::new(Terminal::of_stdin());
         let (prompts, asked) = sync_channel(1);
         let of_reader = Arc::clone(&terminal);
-        spawn(move || terminal::read_lines(&asked, &events, &of_reader, history.as_ref()))?;
+        let read = move || terminal::read_lines(&asked, &events, &of_reader, history.as_ref());
+        spawn(read).map_err(ConsoleError::Thread)?;
         Ok(Asking { prompts, terminal })
     }
 
     fn serve(&mut self, input: &Input, out: &mut dyn Write, err: &mut dyn Write) -> Result<Report, ConsoleError> {
         let mut failed = 0;
+        let ended = self.converse(input, &mut failed, out, err).and_then(|ended| {
+            // What came due since it was last looked, in a pipe that was short or busy.
+            self.say_what_is_due(input, out, err)?;
+            Ok(ended)
+        });
+        match ended {
+            Ok(ended) => Ok(Report { ended, failed }),
+            Err(ConsoleError::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
+                Ok(Report { ended: Ended::OutputClosed, failed })
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn converse(
+        &mut self,
+        input: &Input,
+        failed: &mut u64,
+        out: &mut dyn Write,
+        err: &mut dyn Write,
+    ) -> Result<Ended, ConsoleError> {
         let mut asked = false;
         let mut interrupted = false;
-        let ended = loop {
+        let mut look = Instant::now();
+        loop {
             if let Some(signal) = self.signals.received() {
-                break Ended::Signal(signal);
+                return Ok(Ended::Signal(signal));
+            }
+            // By the clock, and not only where nothing comes in.
+            if Instant::now() >= look {
+                self.say_what_is_due(input, out, err)?;
+                look = Instant::now() + TICK;
             }
             if let Some(asking) = input.asking.as_ref().filter(|_| !asked) {
                 asking.terminal.give_away();
@@ -224,67 +201,73 @@ impl<'a> Console<'a> {
                 let _ = asking.prompts.send(self.prompt());
                 asked = true;
             }
-            let event = match input.events.recv_timeout(TICK) {
+            let event = match input.events.recv_timeout(look.saturating_duration_since(Instant::now())) {
                 Ok(event) => event,
-                Err(RecvTimeoutError::Timeout) => Event::Tick,
+                Err(RecvTimeoutError::Timeout) => continue,
                 Err(RecvTimeoutError::Disconnected) => Event::Failed(InputError::ReaderGone),
             };
-            asked &= matches!(event, Event::Wake | Event::Note(_) | Event::Tick);
+            asked &= matches!(event, Event::Wake | Event::Note(_));
             let was_interrupted =
                 std::mem::replace(&mut interrupted, matches!(event, Event::Interrupted { empty: true }));
-            let done = match event {
+            let ended = match event {
                 Event::Wake => {
                     if let Some(asking) = input.asking.as_ref().filter(|_| self.signals.take_continued()) {
                         asking.terminal.after_stop();
                     }
-                    Ok(None)
+                    None
                 }
-                Event::Tick => self.say_what_is_due(input, out, err).map(|()| None),
                 Event::Note(note) => {
                     tell(err, &note);
-                    Ok(None)
+                    None
                 }
                 Event::Refused(why) => {
-                    failed += 1;
+                    *failed += 1;
                     tell(err, &why);
-                    Ok(None)
+                    None
                 }
-                Event::Line(line) if line.trim().is_empty() => Ok(None),
+                Event::Line(line) if line.trim().is_empty() => None,
                 Event::Line(line) => match command::parse(&line).filter(|_| input.asking.is_some()) {
-                    Some(Ok(command)) => self.obey(command, out),
-                    Some(Err(answer)) => print(out, &answer).map(|()| None),
-                    None => self.say(line, &mut failed, out, err).map(|()| None),
+                    Some(Ok(command)) => self.obey(command, out)?,
+                    Some(Err(answer)) => {
+                        print(out, &answer)?;
+                        None
+                    }
+                    None => {
+                        self.say(line, failed, out, err)?;
+                        None
+                    }
                 },
-                Event::Interrupted { empty: false } => Ok(None),
-                Event::Interrupted { empty: true } if was_interrupted => Ok(Some(Ended::Quit)),
+                Event::Interrupted { empty: false } => None,
+                Event::Interrupted { empty: true } if was_interrupted => Some(Ended::Quit),
                 Event::Interrupted { empty: true } => {
-                    print(out, "(Ctrl-C again, Ctrl-D or :quit leaves)").map(|()| None)
+                    print(out, "(Ctrl-C again, Ctrl-D or :quit leaves)")?;
+                    None
                 }
-                Event::End => Ok(Some(Ended::EndOfInput)),
-                Event::HungUp => Ok(Some(Ended::Signal(SIGHUP))),
+                Event::End => Some(Ended::EndOfInput),
+                Event::HungUp => Some(Ended::Signal(SIGHUP)),
                 Event::Failed(error) => return Err(ConsoleError::Input(error)),
             };
-            match done {
-                Ok(None) => {}
-                Ok(Some(ended)) => break ended,
-                Err(error) if error.kind() == io::ErrorKind::BrokenPipe => break Ended::OutputClosed,
-                Err(error) => return Err(ConsoleError::Output(error)),
+            if let Some(ended) = ended {
+                return Ok(ended);
             }
-        };
-        Ok(Report { ended, failed })
+        }
     }
 
-    /// Shows what the bot says by itself.
+    /// Shows what the bot says by itself in the chat that is spoken in: what it says in others is for those who are
+    /// there.
     fn say_what_is_due(&self, input: &Input, out: &mut dyn Write, err: &mut dyn Write) -> io::Result<()> {
-        let due = self.handler.due().unwrap_or_else(|error| {
+        let due = self.handler.due(Some(self.speaker.chat)).unwrap_or_else(|error| {
             tell(err, &with_sources(error.as_ref()));
             Vec::new()
         });
-        for Due { chat, text, .. } in due {
-            let text = if chat == self.speaker.chat { text } else { format!("[chat {chat}] {text}") };
-            let shown = input.asking.as_ref().is_some_and(|asking| asking.terminal.show_above_line(&sanitize(&text)));
+        for due in due {
+            let text = sanitize(&due.text);
+            let shown = input.asking.as_ref().is_some_and(|asking| asking.terminal.show_above_line(&text));
             if !shown {
-                print(out, &text)?;
+                print(out, &due.text)?;
+            }
+            if let Err(error) = self.handler.said(&due) {
+                tell(err, &with_sources(error.as_ref()));
             }
         }
         Ok(())
@@ -308,7 +291,7 @@ impl<'a> Console<'a> {
         let Speaker { chat, user, user_name, username } = self.speaker.clone();
         let mut incoming = Incoming::new(chat, user, user_name, self.ids.next_id(), self.clock.now(), text);
         incoming.username = username;
-        incoming.columns = terminal::columns().unwrap_or(DEFAULT_COLUMNS);
+        incoming.columns = columns();
         match self.handler.handle(incoming) {
             Ok(handled) => handled.replies.iter().try_for_each(|reply| print(out, &reply.text)),
             Err(error) => {
@@ -329,25 +312,14 @@ impl<'a> Console<'a> {
 }
 
 fn start_pipe(events: SyncSender<Event>) -> Result<(), ConsoleError> {
-    spawn(move || {
-        let mut lines = Lines::new(io::stdin().lock(), LINE_LIMIT);
-        loop {
-            let event = match lines.next_line() {
-                Ok(Some(Ok(line))) => Event::Line(line),
-                Ok(Some(Err(refusal))) => Event::Refused(refusal.to_string()),
-                Ok(None) => Event::End,
-                Err(error) => Event::Failed(InputError::Read(error)),
-            };
-            let last = matches!(event, Event::End | Event::Failed(_));
-            if events.send(event).is_err() || last {
-                return;
-            }
-        }
-    })
-}
-
-fn spawn(read: impl FnOnce() + Send + 'static) -> Result<(), ConsoleError> {
-    std::thread::Builder::new().name("input".into()).spawn(read).map(drop).map_err(ConsoleError::Thread)
+    let as_event = |read| match read {
+        Read::Line(_, line) => Event::Line(line),
+        Read::Refused(refusal) => Event::Refused(refusal.to_string()),
+        Read::End => Event::End,
+        Read::Failed(error) => Event::Failed(InputError::Read(error)),
+    };
+    let lines = || Lines::new(io::stdin().lock(), LINE_LIMIT);
+    spawn(move || send_lines(lines(), &events, || true, as_event)).map_err(ConsoleError::Thread)
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@
 
 mod answers;
 mod fields;
+mod lanes;
 mod request;
 
 use std::io::{self, BufRead, BufReader, Write};
@@ -19,19 +20,17 @@ use database::{ChatId, Clock, SourceName};
 use signal_hook::consts::SIGCONT;
 
 use self::answers::{Answers, Ticket};
+use self::lanes::Lanes;
 use self::request::Request;
 use super::console::{Ended, with_sources};
-use super::lines::{LINE_LIMIT, Lines, Refusal};
+use super::input::{READ_AHEAD, Read, TICK, send_lines, spawn};
+use super::lines::{LINE_LIMIT, Lines};
 use super::signals::StopSignals;
 use crate::dispatch::{Dispatcher, Limits, Outcome};
-use crate::message::{Handle, Handled, Incoming, MessageIds};
+use crate::message::{Event, Handle, HandleError, Handled, Incoming, MessageIds};
 
-/// How many lines are read ahead of those that the dispatcher has.
-const READ_AHEAD: usize = 16;
 /// How many bytes are read at a time.
 const BUFFER: usize = 64 * 1024;
-/// How often it is looked whether the bot has something to say by itself.
-const TICK: Duration = Duration::from_secs(1);
 /// The answer to what was read and not begun when a signal came.
 const NOT_HANDLED: &str = "not handled and not stored: the program was asked to stop";
 
@@ -73,11 +72,8 @@ pub struct Json<'a> {
 }
 
 /// What arrives at the main loop.
-enum Event {
-    Line(u64, String),
-    Refused(Refusal),
-    End,
-    Failed(io::Error),
+enum Arrived {
+    Read(Read),
     /// A signal came, or writing failed: look.
     Wake,
 }
@@ -94,7 +90,7 @@ enum Task {
 struct Stop {
     dispatcher: Dispatcher<Ticket, Task>,
     reading: Arc<AtomicBool>,
-    wake: SyncSender<Event>,
+    wake: SyncSender<Arrived>,
 }
 
 impl Stop {
@@ -102,7 +98,7 @@ impl Stop {
         self.reading.store(false, Ordering::SeqCst);
         self.dispatcher.stop();
         // Where the channel is full the main loop is busy, and looks before it takes the next event.
-        let _ = self.wake.try_send(Event::Wake);
+        let _ = self.wake.try_send(Arrived::Wake);
     }
 }
 
@@ -146,8 +142,9 @@ impl<'a> Json<'a> {
                 stop_by_signal.now();
             }
         });
-        let read = move || read_lines(Lines::new(input, LINE_LIMIT), &sender, &reading);
-        std::thread::Builder::new().name("input".into()).spawn(read).map_err(JsonError::Thread)?;
+        let lines = Lines::new(input, LINE_LIMIT);
+        let read = move || send_lines(lines, &sender, || reading.load(Ordering::SeqCst), Arrived::Read);
+        spawn(read).map_err(JsonError::Thread)?;
         let on_failure = || stop.now();
         let answers = Answers::to(out, &on_failure);
         let ended = std::thread::scope(|scope| {
@@ -175,10 +172,11 @@ impl<'a> Json<'a> {
     fn read_all(
         &self,
         dispatcher: &Dispatcher<Ticket, Task>,
-        events: &Receiver<Event>,
+        events: &Receiver<Arrived>,
         stop: &Stop,
         answers: &Answers<'_>,
     ) -> io::Result<Ended> {
+        let mut lanes = Lanes::default();
         let ended = loop {
             if let Some(signal) = self.signals.received() {
                 break Ended::Signal(signal);
@@ -186,27 +184,32 @@ impl<'a> Json<'a> {
             if !stop.reading.load(Ordering::SeqCst) {
                 break Ended::OutputClosed;
             }
-            match events.recv().unwrap_or_else(|_| Event::Failed(io::Error::other("the reader stopped"))) {
-                Event::Wake => {}
-                Event::End => return Ok(Ended::EndOfInput),
-                Event::Failed(error) => return Err(error),
-                event => self.take(event, dispatcher, answers),
+            match events.recv() {
+                Ok(Arrived::Wake) => {}
+                Ok(Arrived::Read(Read::End)) => return Ok(Ended::EndOfInput),
+                Ok(Arrived::Read(Read::Failed(error))) => return Err(error),
+                Ok(Arrived::Read(read)) => self.take(read, &mut lanes, dispatcher, answers),
+                Err(_) => return Err(io::Error::other("the reader stopped")),
             }
         };
         stop.now();
-        events.try_iter().for_each(|event| self.take(event, dispatcher, answers));
+        for event in events.try_iter() {
+            if let Arrived::Read(read) = event {
+                self.take(read, &mut lanes, dispatcher, answers);
+            }
+        }
         Ok(ended)
     }
 
     /// Gives a line to the dispatcher. One that names no chat has no place in any order and is answered at once.
-    fn take(&self, event: Event, dispatcher: &Dispatcher<Ticket, Task>, answers: &Answers<'_>) {
+    fn take(&self, read: Read, lanes: &mut Lanes, dispatcher: &Dispatcher<Ticket, Task>, answers: &Answers<'_>) {
         let nobody = |line| Ticket { bad_line: Some(line), reference: None, chat: None, message_id: None };
-        let (line, text) = match event {
-            Event::Line(line, text) => (line, text),
-            Event::Refused(refusal) => {
+        let (line, text) = match read {
+            Read::Line(line, text) => (line, text),
+            Read::Refused(refusal) => {
                 return answers.error(&nobody(refusal.line), &format!("the line {}", refusal.why));
             }
-            Event::End | Event::Failed(_) | Event::Wake => return,
+            Read::End | Read::Failed(_) => return,
         };
         let Request { reference, chat, message } = Request::read(&text, self.ids, self.clock);
         let mut ticket = Ticket { reference, chat, ..nobody(line) };
@@ -218,8 +221,14 @@ impl<'a> Json<'a> {
             }
             Err(why) => Task::Refuse(why),
         };
-        match (chat, task) {
-            (Some(chat), task) => dispatcher.submit(&(self.source_of)(chat), chat, text.len(), ticket, task),
+        if let Task::Handle(incoming) = &task
+            && let Event::MigratedTo(supergroup) = incoming.event
+            && let Some(before) = lanes.join(incoming.chat, supergroup)
+        {
+            dispatcher.finish_chat(before);
+        }
+        match (chat.map(|chat| lanes.of(chat)), task) {
+            (Some(lane), task) => dispatcher.submit(&(self.source_of)(lane), lane, text.len(), ticket, task),
             (None, Task::Refuse(why)) => answers.error(&ticket, &why),
             (None, Task::Handle(_)) => {}
         }
@@ -233,24 +242,36 @@ impl<'a> Json<'a> {
         }
     }
 
-    /// Tells what the bot says by itself, once a second until the session ends.
+    /// Tells what the bot says by itself in all chats: at the start, once a second, and once all else is done. Where
+    /// nothing can be told any more nothing is asked for: it would count as said.
     fn say_what_is_due(&self, end: &Receiver<()>, answers: &Answers<'_>) {
         let mut last_error = None;
-        while end.recv_timeout(self.tick) == Err(RecvTimeoutError::Timeout) {
-            match self.handler.due() {
-                Ok(due) => {
-                    last_error = None;
-                    due.iter().for_each(|due| answers.said(due));
-                }
-                Err(error) => {
-                    let error = Some(with_sources(error.as_ref()));
-                    if error != last_error {
-                        tracing::error!(error, "what is due could not be said; it is tried again every second");
-                    }
-                    last_error = error;
-                }
+        let mut is_end = false;
+        loop {
+            let error = self.say_now(answers).err().map(|error| with_sources(error.as_ref()));
+            if let Some(error) = error.as_ref().filter(|_| error != last_error) {
+                tracing::error!(error, "what is due could not be said; it is tried again every second");
             }
+            last_error = error;
+            if is_end {
+                return;
+            }
+            is_end = end.recv_timeout(self.tick) != Err(RecvTimeoutError::Timeout);
         }
+    }
+
+    fn say_now(&self, answers: &Answers<'_>) -> Result<(), HandleError> {
+        if !answers.are_heard() {
+            return Ok(());
+        }
+        let mut noted = Ok(());
+        for due in self.handler.due(None)? {
+            if !answers.said(&due) {
+                break;
+            }
+            noted = noted.and(self.handler.said(&due));
+        }
+        noted
     }
 }
 
@@ -261,22 +282,6 @@ fn tell(answers: &Answers<'_>, ticket: &Ticket, outcome: Outcome<Task, Result<Ha
         Outcome::Done(Err(why)) | Outcome::NotStarted(Task::Refuse(why)) => answers.error(ticket, &why),
         Outcome::Panicked(words) => answers.error(ticket, &format!("a fault in the program: {words}")),
         Outcome::NotStarted(Task::Handle(_)) => answers.error(ticket, NOT_HANDLED),
-    }
-}
-
-/// Sends lines until there are no more, or they are not wanted any more. Runs on its own thread.
-fn read_lines(mut lines: Lines<impl BufRead>, events: &SyncSender<Event>, reading: &AtomicBool) {
-    while reading.load(Ordering::SeqCst) {
-        let event = match lines.next_line() {
-            Ok(Some(Ok(line))) => Event::Line(lines.number(), line),
-            Ok(Some(Err(refusal))) => Event::Refused(refusal),
-            Ok(None) => Event::End,
-            Err(error) => Event::Failed(error),
-        };
-        let last = matches!(event, Event::End | Event::Failed(_));
-        if events.send(event).is_err() || last {
-            return;
-        }
     }
 }
 

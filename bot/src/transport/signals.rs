@@ -12,7 +12,19 @@ use signal_hook::iterator::Signals;
 
 type Wake = Box<dyn Fn(c_int) + Send>;
 
-/// Notices the first SIGINT or SIGTERM (and SIGHUP where asked) and remembers it.
+/// What SIGHUP asks for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum HangUp {
+    /// To stop: the program lives in a terminal, and that is gone.
+    Stops,
+    /// To read the configuration again: the program lives by itself, and whoever runs it sent the signal.
+    Reloads,
+    /// Nothing of us: it is left as it was found, ending the program or ignored (`nohup`).
+    #[default]
+    Untouched,
+}
+
+/// Notices the first SIGINT or SIGTERM (and SIGHUP where it asks to stop) and remembers it.
 ///
 /// Made once, at the start of the program, and kept until it ends: from then on the first signal only asks, and
 /// whoever works looks at [`received`](Self::received). The second SIGINT or SIGTERM ends the process at once, as it
@@ -24,27 +36,39 @@ pub struct StopSignals {
 
 #[derive(Default)]
 struct Shared {
+    hang_up: HangUp,
     first: AtomicI32,
     continued: AtomicBool,
     wake: Mutex<Option<Wake>>,
+    reload: Mutex<Reload>,
+}
+
+/// What is done about a SIGHUP that asks for a reload.
+#[derive(Default)]
+struct Reload {
+    /// One came before it was known what to do.
+    is_due: bool,
+    act: Option<Box<dyn Fn() + Send>>,
 }
 
 impl StopSignals {
-    /// Starts to watch. `hang_up` says whether SIGHUP asks to stop as well: it does where the program lives in a
-    /// terminal; elsewhere it is left as it was found, ignored perhaps (`nohup`).
+    /// Starts to watch. `hang_up` says what SIGHUP asks for.
     ///
     /// # Errors
     /// When the handlers or the watching thread cannot be set up.
-    pub fn watch(hang_up: bool) -> io::Result<Self> {
+    pub fn watch(hang_up: HangUp) -> io::Result<Self> {
         let stopping = Arc::new(AtomicBool::new(false));
         for signal in [SIGINT, SIGTERM] {
             // The order matters: the first signal finds the flag down, the second finds it up.
             flag::register_conditional_default(signal, Arc::clone(&stopping))?;
             flag::register(signal, Arc::clone(&stopping))?;
         }
-        let watched: &[c_int] = if hang_up { &[SIGINT, SIGTERM, SIGCONT, SIGHUP] } else { &[SIGINT, SIGTERM, SIGCONT] };
+        let watched: &[c_int] = match hang_up {
+            HangUp::Stops | HangUp::Reloads => &[SIGINT, SIGTERM, SIGCONT, SIGHUP],
+            HangUp::Untouched => &[SIGINT, SIGTERM, SIGCONT],
+        };
         let mut signals = Signals::new(watched)?;
-        let shared = Arc::new(Shared::default());
+        let shared = Arc::new(Shared { hang_up, ..Shared::default() });
         let told = Arc::clone(&shared);
         std::thread::Builder::new().name("signals".into()).spawn(move || {
             for signal in signals.forever() {
@@ -70,10 +94,24 @@ impl StopSignals {
         *self.shared.wake.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(wake));
     }
 
+    /// Calls this for each SIGHUP that asks for a reload, also for one that came already. It must not block.
+    pub fn on_hang_up(&self, reload: impl Fn() + Send + 'static) {
+        let mut waiting = self.shared.reload.lock().unwrap_or_else(PoisonError::into_inner);
+        if std::mem::take(&mut waiting.is_due) {
+            reload();
+        }
+        waiting.act = Some(Box::new(reload));
+    }
+
     /// Watches nothing; signals are only told by [`note`](Self::note).
     #[cfg(test)]
     pub(crate) fn unwatched() -> Self {
-        Self { shared: Arc::default() }
+        Self::unwatched_with(HangUp::Stops)
+    }
+
+    #[cfg(test)]
+    fn unwatched_with(hang_up: HangUp) -> Self {
+        Self { shared: Arc::new(Shared { hang_up, ..Shared::default() }) }
     }
 
     /// Acts as if this signal had come.
@@ -85,6 +123,14 @@ impl StopSignals {
 
 impl Shared {
     fn note(&self, signal: c_int) {
+        if signal == SIGHUP && self.hang_up == HangUp::Reloads {
+            let mut reload = self.reload.lock().unwrap_or_else(PoisonError::into_inner);
+            match &reload.act {
+                Some(act) => act(),
+                None => reload.is_due = true,
+            }
+            return;
+        }
         if signal == SIGCONT {
             self.continued.store(true, Ordering::SeqCst);
         } else {
@@ -121,5 +167,25 @@ mod tests {
         signals.note(SIGINT);
         assert_eq!(signals.received(), Some(SIGTERM));
         assert_eq!(wakes.try_iter().collect::<Vec<_>>(), [SIGCONT, SIGTERM, SIGINT]);
+    }
+
+    #[test]
+    fn a_hang_up_that_reloads_stops_nothing_and_is_not_lost_before_it_is_known_what_to_do() {
+        let signals = StopSignals::unwatched_with(HangUp::Reloads);
+        let (woken, wakes) = mpsc::channel();
+        signals.on_signal(move |signal| woken.send(signal).unwrap());
+        let (asked, reloads) = mpsc::channel();
+        signals.note(SIGHUP);
+        signals.note(SIGHUP);
+        signals.on_hang_up(move || asked.send(()).unwrap());
+        assert_eq!(reloads.try_iter().count(), 1);
+        signals.note(SIGHUP);
+        assert_eq!(reloads.try_iter().count(), 1);
+        assert_eq!((signals.received(), wakes.try_iter().count()), (None, 0));
+        signals.note(SIGTERM);
+        assert_eq!((signals.received(), reloads.try_iter().count()), (Some(SIGTERM), 0));
+        let stopped = StopSignals::unwatched_with(HangUp::Stops);
+        stopped.note(SIGHUP);
+        assert_eq!(stopped.received(), Some(SIGHUP));
     }
 }

@@ -86,8 +86,9 @@ pub(crate) fn read_bot(mut section: Section<'_>) -> BotConfig {
 
 fn read_owners(section: &mut Section<'_>) -> Vec<Owner> {
     let found = section.list("owners").unwrap_or(Found { value: Vec::new(), origin: Origin::Default });
-    let mut owners = Vec::new();
+    let (mut owners, mut shown) = (Vec::new(), Vec::new());
     for node in found.value {
+        let written = node.written;
         let owner = match node.value {
             Value::Integer(id) => Some(Owner::Id(UserId(id))),
             Value::Text(text) => match (text.parse(), text.strip_prefix('@')) {
@@ -98,7 +99,14 @@ fn read_owners(section: &mut Section<'_>) -> Vec<Owner> {
             _ => None,
         };
         match owner {
-            Some(owner) => owners.push(owner),
+            Some(owner) => {
+                shown.push(match (&owner, written) {
+                    (_, Some(written)) => toml::Value::from(written),
+                    (Owner::Id(id), _) => toml::Value::Integer(id.0),
+                    (Owner::Name(name), _) => toml::Value::from(format!("@{name}")),
+                });
+                owners.push(owner);
+            }
             None => section.refuse(
                 "owners",
                 &node.origin,
@@ -106,11 +114,7 @@ fn read_owners(section: &mut Section<'_>) -> Vec<Owner> {
             ),
         }
     }
-    let shown = owners.iter().map(|owner| match owner {
-        Owner::Id(id) => toml::Value::Integer(id.0),
-        Owner::Name(name) => toml::Value::from(format!("@{name}")),
-    });
-    section.show("owners", toml::Value::Array(shown.collect()), &found.origin);
+    section.show("owners", toml::Value::Array(shown), &found.origin);
     owners
 }
 

@@ -9,7 +9,7 @@ use database::{ChatId, DatabaseConfig, Durability, Form, OnUnavailable, PartialR
 use crate::files::{FileIdentity, resolve};
 use crate::problem::Origin;
 use crate::section::{Found, Section, nearest};
-use crate::tree::{Node, Value};
+use crate::tree::{Node, Value, has_setting_of_a_source, shown_source};
 
 /// The single file's name unless it is said otherwise.
 const DEFAULT_PATH: &str = "bot.db";
@@ -25,6 +25,7 @@ const DURABILITY: [(&str, Durability); 2] = [("full", Durability::Full), ("norma
 pub(crate) fn read(mut section: Section<'_>) -> Option<DatabaseConfig> {
     let data_dir = read_data_dir(&mut section);
     let single = section.text("path");
+    let has_sources = section.has("sources");
     let sources = section.optional_section("sources");
     let config = match sources {
         Some(sources) => {
@@ -37,6 +38,13 @@ pub(crate) fn read(mut section: Section<'_>) -> Option<DatabaseConfig> {
             }
             read_sources(&mut section, data_dir, sources)
         }
+        // Refused for being no table; that the rest goes with it follows.
+        None if has_sources => {
+            for key in OF_SOURCES {
+                section.passed_over(key);
+            }
+            None
+        }
         None => {
             refuse_settings_of_sources(&mut section);
             read_single(&section, data_dir, single)
@@ -46,7 +54,8 @@ pub(crate) fn read(mut section: Section<'_>) -> Option<DatabaseConfig> {
     config
 }
 
-fn read_data_dir(section: &mut Section<'_>) -> PathBuf {
+/// The folder of the files.
+pub(crate) fn read_data_dir(section: &mut Section<'_>) -> PathBuf {
     let default = || Found { value: DEFAULT_DATA_DIR.to_owned(), origin: Origin::Default };
     let mut found = section.text("data_dir").unwrap_or_else(default);
     if found.value.is_empty() || found.value.contains('\0') {
@@ -78,10 +87,13 @@ fn read_single(section: &Section<'_>, data_dir: PathBuf, path: Option<Found<Stri
     })
 }
 
+/// The settings that go with several sources.
+const OF_SOURCES: [&str; 4] = ["default_source", "on_unavailable", "partial_results", "chat_mapping"];
+
 /// A single file has no settings of several sources; whoever writes them has forgotten the sources.
 fn refuse_settings_of_sources(section: &mut Section<'_>) {
     let what = "is for several sources; add [database.sources.NAME] tables, or remove it";
-    for key in ["default_source", "on_unavailable", "partial_results", "chat_mapping"] {
+    for key in OF_SOURCES {
         if let Some(origin) = section.passed_over(key) {
             section.refuse(key, &origin, what);
         }
@@ -92,9 +104,8 @@ fn read_sources(section: &mut Section<'_>, data_dir: PathBuf, mut tables: Sectio
     let on_unavailable = section.word("on_unavailable", &ON_UNAVAILABLE, OnUnavailable::default()).value;
     let partial_results = section.word("partial_results", &PARTIAL_RESULTS, PartialResults::default()).value;
     let mut sources = BTreeMap::new();
-    // All names, also of sources that are wrong otherwise.
-    let mut names = BTreeSet::new();
-    let mut files: HashMap<FileIdentity, SourceName> = HashMap::new();
+    let mut names = Names::default();
+    let mut files: HashMap<FileIdentity, Origin> = HashMap::new();
     let entries = tables.entries();
     if entries.is_empty() {
         tables.refuse_all("has no source; add a [database.sources.NAME] table with a `path`");
@@ -110,10 +121,12 @@ fn read_sources(section: &mut Section<'_>, data_dir: PathBuf, mut tables: Sectio
             );
             continue;
         };
-        names.insert(name.clone());
+        let is_source = looks_like_a_source(&node.value);
+        names.add(&name, is_source);
         last = origin;
         let source = tables
-            .entry(name.as_str(), node)
+            // What else stands there may be anything.
+            .entry(if is_source { name.as_str() } else { "" }, node)
             .and_then(|table| read_source(table, &name, &data_dir, on_unavailable, &mut files));
         sources.extend(source.map(|source| (name, source)));
     }
@@ -125,12 +138,16 @@ fn read_sources(section: &mut Section<'_>, data_dir: PathBuf, mut tables: Sectio
     Some(DatabaseConfig { form: Form::Sources, data_dir, sources, default_source, chat_mapping, partial_results })
 }
 
+fn looks_like_a_source(value: &Value) -> bool {
+    matches!(value, Value::Table(table) if has_setting_of_a_source(|key| table.contains_key(key)))
+}
+
 fn read_source(
     mut table: Section<'_>,
     name: &SourceName,
     data_dir: &Path,
     on_unavailable: OnUnavailable,
-    files: &mut HashMap<FileIdentity, SourceName>,
+    files: &mut HashMap<FileIdentity, Origin>,
 ) -> Option<SourceConfig> {
     if let Some(kind) = table.text("type") {
         match kind.value.as_str() {
@@ -153,9 +170,8 @@ fn read_source(
     let file = path.as_ref().and_then(|path| read_file(&table, data_dir, path));
     if let (Some(file), Some(path)) = (&file, &path) {
         table.show("path", toml::Value::from(file.display().to_string()), &path.origin);
-        if let Some(other) = files.insert(FileIdentity::of(file), name.clone()) {
-            let what =
-                format!("leads to the same file as that of the source `{other}`; each source needs a file of its own");
+        if let Some(other) = files.insert(FileIdentity::of(file), path.origin.clone()) {
+            let what = format!("leads to the same file as the `path` at {other}; each source needs a file of its own");
             table.refuse("path", &path.origin, &what);
         }
     }
@@ -203,19 +219,19 @@ fn read_file(section: &Section<'_>, data_dir: &Path, path: &Found<String>) -> Op
 
 fn read_default(
     section: &mut Section<'_>,
-    names: &BTreeSet<SourceName>,
+    names: &Names,
     sources: &BTreeMap<SourceName, SourceConfig>,
     last: &Origin,
 ) -> Option<SourceName> {
     let (name, origin) = match section.text("default_source") {
         Some(found) => (known_source(section, "default_source", &found.value, &found.origin, names)?, found.origin),
         // Of a single source there is no doubt which is the default one.
-        None if names.len() == 1 => (names.first()?.clone(), Origin::Default),
+        None if names.all.len() == 1 => (names.all.first()?.clone(), Origin::Default),
         None => {
-            if names.len() > 1 {
+            if names.all.len() > 1 {
                 section.refuse_all(&format!(
                     "has several sources and no `default_source`; say which of {} holds what is mapped to none",
-                    quoted(names)
+                    names.quoted()
                 ));
             }
             return None;
@@ -240,9 +256,9 @@ fn read_default(
     Some(name)
 }
 
-fn read_mapping(mut section: Section<'_>, names: &BTreeSet<SourceName>) -> BTreeMap<ChatId, SourceName> {
+fn read_mapping(mut section: Section<'_>, names: &Names) -> BTreeMap<ChatId, SourceName> {
     let mut mapping = BTreeMap::new();
-    for (key, Node { value, origin }) in section.entries() {
+    for (key, Node { value, origin, .. }) in section.entries() {
         let Ok(chat) = key.parse::<i64>() else {
             section.refuse("", &origin, "is no chat id; an id is a whole number, such as -1001234567890");
             continue;
@@ -262,22 +278,43 @@ fn read_mapping(mut section: Section<'_>, names: &BTreeSet<SourceName>) -> BTree
 }
 
 /// The source of a name, or a refusal.
-fn known_source(
-    section: &Section<'_>,
-    key: &str,
-    name: &str,
-    origin: &Origin,
-    names: &BTreeSet<SourceName>,
-) -> Option<SourceName> {
-    let found = names.iter().find(|known| known.as_str() == name);
+fn known_source(section: &Section<'_>, key: &str, name: &str, origin: &Origin, names: &Names) -> Option<SourceName> {
+    let found = names.all.iter().find(|known| known.as_str() == name);
     if found.is_none() {
-        let near = nearest(name, names.iter().map(SourceName::as_str));
+        let near = nearest(name, names.shown());
         let near = near.map_or_else(String::new, |near| format!("; did you mean \"{near}\"?"));
-        section.refuse(key, origin, &format!("names no source; there are {}{near}", quoted(names)));
+        section.refuse(key, origin, &format!("names no source; there are {}{near}", names.quoted()));
     }
     found.cloned()
 }
 
-fn quoted(names: &BTreeSet<SourceName>) -> String {
-    names.iter().map(|name| format!("\"{name}\"")).collect::<Vec<_>>().join(", ")
+/// The names of all sources, also of those that are wrong otherwise.
+#[derive(Default)]
+struct Names {
+    all: BTreeSet<SourceName>,
+    /// Those that are certainly sources, by what is said of them.
+    certain: BTreeSet<SourceName>,
+}
+
+impl Names {
+    fn add(&mut self, name: &SourceName, is_certain: bool) {
+        self.all.insert(name.clone());
+        if is_certain {
+            self.certain.insert(name.clone());
+        }
+    }
+
+    /// Those that can be shown to a person.
+    fn shown(&self) -> impl Iterator<Item = &str> {
+        self.certain.iter().map(SourceName::as_str).filter(|name| shown_source(name) == *name)
+    }
+
+    /// The same as a list; `others` stands for the rest.
+    fn quoted(&self) -> String {
+        let mut names: Vec<_> = self.shown().map(|name| format!("\"{name}\"")).collect();
+        if names.len() < self.all.len() {
+            names.push("others".to_owned());
+        }
+        names.join(", ")
+    }
 }

@@ -12,12 +12,14 @@ use crate::bot::{BotConfig, LogConfig, read_bot, read_log};
 use crate::databases;
 use crate::problem::{ConfigError, Origin, Problem};
 use crate::section::{Findings, Section, Setting};
-use crate::tree::{Document, Node, Table, Value, at_path, lay_over, parse};
+use crate::tree::{Document, Node, Table, Value, at_path, lay_over, parse, parse_at_best};
 
 /// The file that is used where it exists and none is named.
 pub const DEFAULT_FILE: &str = "configs/bot.toml";
 /// What the environment variables begin with that are settings.
 const PREFIX: &str = "SWITCHYARD_";
+/// What is in the names of all that are: no setting stands outside of a table.
+const BELOW: &str = "__";
 /// What is wrong with a value that is no text.
 const NO_UTF8: &str = "its value is not UTF-8; give it another one";
 /// No configuration is larger.
@@ -48,6 +50,9 @@ pub struct Config {
     pub database: DatabaseConfig,
     /// The files it was read from; none where all is built in.
     pub files: Vec<PathBuf>,
+    /// Environment variables that begin as settings do and are none, in the order of their names. Others than the
+    /// operator may have set them, as Kubernetes does for a service of that name.
+    pub passed_over: Vec<String>,
     /// Every setting in force and where it comes from, in the order of their keys.
     pub settings: Vec<Setting>,
 }
@@ -83,12 +88,43 @@ impl Layers {
                 }
             }
         }
+        let passed_over = self.lay_rest_over(&mut tree, &mut problems);
+        // What stands in a file that cannot be read would be missed, and complained of.
+        if unread {
+            return Err(in_order(problems, &files));
+        }
+        Ok(Config { passed_over, ..check(tree, problems, files)? })
+    }
+
+    /// Where the files of the databases are, as far as that can be told of a configuration with anything wrong in it:
+    /// enough to find a bot that runs on what it said before. Files that cannot be read are passed over.
+    pub fn data_dir_at_best(&self) -> PathBuf {
+        let mut tree = Table::new();
+        for file in self.found_files() {
+            let text = read_bytes(&file).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+            if let Some(text) = text {
+                let path: Arc<Path> = Arc::from(file);
+                lay_over(&mut tree, parse_at_best(&path, &text, &|name| self.variable(name)));
+            }
+        }
+        self.lay_rest_over(&mut tree, &mut Vec::new());
+        let findings = Findings::default();
+        databases::read_data_dir(&mut Section::root(&findings, tree).section("database"))
+    }
+
+    /// Lays the environment and the options over the files. Answers with the variables that are no settings.
+    fn lay_rest_over(&self, tree: &mut Table, problems: &mut Vec<Problem>) -> Vec<String> {
+        let mut passed_over = Vec::new();
         for (name, value) in &self.environment {
             let Some(name) = name.to_str() else { continue };
             let Some(keys) = name.strip_prefix(PREFIX) else { continue };
+            if !keys.contains(BELOW) {
+                passed_over.push(name.to_owned());
+                continue;
+            }
             let origin = Origin::Environment(name.to_owned());
             match value.to_str() {
-                Some(value) => lay_over(&mut tree, from_environment(keys, value, origin)),
+                Some(value) => lay_over(tree, from_environment(keys, value, origin)),
                 None => problems.push(Problem { origin, key: String::new(), what: NO_UTF8.to_owned() }),
             }
         }
@@ -96,14 +132,14 @@ impl Layers {
             let origin = Origin::Flag("--data-dir");
             match folder.to_str() {
                 Some(folder) => {
-                    let node = Node { value: Value::Text(folder.to_owned()), origin };
-                    lay_over(&mut tree, at_path(&["database", "data_dir"], node));
+                    let node = Node::new(Value::Text(folder.to_owned()), origin);
+                    lay_over(tree, at_path(&["database", "data_dir"], node));
                 }
                 None => problems.push(Problem { origin, key: String::new(), what: NO_UTF8.to_owned() }),
             }
         }
-        // What stands in a file that cannot be read would be missed, and complained of.
-        if unread { Err(in_order(problems, &files)) } else { check(tree, problems, files) }
+        passed_over.sort();
+        passed_over
     }
 
     fn found_files(&self) -> Vec<PathBuf> {
@@ -126,11 +162,13 @@ impl Layers {
             let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
             wrong(line, "this is not UTF-8; save the file as UTF-8".to_owned())
         })?;
-        let lookup = |name: &str| {
-            let (_, value) = self.environment.iter().find(|(known, _)| known == name)?;
-            value.to_str().map(str::to_owned)
-        };
-        parse(&path, &text, &lookup)
+        parse(&path, &text, &|name| self.variable(name))
+    }
+
+    /// An environment variable.
+    fn variable(&self, name: &str) -> Option<String> {
+        let (_, value) = self.environment.iter().find(|(known, _)| known == name)?;
+        value.to_str().map(str::to_owned)
     }
 }
 
@@ -149,8 +187,8 @@ pub(crate) fn read_bytes(file: &Path) -> io::Result<Vec<u8>> {
 /// `DATABASE__DATA_DIR`: two underscores go a level down, one is one.
 fn from_environment(keys: &str, value: &str, origin: Origin) -> Table {
     let lower = keys.to_ascii_lowercase();
-    let path: Vec<&str> = lower.split("__").collect();
-    at_path(&path, Node { value: Value::Text(value.to_owned()), origin })
+    let path: Vec<&str> = lower.split(BELOW).collect();
+    at_path(&path, Node::new(Value::Text(value.to_owned()), origin))
 }
 
 /// In the order of where they stand: file after file, line after line, then what is in no file.
@@ -178,7 +216,9 @@ fn check(tree: Table, known: Vec<Problem>, files: Vec<PathBuf>) -> Result<Config
         .retain(|problem| !known.iter().any(|known| (&known.origin, &known.key) == (&problem.origin, &problem.key)));
     problems.extend(known);
     match database {
-        Some(database) if problems.is_empty() => Ok(Config { bot, log, database, files, settings }),
+        Some(database) if problems.is_empty() => {
+            Ok(Config { bot, log, database, files, passed_over: Vec::new(), settings })
+        }
         _ => Err(in_order(problems, &files)),
     }
 }

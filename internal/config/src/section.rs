@@ -1,9 +1,10 @@
 //! Reading the tables of a configuration: each value with its kind and bounds, and at the end what nobody asked for.
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 
 use crate::problem::{Origin, Problem};
-use crate::tree::{Node, Table, Value, join};
+use crate::tree::{Node, Table, Value, below, join};
 
 /// What reading finds: problems, and the settings as they are in force.
 #[derive(Default)]
@@ -17,11 +18,34 @@ pub(crate) struct Findings {
 pub struct Setting {
     /// The key, from the top and with dots.
     pub key: String,
-    /// The value.
+    /// The value. Where environment variables were put into it, it is as it is written, but for paths: what such a
+    /// variable holds may be a secret.
     pub value: toml::Value,
     /// Where it comes from.
     pub origin: Origin,
 }
+
+impl Setting {
+    /// The value as TOML, on one line whatever is in it.
+    pub fn as_toml(&self) -> String {
+        let Some(text) = self.value.as_str().filter(|text| text.contains(char::is_control)) else {
+            return self.value.to_string();
+        };
+        let mut written = String::from("\"");
+        for letter in text.chars() {
+            match letter {
+                '"' | '\\' => written.extend(['\\', letter]),
+                letter if letter.is_control() => written.push_str(&format!("\\u{:04X}", u32::from(letter))),
+                letter => written.push(letter),
+            }
+        }
+        written.push('"');
+        written
+    }
+}
+
+/// The settings whose values are paths, and shown as they are used.
+const PATHS: [&str; 2] = ["data_dir", "path"];
 
 /// A table that is being read.
 pub(crate) struct Section<'a> {
@@ -30,6 +54,8 @@ pub(crate) struct Section<'a> {
     origin: Origin,
     table: Table,
     known: Vec<&'static str>,
+    /// Texts as they are written, by key, where environment variables within them were replaced.
+    written: BTreeMap<&'static str, String>,
 }
 
 /// A value that was found, and where.
@@ -40,7 +66,14 @@ pub(crate) struct Found<T> {
 
 impl<'a> Section<'a> {
     pub(crate) fn root(findings: &'a Findings, table: Table) -> Self {
-        Self { findings, path: String::new(), origin: Origin::Default, table, known: Vec::new() }
+        Self {
+            findings,
+            path: String::new(),
+            origin: Origin::Default,
+            table,
+            known: Vec::new(),
+            written: BTreeMap::new(),
+        }
     }
 
     /// A table below this one; an empty one where there is none.
@@ -50,7 +83,7 @@ impl<'a> Section<'a> {
 
     /// A table below this one, or `None` where there is none.
     pub(crate) fn optional_section(&mut self, key: &'static str) -> Option<Section<'a>> {
-        let Node { value, origin } = self.take(key)?;
+        let Node { value, origin, .. } = self.take(key)?;
         match value {
             Value::Table(table) => Some(self.below(key, origin, table)),
             other => {
@@ -91,7 +124,7 @@ impl<'a> Section<'a> {
     }
 
     pub(crate) fn text(&mut self, key: &'static str) -> Option<Found<String>> {
-        let Node { value, origin } = self.take(key)?;
+        let Node { value, origin, .. } = self.take(key)?;
         match value {
             Value::Text(value) => Some(Found { value, origin }),
             other => self.wrong_kind(key, &origin, &other, "text between double quotes"),
@@ -99,7 +132,7 @@ impl<'a> Section<'a> {
     }
 
     pub(crate) fn bool(&mut self, key: &'static str, default: bool) -> Found<bool> {
-        let found = self.take(key).and_then(|Node { value, origin }| match value {
+        let found = self.take(key).and_then(|Node { value, origin, .. }| match value {
             Value::Bool(value) => Some(Found { value, origin }),
             Value::Text(text) if from_outside(&origin) && matches!(text.as_str(), "true" | "false") => {
                 Some(Found { value: text == "true", origin })
@@ -113,7 +146,7 @@ impl<'a> Section<'a> {
 
     /// A number within bounds (both included).
     pub(crate) fn number(&mut self, key: &'static str, default: f64, least: f64, most: f64, unit: &str) -> f64 {
-        let found = self.take(key).and_then(|Node { value, origin }| {
+        let found = self.take(key).and_then(|Node { value, origin, .. }| {
             let number = match &value {
                 Value::Float(number) => Some(*number),
                 Value::Integer(number) => Some(*number as f64),
@@ -135,7 +168,7 @@ impl<'a> Section<'a> {
 
     /// A whole number within bounds (both included).
     pub(crate) fn whole(&mut self, key: &'static str, default: i64, least: i64, most: i64) -> i64 {
-        let found = self.take(key).and_then(|Node { value, origin }| {
+        let found = self.take(key).and_then(|Node { value, origin, .. }| {
             let number = match &value {
                 Value::Integer(number) => Some(*number),
                 Value::Text(text) if from_outside(&origin) => text.parse().ok(),
@@ -183,7 +216,7 @@ impl<'a> Section<'a> {
         let value = match node.value {
             Value::Array(items) => items,
             Value::Text(text) if from_outside(&origin) => {
-                let item = |text: &str| Node { value: Value::Text(text.trim().to_owned()), origin: origin.clone() };
+                let item = |text: &str| Node::new(Value::Text(text.trim().to_owned()), origin.clone());
                 text.split(',').filter(|text| !text.trim().is_empty()).map(item).collect()
             }
             other => return self.wrong_kind(key, &origin, &other, "a list in square brackets"),
@@ -193,7 +226,10 @@ impl<'a> Section<'a> {
 
     /// Refuses a value of this table.
     pub(crate) fn refuse(&self, key: &str, origin: &Origin, what: &str) {
-        let key = join(&self.path, key);
+        self.refuse_as(join(&self.path, key), origin, what);
+    }
+
+    fn refuse_as(&self, key: String, origin: &Origin, what: &str) {
         self.findings.problems.borrow_mut().push(Problem { origin: origin.clone(), key, what: what.to_owned() });
     }
 
@@ -205,7 +241,11 @@ impl<'a> Section<'a> {
 
     /// Notes a setting that is in force.
     pub(crate) fn show(&self, key: &str, value: toml::Value, origin: &Origin) {
-        let key = if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) };
+        let value = match self.written.get(key) {
+            Some(written) if !PATHS.contains(&key) => toml::Value::from(written.as_str()),
+            _ => value,
+        };
+        let key = below(&self.path, key);
         self.findings.settings.borrow_mut().push(Setting { key, value, origin: origin.clone() });
     }
 
@@ -223,17 +263,21 @@ impl<'a> Section<'a> {
                 None if self.known.is_empty() => "is not a setting".to_owned(),
                 None => format!("is not a setting; here there are: {}", self.known.join(", ")),
             };
-            self.refuse(&key, &node.origin, &what);
+            // What is nearly a setting is a slip of the pen.
+            let shown = if near.is_some() { below(&self.path, &key) } else { join(&self.path, &key) };
+            self.refuse_as(shown, &node.origin, &what);
         }
     }
 
     fn take(&mut self, key: &'static str) -> Option<Node> {
         self.known.push(key);
-        self.table.remove(key)
+        let node = self.table.remove(key)?;
+        self.written.extend(node.written.clone().map(|written| (key, written)));
+        Some(node)
     }
 
     fn below(&self, key: &str, origin: Origin, table: Table) -> Section<'a> {
-        Section { findings: self.findings, path: join(&self.path, key), origin, table, known: Vec::new() }
+        Section { origin, path: join(&self.path, key), ..Section::root(self.findings, table) }
     }
 
     fn wrong_kind<T>(&self, key: &str, origin: &Origin, value: &Value, wanted: &str) -> Option<T> {

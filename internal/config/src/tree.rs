@@ -18,6 +18,14 @@ pub(crate) type Table = BTreeMap<String, Node>;
 pub(crate) struct Node {
     pub(crate) value: Value,
     pub(crate) origin: Origin,
+    /// The text as it is written, where environment variables within it were replaced.
+    pub(crate) written: Option<String>,
+}
+
+impl Node {
+    pub(crate) fn new(value: Value, origin: Origin) -> Self {
+        Self { value, origin, written: None }
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -79,6 +87,13 @@ pub(crate) fn parse(path: &Arc<Path>, text: &str, lookup: Lookup<'_>) -> Result<
     Ok(Document { table, problems: reader.problems })
 }
 
+/// As much of a document as can be understood.
+pub(crate) fn parse_at_best(path: &Arc<Path>, text: &str, lookup: Lookup<'_>) -> Table {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let (document, _) = DeTable::parse_recoverable(text);
+    TomlReader { path, text, lookup, problems: Vec::new() }.table(document.get_ref(), "")
+}
+
 struct TomlReader<'a> {
     path: &'a Arc<Path>,
     text: &'a str,
@@ -96,7 +111,12 @@ impl TomlReader<'_> {
     fn table(&mut self, table: &DeTable<'_>, path: &str) -> Table {
         let mut read = Table::new();
         for (key, value) in table {
-            let at = join(path, key.get_ref());
+            let is_certain = |table: &DeTable<'_>| has_setting_of_a_source(|key| table.contains_key(key));
+            let at = match value.get_ref() {
+                DeValue::Table(table) if path == SOURCES && !is_certain(table) => below(path, HIDDEN),
+                other if path == SOURCES && !matches!(other, DeValue::Table(_)) => below(path, HIDDEN),
+                _ => join(path, key.get_ref()),
+            };
             let mut node = self.node(value, &at);
             // A table's own line is that of its name.
             node.origin = self.origin(key.span().start);
@@ -107,6 +127,7 @@ impl TomlReader<'_> {
 
     fn node(&mut self, value: &Spanned<DeValue<'_>>, path: &str) -> Node {
         let origin = self.origin(value.span().start);
+        let written = value.get_ref().as_str().filter(|text| text.contains("${")).map(str::to_owned);
         let value = match value.get_ref() {
             DeValue::Table(table) => Value::Table(self.table(table, path)),
             DeValue::Array(items) => Value::Array(items.iter().map(|item| self.node(item, path)).collect()),
@@ -118,7 +139,7 @@ impl TomlReader<'_> {
             DeValue::Float(number) => number.as_str().parse().map_or(Value::Other, Value::Float),
             DeValue::Datetime(_) => Value::Other,
         };
-        Node { value, origin }
+        Node { value, origin, written }
     }
 
     fn interpolate(&mut self, text: &str, origin: &Origin, path: &str) -> String {
@@ -178,15 +199,67 @@ pub(crate) fn at_path(path: &[&str], node: Node) -> Table {
     let mut keys = path.iter().rev();
     let last = keys.next().map_or_else(String::new, |key| (*key).to_owned());
     keys.fold(Table::from([(last, node)]), |inner, key| {
-        Table::from([((*key).to_owned(), Node { value: Value::Table(inner), origin: origin.clone() })])
+        Table::from([((*key).to_owned(), Node::new(Value::Table(inner), origin.clone()))])
     })
 }
 
-/// A key below another. A key that does not look like a setting's name is not repeated.
+/// Every key that is a setting, or a table of some: what else stands in the place of a key may be a secret that lost its
+/// own.
+const SETTINGS: [&str; 19] = [
+    "bot",
+    "name",
+    "owners",
+    "log",
+    "level",
+    "format",
+    "database",
+    "data_dir",
+    "path",
+    "default_source",
+    "on_unavailable",
+    "partial_results",
+    "sources",
+    "chat_mapping",
+    "type",
+    "timeout",
+    "max_connections",
+    "durability",
+    "readonly",
+];
+
+/// Where the sources are, by their names.
+const SOURCES: &str = "database.sources";
+
+/// Whether a table has a setting by which it is certainly a source: then what it is called is a name.
+pub(crate) fn has_setting_of_a_source(has: impl Fn(&str) -> bool) -> bool {
+    ["type", "path", "timeout", "max_connections", "durability"].into_iter().any(has)
+}
+
+/// The longest name of a source that is repeated. Longer ones may be secrets: few of these are as short.
+const SHOWN_SOURCE: usize = 16;
+
+/// A source's name as it is shown.
+pub(crate) fn shown_source(name: &str) -> &str {
+    if name.len() <= SHOWN_SOURCE { name } else { HIDDEN }
+}
+
+/// What is shown in place of what must not be.
+const HIDDEN: &str = "?";
+
+/// A key below another. One that is no setting is not repeated: the line tells which it is.
 pub(crate) fn join(path: &str, key: &str) -> String {
-    let looks_like_a_name = (1..=64).contains(&key.len())
-        && (key.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_') || key.parse::<i64>().is_ok());
-    let in_sources = path == "database.sources" && key.parse::<database::SourceName>().is_ok();
-    let key = if looks_like_a_name || in_sources { key } else { "?" };
+    let is_setting = SETTINGS.contains(&key);
+    let is_chat = path == "database.chat_mapping" && key.parse::<i64>().is_ok();
+    let is_source = path == SOURCES && key.parse::<database::SourceName>().is_ok();
+    let key = match key {
+        _ if is_setting || is_chat => key,
+        _ if is_source => shown_source(key),
+        _ => HIDDEN,
+    };
+    below(path, key)
+}
+
+/// A key below another, as it is.
+pub(crate) fn below(path: &str, key: &str) -> String {
     if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") }
 }

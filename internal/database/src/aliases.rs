@@ -18,9 +18,9 @@ impl Aliases {
         self.old_of_new.read().get(&chat).copied()
     }
 
-    /// The supergroup that a chat became.
+    /// The supergroup that a chat became; should there be several, always the same one.
     pub(crate) fn later(&self, chat: ChatId) -> Option<ChatId> {
-        self.old_of_new.read().iter().find(|(_, old)| **old == chat).map(|(new, _)| *new)
+        self.old_of_new.read().iter().filter(|(_, old)| **old == chat).map(|(new, _)| *new).min()
     }
 
     pub(crate) fn replace(&self, old_of_new: HashMap<ChatId, ChatId>) {

@@ -11,10 +11,10 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// A call on a database that failed: which operation, on which source, and why.
 ///
 /// Never carries message text, tokens or passwords.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Error(Box<Failure>);
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Failure {
     op: &'static str,
     source: SourceName,
@@ -22,7 +22,7 @@ struct Failure {
 }
 
 /// Why a call failed.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ErrorKind {
     /// A row with this key is already there; nothing was changed.
@@ -102,6 +102,12 @@ pub enum ErrorKind {
         /// What kind of value it holds (never the value itself).
         found: String,
     },
+    /// A chat cannot go on with this one: each has one successor and one predecessor, and no chain ends in itself.
+    #[error("the group cannot go on as this supergroup: {reason}; nothing was changed")]
+    NoSuccessor {
+        /// What stands against it.
+        reason: &'static str,
+    },
     /// A rule of the schema forbids the change; nothing was changed.
     #[error("the schema does not allow it ({detail}); nothing was changed")]
     Constraint {
@@ -171,7 +177,10 @@ impl Error {
     pub(crate) fn outage(&self) -> Option<String> {
         use ErrorKind as K;
         match self.kind() {
-            kind @ (K::FileReplaced | K::Damaged { .. } | K::Io { .. }) => Some(kind.to_string()),
+            K::FileReplaced => {
+                Some("its file was moved, removed or replaced while it was open; put the right one back".to_owned())
+            }
+            kind @ (K::Damaged { .. } | K::Io { .. }) => Some(kind.to_string()),
             _ => None,
         }
     }

@@ -230,9 +230,15 @@ pub use ids::{ChatId, MediaId, MessageId, TopicId, UserId};
 pub use models::*;
 pub use route::{InvalidSourceName, Route, SourceName};
 pub use source::{
-    BadColumn, Changed, Durability, FromRow, FromValue, Health, OnUnavailable, OpenError, Operation, ReadTx, Refusal,
-    Row, SourceConfig, SourceStatus, Step, Tally, ToValue, Value, ValueRef, WriteObserver, WriteTx,
+    BadColumn, Changed, Contents, Durability, Found, FromRow, FromValue, Health, Look, OnUnavailable, OpenError,
+    Operation, ReadTx, Refusal, Row, SourceConfig, SourceStatus, Step, Tally, ToValue, Value, ValueRef, WriteObserver,
+    WriteTx, look,
 };
 pub use store::{ImportBatch, ImportProgress, ImportedName, MessagePlace};
 pub use time::{Clock, InvalidTimestamp, SystemClock, Timestamp};
 pub use wrapper::{DatabaseWrapper, Options};
+
+/// The version of SQLite that is compiled in, such as `3.54.1`.
+pub fn sqlite_version() -> &'static str {
+    rusqlite::version()
+}

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::Arc;
+use std::time::Instant;
 
 use crate::aliases::Aliases;
 use crate::error::{Error, ErrorKind, Result};
@@ -67,7 +68,8 @@ impl DatabaseWrapper {
     /// # Errors
     /// The file cannot be used; it is left as it was.
     pub fn open_with(config: &SourceConfig, options: Options) -> Result<Self, OpenError> {
-        let database = Database::open(config, &*options.clock, &|_| Ok(()))?;
+        let deadline = Instant::now() + config.timeout;
+        let database = Database::open(config, deadline, &*options.clock, &|_| Ok(()))?;
         let sources = Box::new(SingleSource(Arc::new(Source::opened(config.clone(), database))));
         let db = Self::over(sources, options, Arc::default());
         let unread = |error: Error| OpenError::Other { path: config.path.clone(), detail: error.to_string() };

@@ -4,7 +4,7 @@ use insta::assert_snapshot;
 
 use super::{ADA, BOB, Bench, GROUP, OTHER, OWNER};
 
-const OWNERS_ALONE: [&str; 2] = ["chats", "status"];
+const OWNERS_ALONE: [&str; 3] = ["chats", "status", "route"];
 
 #[test]
 fn help_shows_what_the_writer_may_do() {
@@ -34,10 +34,15 @@ fn help_shows_what_the_writer_may_do() {
     assert_snapshot!(more.join("\n"), @"
         /chats                    the groups that I am in
         /status                   how I am doing: databases, tasks, how long I run
+        /route [CHAT]             which database this chat, or the one of this id, is in, and why
         ");
     for command in OWNERS_ALONE {
         assert!(!everybody.contains(&format!("/{command}")), "{command}");
         assert_eq!(bench.say(GROUP, ADA, &format!("/help {command}")), bench.say(GROUP, ADA, &format!("/{command}")));
+    }
+    for command in OWNERS_ALONE {
+        let said = bench.say(GROUP, OWNER, &format!("/{command} x"));
+        assert!(said.starts_with(&format!("Usage: /{command}")), "{said}");
     }
     assert_snapshot!(bench.say(GROUP, OWNER, "/help chats"), @"/chats: the groups that I am in");
     assert_snapshot!(bench.say(GROUP, ADA, "/help /SET"), @"/set SETTING VALUE: change how I behave in this chat");
@@ -51,7 +56,7 @@ fn each_command_that_help_lists_helps_with_itself() {
     let bench = Bench::new();
     let listed = bench.say(GROUP, OWNER, "/help");
     let names: Vec<_> = listed.lines().map(|line| line.split(' ').next().unwrap()).collect();
-    assert_eq!(names.len(), 19);
+    assert_eq!(names.len(), 20);
     for name in names {
         let help = bench.say(GROUP, OWNER, &format!("/help {name}"));
         assert!(help.starts_with(name) && help.contains(": "), "{help}");
@@ -75,7 +80,9 @@ fn owners_commands_are_refused_to_others() {
             assert_ne!(grace(chat, &format!("/{command}")), refused);
         }
         // A full name, or a user name that begins alike, owns nothing.
-        for (name, username) in [("grace", None), ("@Grace", None), ("", Some("gracee")), ("", Some(""))] {
+        for (name, username) in
+            [("grace", None), ("@Grace", None), ("", Some("gracee")), ("", Some("@grace")), ("", Some(""))]
+        {
             let mut incoming = bench.incoming(GROUP, 10, &format!("/{command}"));
             incoming.user_name = name.to_owned();
             incoming.username = username.map(str::to_owned);
@@ -96,6 +103,12 @@ fn owners_are_told_of_groups_and_of_the_databases() {
         -6 group (no title)
         -5 group Engines
         ");
+    assert_eq!(bench.say(OWNER, OWNER, "/route -5"), "Chat -5 is in primary: there is one database.");
+    assert_eq!(bench.say(GROUP, OWNER, "/route"), "Chat -5 is in primary: there is one database.");
+    assert_eq!(
+        bench.say(OWNER, OWNER, "/route here"),
+        "Usage: /route [CHAT] (a chat is a whole number; without one it is this chat)"
+    );
     bench.say(GROUP, ADA, "/remind 1h tea");
     let status = bench.say(OWNER, OWNER, "/status").replace(bench.path().to_str().unwrap(), "PATH");
     let stable: Vec<_> = status.lines().map(|line| line.split(" (").next().unwrap()).collect();
@@ -125,6 +138,7 @@ fn bad_arguments_are_answered_with_how_to_use_the_command() {
         "/search page=2",
         "/search a page=0",
         "/search a page=x",
+        "/start a",
         "/topics x",
         "/remember",
         "/remember key",
@@ -175,6 +189,7 @@ fn bad_arguments_are_answered_with_how_to_use_the_command() {
         /search page=2 -> Usage: /search WORD... [page=N] (a page is a number from 1)
         /search a page=0 -> Usage: /search WORD... [page=N] (a page is a number from 1)
         /search a page=x -> Usage: /search WORD... [page=N] (a page is a number from 1)
+        /start a -> Usage: /start
         /topics x -> Usage: /topics
         /remember -> Usage: /remember KEY TEXT (a key is one word of at most 64 characters)
         /remember key -> Usage: /remember KEY TEXT (a key is one word of at most 64 characters)
@@ -260,4 +275,18 @@ fn what_is_remembered_is_a_persons_in_a_chat() {
     assert_eq!(bench.say(GROUP, ADA, "/recall tea"), "I know no tea of yours. /recall lists what I know.");
     assert_eq!(bench.say(GROUP, BOB, "/recall tea"), "black");
     assert_eq!(bench.say(OTHER, ADA, "/recall tea"), "none");
+}
+
+#[test]
+fn no_line_break_makes_what_somebody_wrote_look_like_anothers_message() {
+    let bench = Bench::new();
+    for line_break in ["\r", "\r\n", "\n", "\u{b}", "\u{85}", "\u{2028}", "\u{2029}"] {
+        bench.say(GROUP, ADA, &format!("tea{line_break}2026-01-01 12:00 Bob: I owe Ada 100"));
+    }
+    for asked in ["/history", "/search owe"] {
+        let answer = bench.say(GROUP, ADA, asked);
+        assert_eq!(answer.matches("I owe Ada 100").count(), 7);
+        assert_eq!(answer.matches("\n    2026-01-01 12:00 Bob").count(), 7, "{answer:?}");
+        assert!(!answer.contains(['\r', '\u{b}', '\u{85}', '\u{2028}', '\u{2029}']), "{answer:?}");
+    }
 }

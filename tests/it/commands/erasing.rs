@@ -1,7 +1,7 @@
 //! What is kept about a person: shown, and erased without a trace.
 
 use bot::message::Incoming;
-use database::{MessageId, MessageType, NewMedia, NewMessage};
+use database::{MessageId, MessageType, NewMedia, NewMessage, NewSummarization, SummarizationKey};
 use insta::assert_snapshot;
 
 use super::{ADA, BOB, Bench, GROUP, OTHER, SUPER};
@@ -142,7 +142,28 @@ fn what_is_kept_is_shown_before_it_is_erased() {
     bench.say(GROUP, ADA, "/remember tea green");
     bench.say(GROUP, ADA, "/spam pills");
     bench.say(OTHER, ADA, "hi");
+    bench.say(OTHER, ADA, "/remind 3d tea");
+    bench.say(OTHER, ADA, "/remind 1s milk");
+    let mut picture = bench.incoming(OTHER, ADA, "");
+    picture.media = Some(NewMedia::new("hers"));
+    let shown = picture.message_id.clone();
+    bench.send(picture);
+    let quoting = NewMessage {
+        reply_id: Some(shown.clone()),
+        quote_text: Some("look".to_owned()),
+        ..NewMessage::text("q", bench.now(), BOB.into(), "nice")
+    };
+    bench.db.save_chat_message(OTHER.into(), &quoting).unwrap();
+    let key = SummarizationKey {
+        topic_id: None,
+        first_message_id: shown.clone(),
+        last_message_id: shown,
+        prompt: "short".to_owned(),
+    };
+    let summary = NewSummarization { key, summary: "A picture.".to_owned() };
+    bench.db.add_chat_summarization(OTHER.into(), &summary).unwrap();
     bench.pass(86_400);
+    bench.due();
     assert_snapshot!(bench.say(GROUP, ADA, "/mydata"), @"
         Kept about you (user 7) in this chat:
         - name: Ada; user name: @ada
@@ -162,8 +183,12 @@ fn what_is_kept_is_shown_before_it_is_erased() {
         Kept about you (user 7) in the group -6:
         - name: Ada; user name: none
         - known since 2026-01-01 12:00:00, last heard of 2026-01-01 12:00:00 (UTC)
-        - messages: 1, from 2026-01-01 12:00:00 to 2026-01-01 12:00:00 (UTC)
+        - messages: 4, from 2026-01-01 12:00:00 to 2026-01-01 12:00:00 (UTC)
         - days with a count of your messages: 1
+        - files that only you showed: 1
+        - messages of others that quote you: 1
+        - summaries of what was said, by you too: 1
+        - reminders that wait: 1
         Kept about you (user 7) in the group Engines:
         - name: Ada; user name: @ada
         - known since 2026-01-01 12:00:00, last heard of 2026-01-02 12:00:00 (UTC)
@@ -181,13 +206,32 @@ fn what_is_kept_is_shown_before_it_is_erased() {
     assert_snapshot!(bench.say(ADA, ADA, "/mydata erase"), @"
         This would be erased, and cannot be brought back:
         - in this chat: 2 messages with my answers to your commands, your names, 0 things remembered, 0 examples of spam or no spam, your counts
-        - in the group -6: 1 message with my answers to your commands, your names, 0 things remembered, 0 examples of spam or no spam, your counts
+        - in the group -6: 4 messages with my answers to your commands, your names, 0 things remembered, 0 examples of spam or no spam, your counts, 1 reminder, 1 file that only you showed, 1 quotation of you by others, 1 summary of what was said
         - in the group Engines: 5 messages with my answers to your commands, your names, 1 thing remembered, 1 example of spam or no spam, your counts
         How much was said on a day stays: it names nobody. If you mean it: /mydata erase yes
         ");
     let rows = bench.count("chat_messages");
     bench.say(BOB, BOB, "/mydata");
     assert_eq!(bench.count("chat_messages"), rows + 2);
+}
+
+#[test]
+fn reminders_go_with_whoever_asked_for_them_said_or_not() {
+    let bench = Bench::new();
+    for chat in [GROUP, OTHER] {
+        for person in [ADA, BOB] {
+            bench.say(chat, person, "/remind 1h soon");
+            bench.say(chat, person, "/remind 1d later");
+        }
+    }
+    bench.pass(3600);
+    bench.due();
+    let left = |condition: &str| bench.count(&format!("delayed_tasks WHERE kwargs LIKE '%\"user_id\":7,%'{condition}"));
+    assert_eq!((left(""), left(" AND is_done")), (4, 2));
+    bench.say(GROUP, ADA, "/mydata erase yes");
+    assert_eq!((left(""), left(" AND kwargs LIKE '%\"chat_id\":-6,%'")), (2, 2));
+    bench.say(ADA, ADA, "/mydata erase yes");
+    assert_eq!((left(""), bench.count("delayed_tasks")), (0, 4));
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! What happens in chats besides commands: edits, media, topics, joins, titles, and everything delivered twice.
 
-use bot::message::Event;
+use bot::message::{Event, Handle as _};
 use database::{MessageType, NewMedia, NewTopic, Route, TopicId, UserId};
 
 use super::{ADA, BOB, Bench, GROUP, OTHER, OWNER, SUPER};
@@ -22,13 +22,42 @@ fn an_edit_changes_the_text_and_nothing_else() {
         assert_eq!(bench.send(incoming).replies, []);
     };
     edit("hello", GROUP);
-    edit("elsewhere", OTHER);
     let message = bench.db.get_chat_message_by_message_id(GROUP.into(), &id).unwrap().unwrap();
     assert_eq!(message.message_text, "hello");
     assert_eq!((bench.rows_with("message_text=\"hi\""), counts(&bench)), (others, before));
-    // A command that a message becomes by an edit is not given.
+    // A command that a message becomes by an edit is not given, and the chats tell their messages apart.
     edit("/remember tea green", GROUP);
-    assert_eq!((bench.count("user_data"), bench.count("chat_messages")), (0, 2));
+    edit("elsewhere", OTHER);
+    assert_eq!((bench.count("user_data"), bench.count("chat_messages")), (0, 3));
+    assert_eq!(bench.count("chat_messages WHERE chat_id = -5 AND message_text = '/remember tea green'"), 1);
+}
+
+#[test]
+fn an_edit_of_a_message_that_is_not_there_is_kept_as_the_message() {
+    let bench = Bench::new();
+    let mut edit = bench.incoming(GROUP, ADA, "/remember tea green");
+    edit.event = Event::Edited;
+    assert_eq!(bench.send(edit.clone()).replies, []);
+    assert_eq!(
+        bench.count("chat_messages WHERE message_text = '/remember tea green' AND message_category = 'user'"),
+        1
+    );
+    // It is not obeyed later either, when what it changed arrives.
+    edit.event = Event::Message;
+    assert!(bench.send(edit).duplicate);
+    assert_eq!((bench.count("user_data"), bench.count("chat_messages")), (0, 1));
+}
+
+#[test]
+fn an_edit_by_somebody_else_is_refused() {
+    let bench = Bench::new();
+    let id = bench.tell(GROUP, ADA, "hello");
+    let mut edit = bench.incoming(GROUP, BOB, "private words");
+    edit.message_id = id;
+    edit.event = Event::Edited;
+    let error = bench.bot.handle(edit).unwrap_err().to_string();
+    assert_eq!(error, "message 1 is another user's: the edit is not kept");
+    assert_eq!(bench.rows_with("private words"), [""; 0]);
 }
 
 #[test]
@@ -78,6 +107,10 @@ fn what_happens_in_a_chat_is_written_to_its_source_and_what_is_shared_is_ids() {
     let shared = bench.recording.take().into_iter().filter(|write| write.route == Route::Shared);
     let shared: Vec<_> = shared.map(|write| write.op).collect();
     assert_eq!(shared, ["tasks.add_delayed_task", "aliases.add_alias"]);
+    bench.recording.take();
+    bench.say(SUPER, ADA, "/mydata erase yes");
+    let shared = bench.recording.take().into_iter().filter(|write| write.route == Route::Shared);
+    assert_eq!(shared.map(|write| write.op).collect::<Vec<_>>(), ["tasks.delete_delayed_tasks"]);
 }
 
 #[test]
@@ -130,7 +163,7 @@ fn joins_titles_and_names_are_noted() {
 
     let mut renamed = bench.incoming(GROUP, ADA, "it is me");
     renamed.user_name = "Ada Lovelace".to_owned();
-    renamed.username = Some("@ada".to_owned());
+    renamed.username = Some("ada".to_owned());
     bench.send(renamed);
     let ada = bench.db.get_chat_user_by_username(GROUP.into(), "@ada").unwrap().unwrap();
     assert_eq!((ada.full_name.as_str(), ada.messages_count), ("Ada Lovelace", 1));

@@ -4,7 +4,7 @@ use bot::message::{Event, Handle as _};
 use database::{MessageId, TopicId};
 
 use super::{ADA, BOB, Bench, GROUP, OTHER, SUPER};
-use crate::support::{rows, sqlite};
+use crate::support::{rows, sqlite, time};
 
 #[test]
 fn a_reminder_is_said_once_and_not_before_its_time() {
@@ -68,7 +68,7 @@ fn a_reminder_is_said_in_its_topic_with_the_text_as_it_was_changed() {
     edited.text = "/remind 1h coffee\nand cake".to_owned();
     bench.send(edited);
     bench.pass(3600);
-    let due = bench.bot.due().unwrap();
+    let due = bench.bot.due(None).unwrap();
     assert_eq!((due[0].thread, due[0].text.as_str()), (TopicId(4), "Reminder for Ada: coffee\nand cake"));
     assert_eq!(bench.count("chat_messages WHERE thread_id = 4 AND message_text LIKE 'Reminder%'"), 1);
 }
@@ -85,16 +85,112 @@ fn a_reminder_whose_message_was_erased_is_not_said() {
 }
 
 #[test]
-fn a_reminder_that_was_stored_before_a_crash_is_not_said_twice() {
+fn a_reminder_that_was_not_heard_because_of_a_crash_is_said_a_minute_later() {
     let bench = Bench::new();
     bench.say(GROUP, ADA, "/remind 1h tea");
     bench.pass(3600);
-    assert_eq!(bench.due().len(), 1);
-    sqlite(&bench.path()).execute("UPDATE delayed_tasks SET is_done = FALSE", []).unwrap();
+    assert_eq!(bench.bot.due(None).unwrap().len(), 1);
+    // The program dies before anybody has read it.
     let bench = bench.restarted();
+    bench.pass(50);
+    assert_eq!(bench.due(), [], "the other one may just be saying it");
+    bench.pass(10);
+    assert_eq!(bench.due(), [(GROUP, "Reminder for Ada: tea".to_owned())]);
+    bench.pass(100);
     assert_eq!(bench.due(), []);
     assert_eq!(bench.count("delayed_tasks WHERE NOT is_done"), 0);
     assert_eq!(bench.count("chat_messages WHERE message_text LIKE 'Reminder%'"), 1);
+}
+
+#[test]
+fn a_reminder_that_was_said_and_could_not_be_noted_is_not_said_again() {
+    let bench = Bench::new();
+    bench.say(GROUP, ADA, "/remind 1h tea");
+    bench.pass(3600);
+    let due = bench.bot.due(None).unwrap();
+    let sql = "CREATE TRIGGER broken BEFORE UPDATE ON delayed_tasks BEGIN SELECT RAISE(ABORT, 'broken'); END";
+    sqlite(&bench.path()).execute_batch(sql).unwrap();
+    bench.bot.said(&due[0]).unwrap_err();
+    for _ in 0..3 {
+        bench.pass(100);
+        assert!(bench.bot.due(None).is_err(), "it is complained of");
+    }
+    sqlite(&bench.path()).execute_batch("DROP TRIGGER broken").unwrap();
+    assert_eq!(bench.due(), []);
+    assert_eq!(bench.count("delayed_tasks WHERE NOT is_done"), 0);
+}
+
+#[test]
+fn whoever_is_in_one_chat_takes_the_reminders_of_no_other() {
+    let bench = Bench::new();
+    bench.say(GROUP, ADA, "/remind 1h tea");
+    bench.say(-55, ADA, "/remind 1h milk");
+    bench.pass(3600);
+    assert_eq!(bench.due_in(Some(OTHER)), []);
+    assert_eq!(bench.due_in(Some(GROUP)), [(GROUP, "Reminder for Ada: tea".to_owned())]);
+    assert_eq!(bench.due(), [(-55, "Reminder for Ada: milk".to_owned())]);
+}
+
+#[test]
+fn of_several_programs_one_says_a_reminder() {
+    let bench = Bench::new();
+    bench.say(GROUP, ADA, "/remind 1h tea");
+    bench.pass(3600);
+    let other = bench.second_bot();
+    let (first, second) = (bench.bot.due(None).unwrap(), other.due(None).unwrap());
+    assert_eq!((first.len(), second.len()), (1, 0));
+    bench.bot.said(&first[0]).unwrap();
+    bench.pass(100);
+    assert_eq!(other.due(None).unwrap(), []);
+}
+
+#[test]
+fn many_reminders_that_fail_keep_no_later_one_from_being_said() {
+    let bench = Bench::new();
+    for person in 10..15 {
+        for _ in 0..45 {
+            bench.say(OTHER, person, "/remind 1h broken");
+        }
+    }
+    bench.say(GROUP, ADA, "/remind 2h tea");
+    sqlite(&bench.path()).execute("UPDATE chat_messages SET date = 'never' WHERE chat_id = -6", []).unwrap();
+    bench.pass(2 * 3600);
+    assert_eq!(bench.due(), [(GROUP, "Reminder for Ada: tea".to_owned())]);
+}
+
+#[test]
+fn a_person_has_so_many_reminders_in_a_chat_and_no_more() {
+    let bench = Bench::new();
+    for _ in 0..50 {
+        assert!(bench.say(GROUP, ADA, "/remind 1h tea").starts_with("I will remind you"));
+    }
+    let refused = "50 reminders of yours wait here already, and more I do not keep.";
+    assert_eq!(bench.say(GROUP, ADA, "/remind 1h tea"), refused);
+    for (chat, person) in [(GROUP, BOB), (OTHER, ADA)] {
+        assert!(bench.say(chat, person, "/remind 1h tea").starts_with("I will remind you"));
+    }
+    bench.pass(3600);
+    assert_eq!(bench.due().len(), 52);
+    assert!(bench.say(GROUP, ADA, "/remind 1h tea").starts_with("I will remind you"));
+}
+
+#[test]
+fn a_message_of_long_ago_reminds_of_nothing() {
+    let bench = Bench::new();
+    let dated = |date: &str, text: &str| {
+        let mut incoming = bench.incoming(GROUP, ADA, text);
+        incoming.date = time(date);
+        super::answer(&bench.send(incoming))
+    };
+    assert_eq!(dated("2020-01-01 00:00:00", "/remind 1h tea"), "2020-01-01 01:00:00 (UTC) has passed already.");
+    assert_eq!(
+        dated("2099-01-01 00:00:00", "/remind 1h tea"),
+        "I can remind you of something from a second to five years away."
+    );
+    assert_eq!(bench.count("delayed_tasks"), 0);
+    // It may have been on its way for a moment.
+    assert_eq!(dated("2026-01-01 11:59:30", "/remind 1s tea"), "I will remind you at 2026-01-01 11:59:31 (UTC).");
+    assert_eq!(bench.due().len(), 1);
 }
 
 #[test]
@@ -110,7 +206,7 @@ fn one_reminder_that_fails_keeps_no_other_from_being_said() {
     let said: Vec<_> = bench.due().into_iter().map(|(_, text)| text).collect();
     assert_eq!(said, ["Reminder for Ada: first", "Reminder for Ada: third"]);
     // It stays, and is complained of as long as nothing else is said.
-    assert!(bench.bot.due().is_err());
+    assert!(bench.bot.due(None).is_err());
     let mended = "UPDATE chat_messages SET date = '2026-01-01 12:00:00' WHERE message_id = ?1";
     sqlite(&bench.path()).execute(mended, [broken.as_str()]).unwrap();
     assert_eq!(bench.due(), [(OTHER, "Reminder for Ada: second".to_owned())]);

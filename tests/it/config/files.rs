@@ -22,7 +22,7 @@ fn both(place: &Place, first: &str, second: &str) -> Option<String> {
 fn two_sources_on_one_file_are_refused() {
     let place = Place::new();
     let same = both(&place, "bot.db", "bot.db");
-    assert_snapshot!(same.as_deref().unwrap_or_default(), @"DIR/bot.toml:7: `database.sources.b.path` leads to the same file as that of the source `a`; each source needs a file of its own");
+    assert_snapshot!(same.as_deref().unwrap_or_default(), @"DIR/bot.toml:7: `database.sources.b.path` leads to the same file as the `path` at DIR/bot.toml:5; each source needs a file of its own");
 
     // None of the files is there yet.
     for other in ["./bot.db", "../data/bot.db", "x/../bot.db", "x/y/../../bot.db"] {
@@ -72,7 +72,7 @@ fn the_source_that_stands_later_is_the_one_that_is_refused() {
         "[database]\ndata_dir = \"data\"\ndefault_source = \"z\"\n[database.sources.z]\npath = \"bot.db\"\n\
          [database.sources.a]\npath = \"bot.db\"\n",
     );
-    assert_snapshot!(place.wrong(&["bot.toml"], &[]), @"DIR/bot.toml:7: `database.sources.a.path` leads to the same file as that of the source `z`; each source needs a file of its own");
+    assert_snapshot!(place.wrong(&["bot.toml"], &[]), @"DIR/bot.toml:7: `database.sources.a.path` leads to the same file as the `path` at DIR/bot.toml:5; each source needs a file of its own");
 }
 
 #[test]

@@ -71,10 +71,29 @@ fn what_is_wrong_in_the_environment_is_told_by_the_variables_name() {
     assert_snapshot!(wrong("SWITCHYARD_DATABASE__SOURCES__PRIMARY__READONLY", "yes"), @"environment variable SWITCHYARD_DATABASE__SOURCES__PRIMARY__READONLY: `database.sources.primary.readonly` is text, but must be true or false");
     assert_snapshot!(wrong("SWITCHYARD_BOT__OWNERS", "7,ada"), @r#"environment variable SWITCHYARD_BOT__OWNERS: `bot.owners` has an entry that is neither a user id (a whole number) nor a user name ("@name")"#);
     assert_snapshot!(wrong("SWITCHYARD_DATABASE__DATADIR", "x"), @"environment variable SWITCHYARD_DATABASE__DATADIR: `database.datadir` is not a setting; did you mean `data_dir`?");
-    assert_snapshot!(wrong("SWITCHYARD_TOKEN", "x"), @"environment variable SWITCHYARD_TOKEN: `token` is not a setting; here there are: bot, log, database");
-    assert_snapshot!(wrong("SWITCHYARD_", "x"), @"environment variable SWITCHYARD_: `?` is not a setting; here there are: bot, log, database");
-    assert_snapshot!(wrong("SWITCHYARD_LOG", "debug"), @"environment variable SWITCHYARD_LOG: `log` is text, but must be a table: [log]");
+    assert_snapshot!(wrong("SWITCHYARD_BOT__TOKEN", "x"), @"environment variable SWITCHYARD_BOT__TOKEN: `bot.?` is not a setting; here there are: name, owners");
+    assert_snapshot!(wrong("SWITCHYARD___", "x"), @"environment variable SWITCHYARD___: `?` is not a setting; here there are: bot, log, database");
     assert_snapshot!(wrong("SWITCHYARD_BOT__NAME__FIRST", "x"), @"environment variable SWITCHYARD_BOT__NAME__FIRST: `bot.name` is a table, but must be text between double quotes");
+}
+
+#[test]
+fn what_only_begins_like_a_setting_is_passed_over_and_named() {
+    let place = Place::new();
+    place.file("bot.toml", "");
+    // As Kubernetes sets them for a service of this name.
+    let environment = [
+        ("SWITCHYARD_SERVICE_HOST", "10.0.0.1"),
+        ("SWITCHYARD_LOG", "debug"),
+        ("SWITCHYARD_", "x"),
+        ("SWITCHYARD", "x"),
+    ];
+    let config = place.load(&["bot.toml"], &environment).unwrap();
+    assert_eq!(config.passed_over, ["SWITCHYARD_", "SWITCHYARD_LOG", "SWITCHYARD_SERVICE_HOST"]);
+    assert_eq!(config.log.level, LogLevel::Warn);
+    // Whatever is in it.
+    let bytes = OsString::from_vec(b"\xff".to_vec());
+    let environment = vec![("SWITCHYARD_PORT".into(), bytes)];
+    Layers { files: vec![place.path("bot.toml")], environment, data_dir: None }.load().unwrap();
 }
 
 #[test]
@@ -167,4 +186,25 @@ fn a_source_has_the_settings_of_its_table() {
     assert_eq!((archive.readonly, archive.on_unavailable), (true, OnUnavailable::Default));
     let mapping: Vec<_> = database.chat_mapping.iter().map(|(chat, name)| (chat.0, name.as_str())).collect();
     assert_eq!(mapping, [(-1_001_234_567_890, "archive"), (42, "primary")]);
+}
+
+#[test]
+fn the_data_folder_is_found_also_where_the_configuration_is_wrong() {
+    let place = Place::new();
+    let said = "[database]\ndata_dir = \"elsewhere\"\n";
+    let wrong =
+        ["[bot]\nnmae = 1\n", "[database.chat_mapping]\n-5 = \"nowhere\"\n", "[bot\n", "name = \"\n", "x = = 1\n"];
+    for wrong in wrong {
+        place.file("bot.toml", format!("{said}{wrong}"));
+        assert!(place.load(&["bot.toml"], &[]).is_err(), "{wrong}");
+        let layers = |environment: &[(&str, &str)], data_dir: Option<&str>| Layers {
+            files: vec![place.path("bot.toml"), place.path("missing.toml")],
+            environment: environment.iter().map(|(name, value)| (name.into(), value.into())).collect(),
+            data_dir: data_dir.map(PathBuf::from),
+        };
+        assert_eq!(layers(&[], None).data_dir_at_best(), place.path("elsewhere"), "{wrong}");
+        let environment = [("SWITCHYARD_DATABASE__DATA_DIR", "/other")];
+        assert_eq!(layers(&environment, None).data_dir_at_best(), PathBuf::from("/other"));
+        assert_eq!(layers(&environment, Some("/third")).data_dir_at_best(), PathBuf::from("/third"));
+    }
 }

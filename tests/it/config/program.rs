@@ -129,6 +129,53 @@ fn what_is_in_force_is_shown_with_where_it_comes_from() {
 }
 
 #[test]
+fn a_value_with_a_variable_is_shown_as_it_is_written_but_for_paths_and_each_on_one_line() {
+    let place = Place::new();
+    let text =
+        "[bot]\nname = \"Ada ${SECRET}\"\nowners = [7, \"@${SECRET}\"]\n[database]\ndata_dir = \"${FOLDER}/data\"\n";
+    place.file("bot.toml", text);
+    let environment = [("SECRET", "swordfish"), ("FOLDER", "two\nlines \"and\" \\more")];
+    let ran = bot(&place, &["--config", "bot.toml", "config", "show"], &environment);
+    assert_eq!((ran.code, ran.err.as_str()), (Some(0), ""));
+    assert_snapshot!(ran.out, @r#"
+        [bot]
+        name = "Ada ${SECRET}"  # bot.toml:2
+        owners = [7, "@${SECRET}"]  # bot.toml:3
+
+        [database]
+        data_dir = "DIR/two\u000Alines \"and\" \\more/data"  # bot.toml:5
+        path = "DIR/two\u000Alines \"and\" \\more/data/bot.db"  # built-in default
+
+        [log]
+        level = "warn"  # built-in default
+        format = "text"  # built-in default
+        "#);
+    let shown = ran.out.replace("DIR", place.path("").to_str().unwrap().trim_end_matches('/'));
+    place.file("shown.toml", shown);
+    let again = place.load(&["shown.toml"], &environment).unwrap();
+    assert_eq!(again.bot, place.load(&["bot.toml"], &environment).unwrap().bot);
+}
+
+#[test]
+fn what_the_environment_is_passed_over_for_is_said() {
+    let place = Place::new();
+    let environment = [("SWITCHYARD_SERVICE_HOST", "10.0.0.1"), ("SWITCHYARD_PORT", "tcp://10.0.0.1:1")];
+    let ran = bot(&place, &["config", "check"], &environment);
+    assert_eq!(ran.code, Some(0));
+    assert_snapshot!(ran.err, @"Passed over in the environment: SWITCHYARD_PORT, SWITCHYARD_SERVICE_HOST (the names of settings have two underscores, as SWITCHYARD_LOG__LEVEL).");
+    assert_eq!(bot(&place, &["-q", "config", "check"], &environment).err, "");
+}
+
+#[test]
+fn files_before_and_behind_the_command_are_read() {
+    let place = Place::new();
+    place.file("one.toml", "[bot]\nname = \"One\"\n[log]\nlevel = \"info\"\n");
+    place.file("two.toml", "[bot]\nname = \"Two\"\n");
+    let ran = bot(&place, &["--config", "one.toml", "config", "show", "--config", "two.toml"], &[]);
+    assert!(ran.out.contains("name = \"Two\"") && ran.out.contains("level = \"info\""), "{}", ran.out);
+}
+
+#[test]
 fn a_wrong_configuration_ends_every_command_with_2() {
     let place = Place::new();
     place.file("configs/bot.toml", "[bot]\nnmae = \"x\"\n\n[log]\nlevel = \"loud\"\n");
@@ -139,7 +186,8 @@ fn a_wrong_configuration_ends_every_command_with_2() {
         configs/bot.toml:2: `bot.nmae` is not a setting; did you mean `name`?
         configs/bot.toml:5: `log.level` must be one of "error", "warn", "info", "debug", "trace"
         "#);
-    for arguments in [&["config", "show"][..], &["run"], &[], &["console"], &["import", "x.json"]] {
+    let others = [&["config", "show"][..], &["run"], &[], &["console"], &["import", "x.json"], &["db", "status"]];
+    for arguments in others {
         let other = bot(&place, arguments, &[]);
         assert_eq!((other.code, other.err.as_str()), (Some(2), ran.err.as_str()), "{arguments:?}");
     }
@@ -147,6 +195,7 @@ fn a_wrong_configuration_ends_every_command_with_2() {
 }
 
 #[test]
+#[cfg(not(feature = "multi-source"))]
 fn several_sources_are_checked_and_then_refused_by_a_build_for_one() {
     let place = Place::new();
     place.file("configs/bot.toml", two_sources("[database.chat_mapping]\n-100 = \"archive\"\n"));
@@ -155,11 +204,12 @@ fn several_sources_are_checked_and_then_refused_by_a_build_for_one() {
     assert_snapshot!(ran.out, @"The configuration is right: configs/bot.toml (2 databases, 1 mapped chat).");
     let ran = bot(&place, &["run"], &[]);
     assert_eq!((ran.code, ran.out.as_str()), (Some(2), ""));
-    assert_snapshot!(ran.err, @"error: the configuration names 2 databases, and this build works on one; several need a build with the cargo feature `multi-source`, which this release does not have yet: leave one source in [database.sources]");
+    assert_snapshot!(ran.err, @"error: the configuration names 2 databases, and this build works on one; build it for several with `cargo build --release -p bot --features multi-source`, or leave one source that can be written in [database.sources]");
     assert_eq!((names(&place), names_in(&place.path("configs"))), (vec!["configs".into()], vec!["bot.toml".into()]));
 }
 
 #[test]
+#[cfg(not(feature = "multi-source"))]
 fn one_writable_source_is_used_by_a_build_for_one() {
     let place = Place::new();
     place.file("bot.toml", "[database]\ndata_dir = \"data\"\n[database.sources.main]\npath = \"chats.db\"\n");

@@ -13,10 +13,17 @@ fn in_source(line: &str) -> String {
 fn an_unknown_key_is_refused_with_the_one_that_was_meant() {
     assert_snapshot!(wrong("[databse]\n"), @"bot.toml:1: `databse` is not a setting; did you mean `database`?");
     assert_snapshot!(wrong("[bot]\nnam = \"x\"\n"), @"bot.toml:2: `bot.nam` is not a setting; did you mean `name`?");
-    assert_snapshot!(wrong("\n\n[log]\ncolour = true\n"), @"bot.toml:4: `log.colour` is not a setting; here there are: level, format");
-    assert_snapshot!(wrong("[database]\nlocation = \"x\"\n"), @"bot.toml:2: `database.location` is not a setting; here there are: data_dir, path, sources, default_source, on_unavailable, partial_results, chat_mapping");
+    assert_snapshot!(wrong("\n\n[log]\ncolour = true\n"), @"bot.toml:4: `log.?` is not a setting; here there are: level, format");
+    assert_snapshot!(wrong("[database]\nlocation = \"x\"\n"), @"bot.toml:2: `database.?` is not a setting; here there are: data_dir, path, sources, default_source, on_unavailable, partial_results, chat_mapping");
     assert_snapshot!(in_source("pth = \"x\""), @"bot.toml:4: `database.sources.primary.pth` is not a setting; did you mean `path`?");
-    assert_snapshot!(in_source("journal = true"), @"bot.toml:4: `database.sources.primary.journal` is not a setting; here there are: type, path, timeout, max_connections, durability, readonly, on_unavailable");
+    assert_snapshot!(in_source("journal = true"), @"bot.toml:4: `database.sources.primary.?` is not a setting; here there are: type, path, timeout, max_connections, durability, readonly, on_unavailable");
+    // So may the name of a source be that is longer than such names are.
+    let long = two_sources("timeout = 0\n[database.chat_mapping]\n-1 = \"x\"\n")
+        .replace("archive", "a-source-with-a-long-name");
+    assert_snapshot!(wrong(long), @r#"
+        bot.toml:7: `database.sources.?.timeout` must be a number of seconds from 0.001 to 3600
+        bot.toml:9: `database.chat_mapping.-1` names no source; there are "primary", others
+        "#);
     // What does not look like a setting may be a secret that lost its key.
     assert_snapshot!(wrong("[bot]\n\"123456:AAF-x\" = 1\n"), @"bot.toml:2: `bot.?` is not a setting; here there are: name, owners");
 }
@@ -160,7 +167,9 @@ fn tables_and_values_are_told_apart() {
     assert_snapshot!(wrong("database = []\n"), @"bot.toml:1: `database` is a list, but must be a table: [database]");
     assert_snapshot!(wrong("[bot.name]\nfirst = \"x\"\n"), @"bot.toml:1: `bot.name` is a table, but must be text between double quotes");
     assert_snapshot!(wrong("[database]\nsources = \"bot.db\"\n"), @"bot.toml:2: `database.sources` is text, but must be a table: [database.sources]");
-    assert_snapshot!(wrong("[database.sources]\nprimary = \"bot.db\"\n"), @"bot.toml:2: `database.sources.primary` is text, but must be a table");
+    // One thing is wrong with it, and not that the rest is there.
+    assert_snapshot!(wrong("[database]\ndefault_source = \"a\"\nsources = 1\nchat_mapping = 1\n"), @"bot.toml:3: `database.sources` is a whole number, but must be a table: [database.sources]");
+    assert_snapshot!(wrong("[database.sources]\nprimary = \"bot.db\"\n"), @"bot.toml:2: `database.sources.?` is text, but must be a table");
     assert_snapshot!(wrong(two_sources("").replace("[database]\n", "[database]\nchat_mapping = \"archive\"\n")), @"bot.toml:2: `database.chat_mapping` is text, but must be a table: [database.chat_mapping]");
     assert_snapshot!(wrong("[[database.sources]]\npath = \"bot.db\"\n"), @"bot.toml:1: `database.sources` is a list, but must be a table: [database.sources]");
 }

@@ -33,6 +33,12 @@ fn run_and_kill(home: &Home, sent: &[Sent], dice: &mut Dice) -> Vec<(u64, usize)
     answered
 }
 
+/// The message, with a command that leaves something behind where it was one.
+fn with_effect(sent: Sent) -> Sent {
+    let text = if sent.text.starts_with('/') { format!("/remember k{} x", sent.id) } else { sent.text };
+    Sent { text, ..sent }
+}
+
 /// How many answers of the bot's each command has in the file.
 fn replies_to(home: &Home) -> impl Fn(&Sent) -> usize + use<> {
     let replies = home.texts("SELECT chat_id || ' ' || reply_id FROM chat_messages WHERE user_id = 0");
@@ -44,7 +50,7 @@ fn what_was_answered_before_a_kill_is_there_once_and_redelivery_completes_the_re
     let rounds = if full_size() { 100 } else { 10 };
     let mut dice = Dice(11);
     let home = Home::in_memory();
-    let sent = conversation(rounds * 100, 20, 10);
+    let sent: Vec<_> = conversation(rounds * 100, 20, 10).into_iter().map(with_effect).collect();
     let mut answered = HashSet::new();
     let mut with_reply = HashSet::new();
     for round in 0..rounds {
@@ -85,14 +91,17 @@ fn what_was_answered_before_a_kill_is_there_once_and_redelivery_completes_the_re
         let was_there = before.contains_key(&(sent.chat, id.to_string()));
         assert_eq!(answer["duplicate"], was_there, "{answer}");
         assert!(was_there || !answered.contains(&id));
-        if sent.text == "/top" {
-            let replies = replies_to(sent);
-            assert!(replies <= 1, "a command ran {replies} times");
-            if with_reply.contains(&id) || !was_there {
-                assert_eq!(replies, 1, "what was answered is stored: {answer}");
+        if sent.text.starts_with('/') {
+            assert_eq!(replies_to(sent), 1, "a command is obeyed once, whenever the program was killed: {answer}");
+            if with_reply.contains(&id) {
+                assert_eq!(answer["replies"], serde_json::json!([]), "it was answered before: {answer}");
             }
         }
     }
+    let kept: HashSet<_> = home.texts("SELECT chat_id || ' ' || key FROM user_data").into_iter().collect();
+    let asked = sent.iter().filter(|sent| sent.text.starts_with('/'));
+    let asked: HashSet<_> = asked.map(|sent| format!("{} k{}", sent.chat, sent.id)).collect();
+    assert_eq!(kept, asked, "what each command does is done");
     let after = stored(&home);
     assert!(sent.iter().all(|sent| after.get(&(sent.chat, sent.id.to_string())) == Some(&1)));
     assert_counted(&home);

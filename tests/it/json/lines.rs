@@ -231,7 +231,7 @@ fn what_comes_in_reaches_the_database() {
          SELECT topic_id || ' ' || name || ' ' || icon_color FROM chat_topics",
     );
     insta::assert_snapshot!(rest.join("\n"), @"
-    Forum, group
+    Forum, supergroup
     Ann @ann
     Bob 
     Cyd 

@@ -26,7 +26,7 @@ const PEOPLE: [i64; 3] = [ADA, BOB, OWNER];
 const OF_NO_CHAT: &str = "kanarisharedx";
 
 /// What people say; `{c}` is the chat's canary.
-const SAID: [&str; 33] = [
+const SAID: [&str; 34] = [
     "hello {c}",
     "/{c}",
     "/start {c}",
@@ -55,6 +55,7 @@ const SAID: [&str; 33] = [
     "/ham",
     "/ham lunch {c}",
     "/mydata",
+    "/route",
     "/mydata show",
     "/mydata erase",
     "/mydata erase yes",
@@ -122,9 +123,9 @@ impl Yard {
         let (db, _) = DatabaseWrapper::open_multi(&config, options.clone()).unwrap();
         let bot = bot_on(&db, &options);
         let mut yard = Self { scratch, clock, seconds: 0, next_id: 1, last: BTreeMap::new(), db, bot };
-        for chat in 0..CHATS.len() {
+        for (chat, (id, _)) in CHATS.into_iter().enumerate() {
             for user in 0..PEOPLE.len() {
-                if CHATS[chat].0 == GROUP_LATER && user == 0 {
+                if id == GROUP_LATER && user == 0 {
                     // Before anybody speaks there: only then it is known where that is.
                     yard.happen(0, user, Event::MigratedTo(ChatId(GROUP_LATER)));
                 }
@@ -181,7 +182,8 @@ impl Yard {
                         let mut incoming = self.incoming(*chat, *user, "/remind 10s other {c}");
                         incoming.event = Event::Edited;
                         incoming.message_id = self.last[chat].clone();
-                        return drop(self.send(*chat, incoming));
+                        // What another one said stays as it is.
+                        return drop(self.bot.handle(incoming));
                     }
                     1 => Event::Joined,
                     2 => Event::Left,
@@ -218,11 +220,12 @@ impl Yard {
             Act::Pass(seconds) => {
                 self.seconds += seconds;
                 self.clock.set(time("2026-01-01 12:00:00").saturating_add_seconds(self.seconds));
-                let due = self.bot.due().unwrap();
+                let due = self.bot.due(None).unwrap();
                 for said in due {
                     let chat = CHATS.iter().position(|(chat, _)| *chat == said.chat.0).unwrap();
                     // A reminder of the group is said in what it became.
                     assert!(said.text.contains(&canary(chat)) || said.chat.0 == GROUP_LATER, "{}", said.text);
+                    self.bot.said(&said).unwrap();
                 }
             }
         }

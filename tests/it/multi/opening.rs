@@ -1,7 +1,10 @@
 //! What is opened when, on which file, and what is never made.
 
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use database::multi::Why;
-use database::{ChatId, ErrorKind, Health, NewMessage, Route, UserId};
+use database::{ChatId, DatabaseWrapper, ErrorKind, Health, NewMessage, Options, Route, UserId};
 
 use super::{config_of, files_with, name, open};
 use crate::support::{Scratch, names_in};
@@ -46,4 +49,26 @@ fn a_known_source_whose_file_is_gone_is_not_made_anew() {
     control.retry(&name("archive")).unwrap();
     assert_eq!(db.get_chat_setting(ChatId(-1), "language").unwrap().as_deref(), Some("nl"));
     db.close();
+}
+
+#[test]
+fn a_folder_is_free_at_once_when_it_is_closed_whatever_processes_are_started_meanwhile() {
+    let scratch = Scratch::in_memory();
+    let config = config_of(scratch.path(), &["primary"], &[]);
+    let done = AtomicBool::new(false);
+    // Between fork and exec a child has all that this process has open.
+    let start_processes = || {
+        while !done.load(Ordering::Relaxed) {
+            Command::new("true").status().unwrap();
+        }
+    };
+    std::thread::scope(|scope| {
+        scope.spawn(start_processes);
+        let opened: Vec<_> = (0..200)
+            .map(|_| DatabaseWrapper::open_multi(&config, Options::default()).map(|(db, _)| db.close()))
+            .collect();
+        done.store(true, Ordering::Relaxed);
+        let refused = opened.iter().filter(|opened| opened.is_err()).count();
+        assert_eq!(refused, 0);
+    });
 }

@@ -1,113 +1,297 @@
-//! A source that is away: who serves its chats meanwhile, and how they come home.
+//! Sources that fail, hang or are busy, files that change under an open source, and closing.
 
+use std::ffi::OsStr;
+use std::path::Path;
+use std::sync::Barrier;
 use std::time::{Duration, Instant};
 
-use database::multi::ServedBy;
-use database::{ChatId, DatabaseConfig, ErrorKind, NewMessage, OnUnavailable, UserId};
-use rstest::rstest;
+use database::multi::Control;
+use database::{ChatId, DatabaseConfig, DatabaseWrapper, ErrorKind, Health, NewMessage, Options, UserId};
 
-use super::{config_of, files_with, name, open};
-use crate::support::Scratch;
+use super::{config_of, eventually, name, open};
+use crate::child::Child;
+use crate::support::{Scratch, rows, sqlite};
 
-const AWAY: ChatId = ChatId(-1);
+const CHAT: ChatId = ChatId(-1);
 
-fn config(scratch: &Scratch, policy: OnUnavailable) -> DatabaseConfig {
-    let mut config = config_of(scratch.path(), &["primary", "community"], &[(-1, "community")]);
-    config.sources.get_mut(&name("community")).unwrap().on_unavailable = policy;
+fn archive_in(scratch: &Scratch, timeout: Duration) -> DatabaseConfig {
+    let mut config = config_of(scratch.path(), &["primary", "archive"], &[(CHAT.0, "archive")]);
+    config.sources.values_mut().for_each(|source| source.timeout = timeout);
     config
 }
 
-fn say(db: &database::DatabaseWrapper, id: &str, text: &str) -> database::Result<()> {
-    db.update_chat_user(AWAY, UserId(7), "@ada", "Ada")?;
-    db.save_chat_message(AWAY, &NewMessage::text(id, db.now(), UserId(7), text))
+fn health(control: &Control, source: &str) -> Health {
+    let sources = control.status().sources;
+    sources.into_iter().find(|one| one.source.name == name(source)).unwrap().source.health
 }
 
-fn texts(db: &database::DatabaseWrapper) -> Vec<String> {
-    let messages = db.get_chat_messages_since(AWAY, &Default::default()).unwrap();
-    let mut texts: Vec<_> = messages.into_iter().map(|message| message.message_text).collect();
-    texts.sort();
-    texts
+fn locked(path: &Path, begin: &str) -> rusqlite::Connection {
+    let connection = sqlite(path);
+    connection.execute_batch(begin).unwrap();
+    connection
 }
 
-fn wait_for(what: &str, mut holds: impl FnMut() -> bool) {
+#[test]
+fn five_callers_of_a_source_that_is_held_wait_once_and_find_it_busy_not_down() {
+    let scratch = Scratch::new();
+    let config = archive_in(&scratch, Duration::from_secs(2));
+    open(&config).0.close();
+    // Locked as a whole, so that it cannot even be opened.
+    let holder = locked(
+        &scratch.file("archive.db"),
+        "PRAGMA journal_mode=DELETE; CREATE TABLE chat_info (chat_id); BEGIN EXCLUSIVE",
+    );
+    let (db, control) = open(&config);
+    let barrier = Barrier::new(5);
     let start = Instant::now();
-    while !holds() {
-        assert!(start.elapsed() < Duration::from_secs(20), "{what}");
-        std::thread::park_timeout(Duration::from_millis(20));
+    std::thread::scope(|scope| {
+        for _ in 0..5 {
+            scope.spawn(|| {
+                barrier.wait();
+                let error = db.get_chat_setting(CHAT, "language").unwrap_err();
+                assert!(matches!(error.kind(), ErrorKind::Busy { .. }), "{error}");
+            });
+        }
+    });
+    let took = start.elapsed();
+    assert!((Duration::from_millis(1200)..Duration::from_secs(6)).contains(&took), "{took:?}");
+    assert_eq!(health(&control, "archive"), Health::Closed, "busy is not down");
+    db.get_setting("x").unwrap();
+    holder.execute_batch("ROLLBACK; DROP TABLE chat_info").unwrap();
+    drop(holder);
+    assert_eq!(db.get_chat_setting(CHAT, "language").unwrap(), None);
+    db.close();
+}
+
+#[test]
+fn five_callers_of_a_source_that_cannot_be_opened_share_one_attempt() {
+    let scratch = Scratch::new();
+    let config = archive_in(&scratch, Duration::from_secs(10));
+    open(&config).0.close();
+    std::fs::write(scratch.file("archive.db"), "no database").unwrap();
+    let (db, control) = open(&config);
+    let barrier = Barrier::new(5);
+    let reasons: Vec<_> = std::thread::scope(|scope| {
+        let threads = (0..5).map(|_| {
+            scope.spawn(|| {
+                barrier.wait();
+                db.get_chat_setting(CHAT, "language").unwrap_err().to_string()
+            })
+        });
+        threads.collect::<Vec<_>>().into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    assert!(reasons.iter().all(|reason| *reason == reasons[0] && reason.contains("is not a SQLite database")));
+    let Health::Unavailable { since, .. } = health(&control, "archive") else { panic!() };
+    // It is tried again on demand, and is down since when it was down first.
+    control.retry(&name("archive")).unwrap_err();
+    assert!(matches!(health(&control, "archive"), Health::Unavailable { since: now, .. } if now == since));
+    std::fs::remove_file(scratch.file("archive.db")).unwrap();
+    control.retry(&name("archive")).unwrap();
+    assert_eq!(health(&control, "archive"), Health::Open);
+    db.close();
+}
+
+#[test]
+fn what_is_no_file_is_said_at_once() {
+    let scratch = Scratch::new();
+    let config = archive_in(&scratch, Duration::from_secs(60));
+    rustix::fs::mknodat(
+        rustix::fs::CWD,
+        scratch.file("archive.db"),
+        rustix::fs::FileType::Fifo,
+        rustix::fs::Mode::RWXU,
+        0,
+    )
+    .unwrap();
+    let (db, _) = open(&config);
+    let start = Instant::now();
+    let error = db.get_chat_setting(CHAT, "language").unwrap_err();
+    assert!(error.to_string().contains("a device, a pipe or a socket"), "{error}");
+    assert!(start.elapsed() < Duration::from_secs(30));
+    db.close();
+}
+
+#[test]
+fn an_open_source_that_another_process_holds_is_busy_for_writes_and_read_on() {
+    let scratch = Scratch::new();
+    let config = archive_in(&scratch, Duration::from_millis(300));
+    let (db, control) = open(&config);
+    db.set_chat_setting(CHAT, "language", "nl").unwrap();
+    let holder = locked(&scratch.file("archive.db"), "BEGIN IMMEDIATE");
+    let start = Instant::now();
+    let error = db.set_chat_setting(CHAT, "language", "fr").unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::Busy { .. }), "{error}");
+    assert!(start.elapsed() < Duration::from_secs(5));
+    assert_eq!(db.get_chat_setting(CHAT, "language").unwrap().as_deref(), Some("nl"));
+    assert_eq!(health(&control, "archive"), Health::Open);
+    drop(holder);
+    db.set_chat_setting(CHAT, "language", "fr").unwrap();
+    db.close();
+}
+
+/// What a call says once the change of the file is noticed: reads look every 100 ms.
+fn noticed(db: &DatabaseWrapper) -> ErrorKindName {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    loop {
+        match db.get_chat_setting(CHAT, "language") {
+            Ok(_) => assert!(Instant::now() < deadline, "never noticed"),
+            Err(error) if matches!(error.kind(), ErrorKind::FileReplaced) => return ErrorKindName::Replaced,
+            Err(error) => panic!("{error}"),
+        }
     }
 }
 
-#[rstest]
-#[case::stand_in(OnUnavailable::StandIn, ServedBy::StandIn)]
-#[case::default(OnUnavailable::Default, ServedBy::Default)]
-fn what_is_written_while_a_source_is_away_comes_home(#[case] policy: OnUnavailable, #[case] by: ServedBy) {
+#[derive(Debug, PartialEq)]
+enum ErrorKindName {
+    Replaced,
+}
+
+#[test]
+fn a_file_that_is_unlinked_under_an_open_source_fails_typed_and_is_back_with_the_file() {
     let scratch = Scratch::new();
-    let (db, control) = open(&config(&scratch, policy));
-    say(&db, "1", "before").unwrap();
-    std::fs::create_dir(scratch.file("away")).unwrap();
-    let move_all = |from: &str, to: &str| {
-        for suffix in ["", "-wal", "-shm"] {
-            let (from, to) = (scratch.file(&format!("{from}{suffix}")), scratch.file(&format!("{to}{suffix}")));
-            if from.exists() {
-                std::fs::rename(from, to).unwrap();
-            }
-        }
+    let config = archive_in(&scratch, Duration::from_secs(5));
+    let (db, control) = open(&config);
+    db.set_chat_setting(CHAT, "language", "nl").unwrap();
+    db.close();
+    drop(control);
+    let (db, control) = open(&config);
+    db.set_chat_setting(CHAT, "language", "fr").unwrap();
+    for suffix in ["", "-wal", "-shm"] {
+        std::fs::rename(scratch.file(&format!("archive.db{suffix}")), scratch.file(&format!("away.db{suffix}")))
+            .unwrap();
+    }
+    let error = db.set_chat_setting(CHAT, "language", "it").unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::FileReplaced), "{error}");
+    let error = db.set_chat_setting(CHAT, "language", "it").unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::SourceUnavailable { .. }), "{error}");
+    assert!(!scratch.file("archive.db").exists());
+    db.set_chat_setting(ChatId(-2), "language", "de").unwrap();
+    // What the handles that were open wrote into the file is there when it is back.
+    for suffix in ["", "-wal", "-shm"] {
+        let _ =
+            std::fs::rename(scratch.file(&format!("away.db{suffix}")), scratch.file(&format!("archive.db{suffix}")));
+    }
+    control.retry(&name("archive")).unwrap();
+    let language = db.get_chat_setting(CHAT, "language").unwrap();
+    assert_eq!(
+        language.as_deref(),
+        Some("it"),
+        "it was written, and whoever asked for it was told that the file was gone"
+    );
+    db.close();
+}
+
+#[test]
+fn another_database_in_the_place_of_an_open_one_is_neither_read_nor_written_nor_mixed_up() {
+    let scratch = Scratch::new();
+    let config = archive_in(&scratch, Duration::from_secs(5));
+    let other = Scratch::new();
+    open(&archive_in(&other, Duration::from_secs(5))).0.close();
+    let (theirs, _) = open(&archive_in(&other, Duration::from_secs(5)));
+    for index in 0..50 {
+        theirs.add_user_data(CHAT, UserId(index), "theirs", "theirs").unwrap();
+    }
+    theirs.close();
+    let before = rows(&other.file("archive.db"));
+    let (db, control) = open(&config);
+    for index in 0..20 {
+        db.add_user_data(CHAT, UserId(index), "ours", "ours").unwrap();
+    }
+    std::fs::rename(scratch.file("archive.db"), scratch.file("away.db")).unwrap();
+    std::fs::rename(other.file("archive.db"), scratch.file("archive.db")).unwrap();
+    assert_eq!(noticed(&db), ErrorKindName::Replaced);
+    let said = || {
+        db.get_chat_setting(CHAT, "language").unwrap_err().to_string().replace(scratch.path().to_str().unwrap(), "DIR")
     };
-    move_all("community.db", "away/community.db");
-    // The write that finds it out is in the removed file, and says that it is not known to be kept.
-    let _ = say(&db, "2", "lost in between");
-    wait_for("its chats are served elsewhere", || db.is_displaced(AWAY));
-    say(&db, "3", "meanwhile").unwrap();
-    assert_eq!(texts(&db), ["meanwhile"]);
-    let community = |control: &database::multi::Control| control.status().sources.remove(1);
-    assert_eq!(community(&control).away.unwrap().0, by);
-    assert!(!scratch.file("community.db").exists(), "nothing is made in its place");
-    move_all("away/community.db", "community.db");
-    control.retry(&name("community")).unwrap();
-    assert!(!db.is_displaced(AWAY));
-    let all = texts(&db);
-    assert!(all.contains(&"before".to_owned()) && all.contains(&"meanwhile".to_owned()), "{all:?}");
-    wait_for("the stand-in is removed", || !scratch.file("standin/community.db").exists());
+    eventually("the reason is known", || said().contains("another file"));
+    insta::assert_snapshot!(said(), @"settings.get_chat_setting on source `archive`: the source is unavailable (DIR/archive.db-wal belongs to another file than DIR/archive.db, and would be mixed into it; put the file back that it belongs to, or move the log away); nothing was changed");
+    // It is no different after a start, or with the log moved away: then it is the identity that does not fit.
     db.close();
-    let expected: &[&str] = if by == ServedBy::Default { &["community.db", "primary.db"] } else { &["community.db"] };
-    assert_eq!(files_with(&scratch, "meanwhile"), expected);
+    drop(control);
+    let (db, control) = open(&config);
+    insta::assert_snapshot!(db.get_chat_setting(CHAT, "language").unwrap_err().to_string().replace(scratch.path().to_str().unwrap(), "DIR"), @"settings.get_chat_setting on source `archive`: the source is unavailable (DIR/archive.db-wal belongs to another file than DIR/archive.db, and would be mixed into it; put the file back that it belongs to, or move the log away); nothing was changed");
+    std::fs::rename(scratch.file("archive.db-wal"), scratch.file("away.db-wal")).unwrap();
+    control.retry(&name("archive")).unwrap_err();
+    insta::assert_snapshot!(db.get_chat_setting(CHAT, "language").unwrap_err().to_string().replace(scratch.path().to_str().unwrap(), "DIR"), @"settings.get_chat_setting on source `archive`: the source is unavailable (DIR/archive.db is another database than the one that the source `archive` had; put the right one back or correct the path, or accept this one with `bot db adopt archive`); nothing was changed");
+    let _ = std::fs::remove_file(scratch.file("archive.db-shm"));
+    std::fs::rename(scratch.file("archive.db"), scratch.file("theirs.db")).unwrap();
+    for suffix in ["", "-wal"] {
+        std::fs::rename(scratch.file(&format!("away.db{suffix}")), scratch.file(&format!("archive.db{suffix}")))
+            .unwrap();
+    }
+    control.retry(&name("archive")).unwrap();
+    assert_eq!(db.get_user_data(CHAT, UserId(19)).unwrap()["ours"], "ours");
+    db.close();
+    assert!(rows(&scratch.file("theirs.db")) == before, "theirs is untouched");
+    assert_eq!(rows(&scratch.file("archive.db"))["user_data"].len(), 20);
 }
 
 #[test]
-fn what_waits_in_a_stand_in_outlives_the_bot() {
+fn a_second_bot_is_told_who_has_the_folder_and_gets_it_afterwards() {
     let scratch = Scratch::new();
-    let config = config(&scratch, OnUnavailable::StandIn);
+    let config = config_of(scratch.path(), &["primary"], &[]);
+    let mut holder = Child::start(&["hold-folder", scratch.path().to_str().unwrap()].map(OsStr::new));
+    assert_eq!(holder.line(), "held");
+    let refused = DatabaseWrapper::open_multi(&config, Options::default()).err().unwrap().to_string();
+    let process = std::fs::read_to_string(scratch.file("switchyard.lock")).unwrap();
+    assert_ne!(process.trim(), std::process::id().to_string());
+    let refused = refused.replace(scratch.path().to_str().unwrap(), "DIR").replace(process.trim(), "PID");
+    insta::assert_snapshot!(refused, @"DIR is in use by another bot (process PID); stop it, or give this one a data directory of its own");
+    holder.kill();
+    // A process that was killed has it no more.
     let (db, _) = open(&config);
-    say(&db, "1", "before").unwrap();
+    let refused = DatabaseWrapper::open_multi(&config, Options::default()).err().unwrap().to_string();
+    assert!(refused.contains(&format!("(process {})", std::process::id())), "{refused}");
     db.close();
-    std::fs::rename(scratch.file("community.db"), scratch.file("away.db")).unwrap();
-    let (db, _) = open(&config);
-    say(&db, "2", "meanwhile").unwrap();
-    db.close();
-    let (db, _) = open(&config);
-    assert!(db.is_displaced(AWAY), "from the first call on");
-    assert_eq!(texts(&db), ["meanwhile"]);
-    say(&db, "3", "still away").unwrap();
-    std::fs::rename(scratch.file("away.db"), scratch.file("community.db")).unwrap();
-    wait_for("it comes home by itself", || !db.is_displaced(AWAY));
-    assert_eq!(texts(&db), ["before", "meanwhile", "still away"]);
-    db.close();
+    open(&config).0.close();
 }
 
 #[test]
-fn where_calls_are_to_fail_they_fail_and_nothing_is_made() {
+fn twenty_sources_at_once_open_answer_and_leave_no_log_when_they_are_closed() {
+    let scratch = Scratch::in_memory();
+    let names: Vec<String> = (0..20).map(|index| format!("s{index:02}")).collect();
+    let sources: Vec<&str> = names.iter().map(String::as_str).collect();
+    let mapping: Vec<_> = (1..20_i64).map(|index| (-index, sources[index as usize])).collect();
+    let config = config_of(scratch.path(), &sources, &mapping);
+    let (db, control) = open(&config);
+    let barrier = Barrier::new(20);
+    std::thread::scope(|scope| {
+        for thread in 0..20_i64 {
+            let (db, barrier) = (&db, &barrier);
+            scope.spawn(move || {
+                barrier.wait();
+                for turn in 0..20 {
+                    let chat = ChatId(-((thread + turn) % 20));
+                    db.update_chat_user(chat, UserId(thread), "@a", "A").unwrap();
+                    let message = NewMessage::text(thread * 100 + turn, db.now(), UserId(thread), "x");
+                    db.save_chat_message(chat, &message).unwrap();
+                }
+            });
+        }
+    });
+    assert!(control.status().sources.iter().all(|one| one.source.health == Health::Open));
+    // One goes while it is open, and is closed as well.
+    let mut fewer = config.clone();
+    fewer.sources.remove(&name("s19"));
+    fewer.chat_mapping.remove(&ChatId(-19));
+    control.reload(&fewer).unwrap();
+    db.close();
+    let left: Vec<_> = scratch.names().into_iter().filter(|name| !name.ends_with(".db")).collect();
+    assert_eq!(left, ["switchyard.lock"]);
+    for source in &names {
+        assert_eq!(rows(&scratch.file(&format!("{source}.db")))["chat_messages"].len(), 20, "{source}");
+    }
+}
+
+#[test]
+fn after_closing_every_call_is_told_so() {
     let scratch = Scratch::new();
-    let config = config(&scratch, OnUnavailable::Fail);
-    let (db, _) = open(&config);
-    say(&db, "1", "before").unwrap();
-    db.close();
-    std::fs::rename(scratch.file("community.db"), scratch.file("away.db")).unwrap();
-    let (db, _) = open(&config);
-    let refused = say(&db, "2", "meanwhile").unwrap_err();
-    assert!(matches!(refused.kind(), ErrorKind::SourceUnavailable { .. }), "{refused}");
-    std::fs::rename(scratch.file("away.db"), scratch.file("community.db")).unwrap();
-    wait_for("it is well again", || say(&db, "3", "after").is_ok());
-    assert_eq!(texts(&db), ["after", "before"]);
-    db.close();
-    assert!(!scratch.file("standin").exists());
+    let (db, control) = open(&archive_in(&scratch, Duration::from_secs(5)));
+    db.clone().close();
+    for chat in [CHAT, ChatId(-2)] {
+        let error = db.set_chat_setting(chat, "language", "nl").unwrap_err();
+        assert!(matches!(error.kind(), ErrorKind::Closed), "{error}");
+    }
+    assert!(control.retry(&name("archive")).is_err());
+    assert!(!scratch.file("archive.db").exists());
 }

@@ -1,9 +1,10 @@
 //! Every write there is, on few keys, so that writes meet each other's rows.
 
 use database::{
-    CacheType, ChatId, ChatType, ClassDelta, DatabaseWrapper, ImportBatch, ImportProgress, ImportedName, MediaChanges,
-    MediaId, MediaStatus, MessageCategory, MessageId, NewChatInfo, NewMedia, NewMessage, NewSpam, NewSummarization,
-    NewTopic, Result, SpamReason, SummarizationKey, Timestamp, TokenDelta, TopicId, Unlearnt, UserId,
+    CacheType, ChatId, ChatType, ClassDelta, DatabaseWrapper, ImportBatch, ImportProgress, ImportedName, Lesson,
+    MediaChanges, MediaId, MediaStatus, MessageCategory, MessageId, NewChatInfo, NewMedia, NewMessage, NewSpam,
+    NewSummarization, NewTopic, Opposite, Result, SpamReason, SummarizationKey, Timestamp, TokenDelta, TopicId,
+    Unlearnt, UserId,
 };
 use proptest::prelude::*;
 
@@ -76,6 +77,7 @@ pub(crate) const KINDS: &[(&str, Made)] = &[
     }),
     ("tasks.add_delayed_task", |db, w| db.add_delayed_task(w.key(), w.number, &w.word(), "{}")),
     ("tasks.update_delayed_task", |db, w| db.update_delayed_task(w.key(), w.flag)),
+    ("tasks.delete_delayed_tasks", |db, w| db.delete_delayed_tasks(&[w.key()])),
     ("spam.add_spam_message", |db, w| db.add_spam_message(w.chat(), &w.example())),
     ("spam.add_ham_message", |db, w| db.add_ham_message(w.chat(), &w.example())),
     ("spam.delete_spam_messages_by_user_id", |db, w| db.delete_spam_messages_by_user_id(w.chat(), w.user())),
@@ -98,7 +100,7 @@ pub(crate) const KINDS: &[(&str, Made)] = &[
     }),
     ("bayes.drop_rare_bayes_tokens", |db, w| db.drop_rare_bayes_tokens(w.maybe_chat(), w.number).map(drop)),
     ("messages.update_chat_message_text", |db, w| db.update_chat_message_text(w.chat(), &w.message(), &w.word())),
-    ("spam.learn_example", |db, w| db.learn_example(w.chat(), w.flag, &w.example(), &["a", &w.word()])),
+    ("spam.learn_example", |db, w| db.learn_example(w.chat(), &w.lesson())),
     ("footprint.erase_user", |db, w| db.erase_user(w.chat(), w.user()).map(drop)),
     // Two writes, one after the other.
     ("aliases.add_alias", |db, w| db.migrate_chat(w.chat(), ChatId(-10 - w.message))),
@@ -194,6 +196,17 @@ impl Write {
             reason: SpamReason::from(self.word().as_str()),
             score: self.score,
         }
+    }
+
+    fn lesson(&self) -> Lesson {
+        let tokens = |text: &str| vec!["a".to_owned(), text.to_owned()];
+        let opposite = Opposite {
+            chat_id: if self.number > 2 { ChatId(-10) } else { self.chat() },
+            text: self.word(),
+            tokens: tokens(&self.word()),
+        };
+        let category = (self.day > 1).then(|| (self.chat(), MessageCategory::from(self.word().as_str())));
+        Lesson { is_spam: self.flag, example: self.example(), tokens: tokens(&self.word()), category, opposite }
     }
 
     fn batch(&self) -> ImportBatch {

@@ -6,7 +6,7 @@ use database::Timestamp;
 use signal_hook::consts::{SIGINT, SIGTERM};
 
 use super::*;
-use crate::message::{HandleError, Handled};
+use crate::message::{Due, HandleError, Handled};
 
 type Seen = Mutex<Vec<Incoming>>;
 
@@ -171,4 +171,57 @@ fn a_reader_that_left_ends_the_session_quietly_a_full_disk_does_not() {
     assert_eq!((report.unwrap().ended, err.as_str(), seen.len()), (Ended::OutputClosed, "", 1));
     let (report, ..) = session(vec![line("a")], false, &mut Broken(io::ErrorKind::StorageFull));
     assert!(matches!(report, Err(ConsoleError::Output(_))));
+}
+
+/// A handler that has something to say in every chat that it is asked about, once.
+struct Reminding {
+    asked: Mutex<Vec<Option<ChatId>>>,
+    said: Mutex<Vec<String>>,
+}
+
+impl Handle for Reminding {
+    fn handle(&self, incoming: Incoming) -> Result<Handled, HandleError> {
+        Ok(replies(&[&format!("echo {}", incoming.text)]))
+    }
+
+    fn due(&self, chat: Option<ChatId>) -> Result<Vec<Due>, HandleError> {
+        let mut asked = self.asked.lock().unwrap();
+        let text = format!("due {} in {}", asked.len(), chat.unwrap());
+        asked.push(chat);
+        Ok(vec![Due { task: text.clone(), chat: chat.unwrap(), thread: database::TopicId(0), text }])
+    }
+
+    fn said(&self, due: &Due) -> Result<(), HandleError> {
+        self.said.lock().unwrap().push(due.task.clone());
+        Ok(())
+    }
+}
+
+/// Runs the events through a session with this handler, and answers what came out.
+fn reminded(events: Vec<Event>, out: &mut dyn Write) -> Reminding {
+    let signals = StopSignals::unwatched();
+    let handler = Reminding { asked: Mutex::default(), said: Mutex::default() };
+    let (ids, clock) = (MessageIds::by(|| 1), database::SystemClock);
+    let (sender, receiver) = sync_channel(100);
+    events.into_iter().for_each(|event| sender.send(event).unwrap());
+    let speaker = Speaker { chat: ChatId(1), user: UserId(2), user_name: String::new(), username: None };
+    let (prompts, _asked) = sync_channel(100);
+    let asking = Some(Asking { prompts, terminal: Arc::new(Terminal::of_stdin()) });
+    let mut console = Console::new(&handler, &ids, &clock, &signals, speaker);
+    console.serve(&Input { events: receiver, asking }, out, &mut Vec::new()).unwrap();
+    handler
+}
+
+#[test]
+fn what_is_due_in_the_chat_is_said_at_the_start_and_before_the_end() {
+    let mut out = Vec::new();
+    let handler = reminded(vec![line("a"), line(":chat 3"), Event::End], &mut out);
+    assert_eq!(String::from_utf8(out).unwrap(), "due 0 in 1\necho a\ndue 1 in 3\n");
+    assert_eq!(*handler.said.lock().unwrap(), ["due 0 in 1", "due 1 in 3"]);
+}
+
+#[test]
+fn what_nobody_read_does_not_count_as_said() {
+    let handler = reminded(vec![line("a"), Event::End], &mut Broken(io::ErrorKind::BrokenPipe));
+    assert_eq!((handler.asked.lock().unwrap().len(), handler.said.lock().unwrap().len()), (1, 0));
 }

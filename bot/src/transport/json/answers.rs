@@ -92,6 +92,8 @@ impl<'a> Answers<'a> {
             reference: ticket.reference.as_deref(),
             line: ticket.bad_line,
             chat: ticket.chat,
+            // Whoever sends it again needs it, the more so where it was made here.
+            message_id: ticket.message_id.as_ref(),
             error: Some(error),
             ..Line::default()
         };
@@ -101,11 +103,16 @@ impl<'a> Answers<'a> {
         });
     }
 
-    /// Tells what the bot says by itself.
-    pub(super) fn said(&self, due: &Due) {
+    /// Whether answers can still be written.
+    pub(super) fn are_heard(&self) -> bool {
+        self.to.lock().failure.is_none()
+    }
+
+    /// Tells what the bot says by itself; `false` where it could not be written.
+    pub(super) fn said(&self, due: &Due) -> bool {
         let thread = Some(due.thread.0).filter(|thread| *thread != 0);
         let line = Line { chat: Some(due.chat), thread, said: Some(&due.text), ..Line::default() };
-        self.write(&line, |_| ());
+        self.write(&line, |_| ())
     }
 
     /// Why nothing can be written any more, and what was written.
@@ -114,20 +121,25 @@ impl<'a> Answers<'a> {
         (counts, failure)
     }
 
-    fn write(&self, line: &Line<'_>, count: impl FnOnce(&mut Counts)) {
+    /// Writes a line; `false` where that fails, or failed before.
+    fn write(&self, line: &Line<'_>, count: impl FnOnce(&mut Counts)) -> bool {
         let mut bytes = Vec::new();
         let made = serde_json::to_writer(&mut bytes, line).map_err(io::Error::from);
         bytes.push(b'\n');
         let mut to = self.to.lock();
         if to.failure.is_some() {
-            return;
+            return false;
         }
         match made.and_then(|()| to.out.write_all(&bytes)).and_then(|()| to.out.flush()) {
-            Ok(()) => count(&mut to.counts),
+            Ok(()) => {
+                count(&mut to.counts);
+                true
+            }
             Err(error) => {
                 to.failure = Some(error);
                 drop(to);
                 (self.on_failure)();
+                false
             }
         }
     }

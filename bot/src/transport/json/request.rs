@@ -138,7 +138,7 @@ fn message(fields: &Fields<'_>, ids: &MessageIds, clock: &dyn Clock) -> Result<(
     let date = date(fields)?.unwrap_or_else(|| clock.now());
     let name: String = fields.optional("name")?.unwrap_or_default();
     let thread: Option<i64> = fields.optional("thread")?;
-    let chat_title = fields.optional("chat_title")?;
+    let chat_title = fields.optional("chat_title")?.filter(|title: &String| !title.is_empty());
     let event = match what {
         What::Message => Event::Message,
         What::Edit => Event::Edited,
@@ -155,7 +155,7 @@ fn message(fields: &Fields<'_>, ids: &MessageIds, clock: &dyn Clock) -> Result<(
         What::Migrate => Event::MigratedTo(ChatId(fields.required("new_chat", "the supergroup's id, an integer")?)),
     };
     let mut incoming = Incoming::new(chat, user, name, MessageId::from(&id), date, text.unwrap_or_default());
-    incoming.chat_kind = fields.word("chat_type", CHAT_TYPES)?.unwrap_or(incoming.chat_kind);
+    incoming.chat_kind = fields.word("chat_type", CHAT_TYPES)?;
     incoming.chat_title = chat_title;
     incoming.username = username(fields)?;
     incoming.thread = thread.map_or(TopicId::NONE, TopicId);
@@ -187,7 +187,7 @@ fn id(fields: &Fields<'_>, key: &str) -> Result<Option<Id>, String> {
 
 fn username(fields: &Fields<'_>) -> Result<Option<String>, String> {
     let name: Option<String> = fields.optional("username")?;
-    Ok(name.map(|name| name.strip_prefix('@').unwrap_or(&name).to_owned()).filter(|name| !name.is_empty()))
+    Ok(name.map(|name| name.strip_prefix('@').unwrap_or(&name).to_owned()))
 }
 
 /// A moment: `2026-01-31T08:00:00+01:00`, `2026-01-31 07:00:00` or 1769842800.

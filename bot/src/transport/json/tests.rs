@@ -1,17 +1,20 @@
 //! Sessions whose input, handler and output the test holds in its hands.
 
-use std::collections::BTreeMap;
 use std::io::Read;
 use std::sync::mpsc::{Sender, channel};
 
 use database::Timestamp;
 use parking_lot::Mutex;
 use serde_json::Value;
-use signal_hook::consts::{SIGCONT, SIGTERM};
 
 use super::*;
 use crate::dispatch::Room;
-use crate::message::{Due, HandleError};
+use crate::message::HandleError;
+
+mod lanes;
+mod output;
+mod reminders;
+mod signals;
 
 /// How long something that has to happen may take before it counts as not happening.
 const SOON: Duration = Duration::from_secs(20);
@@ -116,11 +119,13 @@ fn message(chat: i64, text: &str) -> String {
 struct Parts {
     signals: StopSignals,
     ids: MessageIds,
+    tick: Duration,
 }
 
 impl Parts {
     fn new() -> Self {
-        Self { signals: StopSignals::unwatched(), ids: MessageIds::by(|| 1_000) }
+        let tick = Duration::from_millis(1);
+        Self { signals: StopSignals::unwatched(), ids: MessageIds::by(|| 1_000), tick }
     }
 
     fn run(
@@ -133,7 +138,7 @@ impl Parts {
         let clock = || Timestamp::from_unix_seconds(1_700_000_000).unwrap();
         let source_of = |_| SourceName::primary();
         let mut json = Json::new(handler, &source_of, &self.ids, &clock, &self.signals).with_limits(limits);
-        json.tick = Duration::from_millis(1);
+        json.tick = self.tick;
         json.run_on(input, out)
     }
 
@@ -228,135 +233,6 @@ fn what_waits_is_bounded_and_reading_goes_on_once_there_is_room() {
 }
 
 #[test]
-fn a_signal_lets_what_has_begun_finish_and_the_rest_is_told_in_order() {
-    let parts = Parts::new();
-    let (begun, begins) = channel();
-    let (begun, (release, released)) = (Mutex::new(begun), channel::<()>());
-    let released = Mutex::new(released);
-    let handler = |incoming: Incoming| -> Result<Handled, HandleError> {
-        begun.lock().send(incoming.text.clone()).unwrap();
-        released.lock().recv_timeout(SOON).unwrap();
-        echo(incoming)
-    };
-    let (input, reader) = fed();
-    let (out, answers) = channel();
-    std::thread::scope(|scope| {
-        let session = scope.spawn(|| parts.run(&handler, Limits::default(), reader, &mut Passed(out)));
-        (0..5).for_each(|number| feed(&input, 1, &number.to_string()));
-        input.send(Ok(b"{\"chat\":1,\"ref\":5}\n".to_vec())).unwrap();
-        // A chat that is not busy begins at once: then all of the lines before were taken in.
-        feed(&input, 2, "other");
-        let mut first = [begins.recv_timeout(SOON).unwrap(), begins.recv_timeout(SOON).unwrap()];
-        first.sort();
-        assert_eq!(first, ["0", "other"]);
-        parts.signals.note(SIGCONT);
-        parts.signals.note(SIGTERM);
-        (0..2).for_each(|_| release.send(()).unwrap());
-        let mut by_chat = BTreeMap::<i64, Vec<Value>>::new();
-        (0..7).map(|_| next(&answers)).for_each(|answer| {
-            by_chat.entry(answer["chat"].as_i64().unwrap()).or_default().push(answer);
-        });
-        assert_eq!(by_chat[&2][0]["replies"], serde_json::json!(["other"]));
-        let of_chat = &by_chat[&1];
-        assert_eq!(of_chat[0]["replies"], serde_json::json!(["0"]));
-        for (number, answer) in of_chat.iter().enumerate().take(5).skip(1) {
-            assert_eq!(*answer, serde_json::json!({"chat": 1, "ref": number.to_string(), "error": NOT_HANDLED}));
-        }
-        assert_eq!(of_chat[5]["error"], "\"user\" is missing: the id of who did it, an integer");
-        let report = session.join().unwrap().unwrap();
-        assert_eq!(report, Report { ended: Ended::Signal(SIGTERM), answered: 7, failed: 5 });
-        assert!(begins.try_recv().is_err(), "nothing else begins");
-    });
-}
-
-#[test]
-fn a_signal_is_answered_for_what_was_read_ahead_too() {
-    let parts = Parts::new();
-    let (release, released) = channel::<()>();
-    let released = Mutex::new(released);
-    let handler = |incoming: Incoming| -> Result<Handled, HandleError> {
-        released.lock().recv_timeout(SOON).unwrap();
-        echo(incoming)
-    };
-    let room = Room { jobs: 1, bytes: 1 << 20 };
-    let limits = Limits { workers: 2, per_source: 2, waiting: room, waiting_per_chat: room };
-    let (asking, taken) = sync_channel(0);
-    std::thread::scope(|scope| {
-        let (release, taken) = (release, taken);
-        let reader = BufReader::new(Asked { asking, lines: 100, rest: Vec::new() });
-        let session = scope.spawn(|| parts.run(&handler, limits, reader, &mut io::sink()));
-        // One runs, one waits, one waits for room, seven are in the channel: the eleventh is asked for after that.
-        (0..11).for_each(|_| taken.recv_timeout(SOON).unwrap());
-        parts.signals.note(SIGTERM);
-        drop(taken);
-        release.send(()).unwrap();
-        let report = session.join().unwrap().unwrap();
-        assert_eq!(report.ended, Ended::Signal(SIGTERM));
-        assert!((10..=11).contains(&report.answered), "ten were read, and perhaps the eleventh: {report:?}");
-        assert_eq!(report.answered - report.failed, 1, "the one that had begun is handled");
-    });
-}
-
-#[test]
-fn nothing_is_written_after_a_failure() {
-    /// Output that fails once and would then work again, in the middle of a line perhaps.
-    struct Hiccup(usize);
-    impl Write for Hiccup {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0 += 1;
-            if self.0 == 1 { Err(io::ErrorKind::StorageFull.into()) } else { Ok(bytes.len()) }
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-    let (input, reader) = fed();
-    (0..10).for_each(|number| feed(&input, 1, &number.to_string()));
-    drop(input);
-    let mut out = Hiccup(0);
-    let error = Parts::new().run(&echo, Limits::default(), reader, &mut out).unwrap_err();
-    assert!(matches!(error, JsonError::Output(_)), "{error}");
-    assert_eq!(out.0, 1);
-}
-
-#[test]
-fn a_stopped_and_continued_program_goes_on() {
-    let parts = Parts::new();
-    let (input, reader) = fed();
-    let (out, answers) = channel();
-    std::thread::scope(|scope| {
-        let session = scope.spawn(|| parts.run(&echo, Limits::default(), reader, &mut Passed(out)));
-        feed(&input, 1, "before");
-        assert_eq!(next(&answers)["ref"], "before");
-        parts.signals.note(SIGCONT);
-        feed(&input, 1, "after");
-        assert_eq!(next(&answers)["replies"][0], "after");
-        drop(input);
-        assert_eq!(session.join().unwrap().unwrap().ended, Ended::EndOfInput);
-    });
-}
-
-#[test]
-fn a_reader_that_left_ends_the_session_quietly_though_more_input_may_come() {
-    let (input, reader) = fed();
-    let mut out = Broken { lines: 2, kind: io::ErrorKind::BrokenPipe };
-    (0..10).for_each(|number| feed(&input, 1, &number.to_string()));
-    let report = Parts::new().run(&echo, Limits::default(), reader, &mut out).unwrap();
-    assert_eq!(report, Report { ended: Ended::OutputClosed, answered: 2, failed: 0 });
-    feed(&input, 1, "nobody reads this");
-}
-
-#[test]
-fn a_full_disk_is_no_quiet_end() {
-    let (input, reader) = fed();
-    let mut out = Broken { lines: 0, kind: io::ErrorKind::StorageFull };
-    feed(&input, 1, "x");
-    let error = Parts::new().run(&echo, Limits::default(), reader, &mut out).unwrap_err();
-    assert!(matches!(error, JsonError::Output(_)), "{error}");
-}
-
-#[test]
 fn what_was_read_before_the_input_failed_is_answered() {
     let (input, reader) = fed();
     feed(&input, 1, "x");
@@ -380,35 +256,10 @@ fn errors_and_panics_are_answers_and_the_chat_goes_on() {
     let (report, answers) = Parts::new().answers(&handler, input);
     assert_eq!(report, Report { ended: Ended::EndOfInput, answered: 4, failed: 3 });
     let expected = serde_json::json!([
-        {"chat": 1, "error": "cannot read the input: inner"},
-        {"chat": 1, "error": "a fault in the program: oh"},
+        {"chat": 1, "message_id": 1, "error": "cannot read the input: inner"},
+        {"chat": 1, "message_id": 1, "error": "a fault in the program: oh"},
         {"chat": 1, "line": 4, "error": "\"user\" is missing: the id of who did it, an integer"},
         {"chat": 1, "message_id": 1, "source": "s", "replies": ["x"], "duplicate": false},
     ]);
     assert_eq!(Value::from(answers), expected);
-}
-
-#[test]
-fn what_the_bot_says_by_itself_comes_out_too() {
-    struct Reminding(Mutex<Vec<Due>>);
-    impl Handle for Reminding {
-        fn handle(&self, incoming: Incoming) -> Result<Handled, HandleError> {
-            echo(incoming)
-        }
-
-        fn due(&self) -> Result<Vec<Due>, HandleError> {
-            Ok(std::mem::take(&mut *self.0.lock()))
-        }
-    }
-    let due = |thread, text: &str| Due { chat: ChatId(5), thread: database::TopicId(thread), text: text.into() };
-    let handler = Reminding(Mutex::new(vec![due(0, "tea"), due(3, "milk")]));
-    let (input, reader) = fed();
-    let (out, answers) = channel();
-    std::thread::scope(|scope| {
-        let session = scope.spawn(|| Parts::new().run(&handler, Limits::default(), reader, &mut Passed(out)));
-        assert_eq!(next(&answers), serde_json::json!({"chat": 5, "said": "tea"}));
-        assert_eq!(next(&answers), serde_json::json!({"chat": 5, "thread": 3, "said": "milk"}));
-        drop(input);
-        assert_eq!(session.join().unwrap().unwrap().answered, 0, "nothing was asked");
-    });
 }

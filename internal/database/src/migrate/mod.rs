@@ -45,8 +45,44 @@ struct Versions {
 
 const CURRENT: Versions = Versions { legacy: legacy::LATEST, switchyard: switchyard::LATEST };
 
+/// What a file says of itself to somebody who only looks.
+pub(crate) struct Survey {
+    /// The version that earlier releases know.
+    pub(crate) version: i64,
+    /// The version of what is ours.
+    pub(crate) additions: i64,
+    /// How many chats are known.
+    pub(crate) chats: u64,
+}
+
+/// Refuses a file that this release cannot work on, or cannot read as it is, and tells of any other.
+pub(crate) fn survey(path: &Path, connection: &Connection, readonly: bool) -> Result<Survey, Failure> {
+    let found = if readonly {
+        check_readonly(path, connection)?;
+        versions(path, connection)?
+    } else {
+        check_versions(path, connection)?
+    };
+    let chats: i64 = match has_table(connection, "chat_info")? {
+        true => connection.query_row("SELECT COUNT(*) FROM chat_info", [], |row| row.get(0))?,
+        false => 0,
+    };
+    Ok(Survey { version: found.legacy, additions: found.switchyard, chats: chats.unsigned_abs() })
+}
+
 /// Refuses a file that this release cannot work on, by reading only.
 pub(crate) fn check(path: &Path, connection: &Connection) -> Result<(), Failure> {
+    if check_versions(path, connection)? != CURRENT {
+        // It is about to be changed: damage that is there already must not be built upon.
+        let verdict: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
+        if verdict != "ok" {
+            return Err(Failure::Refused(OpenError::Damaged { path: path.to_owned(), detail: verdict }));
+        }
+    }
+    Ok(())
+}
+
+fn check_versions(path: &Path, connection: &Connection) -> Result<Versions, Failure> {
     let found = versions(path, connection)?;
     let newer = |what, found, known| {
         Err(Failure::Refused(OpenError::NewerVersion { path: path.to_owned(), what, found, known }))
@@ -63,14 +99,7 @@ pub(crate) fn check(path: &Path, connection: &Connection) -> Result<(), Failure>
     {
         return Err(Failure::Refused(OpenError::Foreign { path: path.to_owned(), table }));
     }
-    if found != CURRENT {
-        // It is about to be changed: damage that is there already must not be built upon.
-        let verdict: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
-        if verdict != "ok" {
-            return Err(Failure::Refused(OpenError::Damaged { path: path.to_owned(), detail: verdict }));
-        }
-    }
-    Ok(())
+    Ok(found)
 }
 
 /// Refuses a file that cannot be read as it is.

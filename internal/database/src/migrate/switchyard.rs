@@ -41,7 +41,8 @@ const STEPS: [&str; 3] = [
     CREATE INDEX switchyard_chat_messages_media ON chat_messages (media_id) WHERE media_id IS NOT NULL;
     CREATE INDEX switchyard_chat_users_user ON chat_users (user_id);
     ",
-    // What many databases know of each other; filled in the default one.
+    // What many databases know of each other; filled in the default one. (The last table is filled in the source that a
+    // chat is moved to: the media that came with it.)
     "
     CREATE TABLE switchyard_sources (
         name TEXT NOT NULL PRIMARY KEY,
@@ -65,6 +66,11 @@ const STEPS: [&str; 3] = [
         state TEXT NOT NULL,
         updated_at TIMESTAMP NOT NULL
     );
+    CREATE TABLE switchyard_moved_media (
+        chat_id INTEGER NOT NULL,
+        file_unique_id TEXT NOT NULL,
+        PRIMARY KEY (chat_id, file_unique_id)
+    );
     ",
     // What was written in the place of a source that was away (AUTOINCREMENT: numbers are never used again); at home,
     // how far that was made, and what could not be.
@@ -72,19 +78,21 @@ const STEPS: [&str; 3] = [
     CREATE TABLE switchyard_journal (
         seq INTEGER PRIMARY KEY AUTOINCREMENT,
         source TEXT NOT NULL,
+        episode TEXT NOT NULL,
         op TEXT NOT NULL,
         operation TEXT NOT NULL
     );
+    CREATE INDEX switchyard_journal_source ON switchyard_journal (source, seq);
     CREATE TABLE switchyard_made (
-        journal TEXT NOT NULL PRIMARY KEY,
+        episode TEXT NOT NULL PRIMARY KEY,
         seq INTEGER NOT NULL
     );
     CREATE TABLE switchyard_parked (
-        journal TEXT NOT NULL,
+        episode TEXT NOT NULL,
         seq INTEGER NOT NULL,
         operation TEXT NOT NULL,
         reason TEXT NOT NULL,
-        PRIMARY KEY (journal, seq)
+        PRIMARY KEY (episode, seq)
     );
     ",
 ];

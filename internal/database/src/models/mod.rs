@@ -17,7 +17,7 @@ pub use chat::{ChatInfo, ChatSummarization, ChatTopic, NewChatInfo, NewSummariza
 pub use enums::{CacheType, ChatType, MediaStatus, MessageCategory, MessageType, SpamReason};
 pub use media::{MediaAttachment, MediaChanges, NewMedia};
 pub use message::{ChatMessage, MessageFilter, NewMessage, SavedMessages};
-pub use spam::{Example, NewSpam, SpamMessage, Unlearnt};
+pub use spam::{Example, Lesson, NewSpam, Opposite, SpamMessage, Unlearnt};
 pub use statistics::{
     ChatTotals, DayActivity, FoundMessages, Page, PersonActivity, Search, TopicActivity, UserFootprint,
 };

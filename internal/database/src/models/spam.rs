@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{ClassDelta, SpamReason, TokenDelta, from_row};
+use super::{ClassDelta, MessageCategory, SpamReason, TokenDelta, from_row};
 use crate::ids::{ChatId, MessageId, UserId};
 use crate::time::Timestamp;
 
@@ -71,4 +71,30 @@ pub struct Unlearnt {
     pub tokens: Vec<TokenDelta>,
     /// From the counts of the class; negative.
     pub class: ClassDelta,
+}
+
+/// What a chat's model is to learn from a message, and to unlearn where somebody taught it the opposite.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Lesson {
+    /// Whether it is spam.
+    pub is_spam: bool,
+    /// The message, as an example.
+    pub example: NewSpam,
+    /// The tokens of its text, each once.
+    pub tokens: Vec<String>,
+    /// The message's category from now on, with the chat that it stands in, where it is a stored message.
+    pub category: Option<(ChatId, MessageCategory)>,
+    /// The opposite lesson, as it was given or would have been.
+    pub opposite: Opposite,
+}
+
+/// The lesson that a new one takes back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Opposite {
+    /// The chat it was given in: this one, or what it was before it became a supergroup.
+    pub chat_id: ChatId,
+    /// What was learnt from: the message's text at that time.
+    pub text: String,
+    /// The tokens of that text, each once.
+    pub tokens: Vec<String>,
 }

@@ -109,4 +109,10 @@ pub struct UserFootprint {
     pub ham_examples: i64,
     /// Days for which the person's messages are counted.
     pub counted_days: i64,
+    /// Files that are attached to the person's messages and to nobody else's.
+    pub media: i64,
+    /// Messages of others that quote the person's.
+    pub quotes: i64,
+    /// Stored summaries, which may tell what the person said; of a chat in which the person said something.
+    pub summaries: i64,
 }

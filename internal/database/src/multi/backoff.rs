@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-/// The first pause.
+/// The pause after a look that was in vain; before the first one there is none.
 const FIRST: Duration = Duration::from_millis(500);
 /// The longest pause.
 const MOST: Duration = Duration::from_secs(30);
@@ -33,8 +33,8 @@ impl Backoff {
 
     /// How long to wait now, with `chance` from 0 to 1 spreading the looks at many sources by a fifth each way.
     pub(super) fn pause(&self, chance: f64) -> Duration {
-        let doubled = FIRST.saturating_mul(1 << self.failures.saturating_sub(1).min(16));
-        doubled.min(MOST).mul_f64(0.8 + 0.4 * chance.clamp(0.0, 1.0))
+        let Some(in_vain) = self.failures.checked_sub(2) else { return Duration::ZERO };
+        FIRST.saturating_mul(1 << in_vain.min(16)).min(MOST).mul_f64(0.8 + 0.4 * chance.clamp(0.0, 1.0))
     }
 }
 
@@ -48,16 +48,18 @@ mod tests {
         let at = |seconds| start + Duration::from_secs(seconds);
         let mut backoff = Backoff::default();
         let mut pauses = Vec::new();
-        for _ in 0..8 {
+        for _ in 0..9 {
             backoff.failed(start);
             pauses.push(backoff.pause(0.5).as_millis());
         }
-        assert_eq!(pauses, [500, 1000, 2000, 4000, 8000, 16000, 30000, 30000]);
+        assert_eq!(pauses, [0, 500, 1000, 2000, 4000, 8000, 16000, 30000, 30000]);
         backoff.returned(at(10));
         backoff.failed(at(11));
         assert_eq!(backoff.pause(0.5), MOST, "it comes and goes");
         backoff.returned(at(20));
         backoff.failed(at(20 + 60));
+        assert_eq!(backoff.pause(0.5), Duration::ZERO);
+        backoff.failed(at(20 + 61));
         assert_eq!(backoff.pause(0.5), FIRST);
         assert!(backoff.pause(0.0) < FIRST && backoff.pause(1.0) > FIRST, "spread");
     }

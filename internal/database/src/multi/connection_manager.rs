@@ -2,8 +2,9 @@
 //! nobody holds them any more.
 
 use std::collections::HashMap;
-use std::sync::mpsc::{self, Sender};
+use std::sync::mpsc::{self, SendError, Sender};
 use std::sync::{Arc, Weak};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -11,7 +12,7 @@ use parking_lot::Mutex;
 use super::datasource_router::{DataSourceRouter, RoutingTable};
 use super::identity::{DefaultOpener, NamedOpener};
 use super::registry::Registry;
-use super::standin::StandInOpener;
+use super::standin::{Away, StandInOpener};
 use crate::config::DatabaseConfig;
 use crate::source::{Opener, Source};
 use crate::time::Clock;
@@ -28,9 +29,57 @@ pub(crate) struct ConnectionManager {
     named: Arc<dyn Opener>,
     /// Opens what stands in for a source.
     pub(super) stand_in: Arc<dyn Opener>,
-    /// Earlier tables, to the thread that closes what only they hold.
-    retired: Mutex<Option<Sender<Arc<RoutingTable>>>>,
+    /// The thread that closes what only earlier tables hold.
+    reaper: Mutex<Option<Reaper>>,
     router: Weak<DataSourceRouter>,
+}
+
+/// A thread, and its way of being told of earlier tables.
+struct Reaper {
+    tables: Sender<Retired>,
+    /// `None` where no thread could be started.
+    thread: Option<JoinHandle<()>>,
+    /// What no thread closes: it waits for the end.
+    unclosed: Vec<Arc<Source>>,
+}
+
+/// An earlier table, and what of it the next one does not have.
+struct Retired {
+    table: Arc<RoutingTable>,
+    /// Sources that are configured no more, or otherwise.
+    gone: Vec<Arc<Source>>,
+    /// What stood in for sources that are home again.
+    over: Vec<Away>,
+}
+
+impl Reaper {
+    fn start(router: Weak<DataSourceRouter>) -> Self {
+        let (sender, tables) = mpsc::channel::<Retired>();
+        let reap = move || {
+            // In their order: a source that is in several tables is closed after the last of them.
+            for Retired { table, gone, over } in tables {
+                while Arc::strong_count(&table) > 1 {
+                    std::thread::park_timeout(LOOK_EVERY);
+                }
+                for source in gone {
+                    tracing::info!(source = %source.name(), "a source that is no longer configured so is closed");
+                    source.close();
+                }
+                for away in over {
+                    away.serving.close();
+                    away.remove();
+                    if let Some(router) = router.upgrade() {
+                        router.left(&away.displaced.home);
+                    }
+                }
+            }
+        };
+        let thread = std::thread::Builder::new().name("closes sources".into()).spawn(reap);
+        if let Err(error) = &thread {
+            tracing::warn!(%error, "no thread can be started that closes sources");
+        }
+        Self { tables: sender, thread: thread.ok(), unclosed: Vec::new() }
+    }
 }
 
 impl ConnectionManager {
@@ -40,9 +89,9 @@ impl ConnectionManager {
             default: Arc::new(DefaultOpener::new(&registry, clock, router.clone())),
             named: Arc::new(NamedOpener::new(&registry, clock, router.clone())),
             stand_in: Arc::new(StandInOpener::new(clock)),
-            registry,
-            retired: Mutex::new(None),
             router,
+            registry,
+            reaper: Mutex::new(None),
         }
     }
 
@@ -68,59 +117,31 @@ impl ConnectionManager {
         sources
     }
 
-    /// Closes the sources of an earlier table that `now` no longer has, once no call uses them; never on the thread
-    /// of a caller.
-    pub(super) fn retire(&self, before: Arc<RoutingTable>, now: &RoutingTable) {
-        let is_kept = |source: &Arc<Source>| now.has(source);
-        if before.sources.iter().all(is_kept) && before.stand_ins().all(|away| is_kept(&away.serving)) {
-            return;
+    /// Closes what an earlier table has and the next one does not, once no call uses that table or one before it;
+    /// never on the thread of a caller.
+    pub(super) fn retire(&self, before: Arc<RoutingTable>, next: &RoutingTable) {
+        let gone = before.sources.iter().filter(|source| !next.has(source)).cloned().collect();
+        let over = before.stand_ins().filter(|away| !next.has(&away.serving)).cloned().collect();
+        let mut reaper = self.reaper.lock();
+        let reaper = reaper.get_or_insert_with(|| Reaper::start(self.router.clone()));
+        // Each table comes, also one of which all sources stay: a later one may be without them while calls still
+        // use this.
+        if let Err(SendError(unclosed)) = reaper.tables.send(Retired { table: before, gone, over }) {
+            reaper.unclosed.extend(unclosed.gone);
+            reaper.unclosed.extend(unclosed.over.into_iter().map(|away| away.serving));
         }
-        let mut retired = self.retired.lock();
-        let sender = retired.get_or_insert_with(|| self.start_reaper());
-        // It fails where no thread could be started: then they are closed when the last call lets go of them.
-        let _ = sender.send(before);
-    }
-
-    fn start_reaper(&self) -> Sender<Arc<RoutingTable>> {
-        let (sender, tables) = mpsc::channel::<Arc<RoutingTable>>();
-        let router = self.router.clone();
-        let reap = move || {
-            // In their order: a source that is in several tables is closed after the last of them.
-            for table in tables {
-                while Arc::strong_count(&table) > 1 {
-                    std::thread::park_timeout(LOOK_EVERY);
-                }
-                let kept = router.upgrade().map(|router| router.table());
-                for source in &table.sources {
-                    if !kept.as_ref().is_some_and(|now| now.has(source)) {
-                        tracing::info!(source = %source.name(), "a source that is no longer configured is closed");
-                        source.close();
-                    }
-                }
-                for away in table.stand_ins() {
-                    if !kept.as_ref().is_some_and(|now| now.has(&away.serving)) {
-                        away.serving.close();
-                        if away.displaced.is_over() {
-                            away.remove();
-                            if let Some(router) = router.upgrade() {
-                                router.left(&away.displaced.home);
-                            }
-                        }
-                    }
-                }
-            }
-        };
-        if let Err(error) = std::thread::Builder::new().name("closes sources".into()).spawn(reap) {
-            tracing::warn!(%error, "no thread can be started that closes sources");
-        }
-        sender
     }
 
     /// Closes all sources, the default one last: the others' openings may still be noted there.
     pub(super) fn close(&self, table: &RoutingTable) {
-        *self.retired.lock() = None;
-        // (What was retired before is closed by the thread, which ends with that.)
+        let reaper = self.reaper.lock().take();
         table.stand_ins().for_each(|away| away.serving.close());
         table.sources.iter().rev().for_each(|source| source.close());
+        if let Some(Reaper { tables, thread, unclosed }) = reaper {
+            unclosed.iter().for_each(|source| source.close());
+            // The thread ends when it has closed what was retired before, once no call uses that.
+            drop(tables);
+            let _ = thread.map(JoinHandle::join);
+        }
     }
 }

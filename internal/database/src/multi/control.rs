@@ -1,8 +1,8 @@
 //! What whoever runs the bot can ask and do while it runs.
 
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::time::SystemTime;
+use std::sync::{Arc, mpsc};
+use std::time::{Duration, Instant, SystemTime};
 
 use super::datasource_router::{DataSourceRouter, Why};
 use super::registry::Adopt;
@@ -85,9 +85,8 @@ impl Control {
 
     /// Sees to the sources whose stand-ins an earlier run left.
     pub(super) fn heal_what_was_left(&self) {
-        let names: Vec<SourceName> = self.router.with_plan(|plan| plan.away.keys().cloned().collect());
-        for name in &names {
-            self.router.healer.failed(name);
+        for name in self.router.all_away() {
+            self.router.healer.failed(&name);
         }
     }
 
@@ -124,6 +123,26 @@ impl Control {
                 })
                 .collect(),
         }
+    }
+
+    /// Opens sources side by side, and waits for that long at most. One that takes longer goes on being opened, and
+    /// what became of each is in [`status`](Self::status).
+    pub fn warm_up(&self, names: &[SourceName], wait: Duration) {
+        let deadline = Instant::now() + wait;
+        let (opened, done) = mpsc::channel();
+        for source in names.iter().filter_map(|name| self.router.source(name)) {
+            let opened = opened.clone();
+            let open = move || {
+                // Whether it fails is in the status; whoever waited may have given up.
+                let _ = source.read("multi.warm_up", |_| Ok(()));
+                let _ = opened.send(());
+            };
+            if let Err(error) = std::thread::Builder::new().name("warms up".into()).spawn(open) {
+                tracing::warn!(%error, "no thread can be started that opens sources; they are opened when they are needed");
+            }
+        }
+        drop(opened);
+        while done.recv_timeout(deadline.saturating_duration_since(Instant::now())).is_ok() {}
     }
 
     /// Where a chat lives, and why.

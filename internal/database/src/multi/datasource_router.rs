@@ -3,13 +3,14 @@
 //! A call takes one [`RoutingTable`] and uses it to its end; a change builds the next one completely and puts it in
 //! the place of the last. Nothing is opened meanwhile: sources open when they are needed.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Weak};
 
 use arc_swap::ArcSwap;
 use foldhash::fast::RandomState;
 use parking_lot::Mutex;
 
+use super::absence::Absent;
 use super::connection_manager::ConnectionManager;
 use super::healer::Healer;
 use super::lock::DataDirLock;
@@ -20,7 +21,7 @@ use crate::config::{DatabaseConfig, PartialResults};
 use crate::gathered::Missing;
 use crate::ids::ChatId;
 use crate::route::{Route, SourceName};
-use crate::source::{Displaced, Health, Source};
+use crate::source::{Displaced, Source};
 use crate::sources::{SourceSet, Topology};
 use crate::time::Clock;
 
@@ -67,17 +68,19 @@ pub enum Why {
 pub(super) struct Plan {
     pub(super) config: DatabaseConfig,
     pub(super) recorded: BTreeMap<ChatId, Recorded>,
-    /// The sources that are away and served by another.
-    pub(super) away: BTreeMap<SourceName, Away>,
-    /// Those that are home again while their stand-in is not removed yet: nothing can stand in for them meanwhile.
-    pub(super) leaving: BTreeSet<SourceName>,
+}
+
+/// What the table of the moment was made from.
+pub(super) struct Current {
+    pub(super) plan: Plan,
+    pub(super) absent: Absent,
 }
 
 /// The set of sources that is many: every call's route is looked up in the table of the moment.
 pub(crate) struct DataSourceRouter {
     table: ArcSwap<RoutingTable>,
     /// Held while a table is made, so that each is made from the last.
-    plan: Mutex<Plan>,
+    pub(super) current: Mutex<Current>,
     pub(super) aliases: Arc<Aliases>,
     pub(super) connections: ConnectionManager,
     pub(super) healer: Healer,
@@ -102,7 +105,7 @@ impl Plan {
     }
 
     /// All chats of which something is said.
-    fn chats<'a>(&'a self, aliases: &'a HashMap<ChatId, ChatId>) -> impl Iterator<Item = ChatId> + 'a {
+    pub(super) fn chats<'a>(&'a self, aliases: &'a HashMap<ChatId, ChatId>) -> impl Iterator<Item = ChatId> + 'a {
         self.config.chat_mapping.keys().chain(self.recorded.keys()).chain(aliases.keys()).copied()
     }
 
@@ -112,12 +115,14 @@ impl Plan {
         let known = |(name, _): (&SourceName, Why)| place.get(name).copied();
         self.chats(aliases).filter_map(|chat| Some((chat, self.route(chat, aliases).and_then(known)?))).collect()
     }
+}
 
+impl Current {
     /// The table of these sources and routes.
     fn table(&self, generation: u64, sources: Vec<Arc<Source>>, routes: Arc<Routes>) -> RoutingTable {
-        let away = sources.iter().zip(0..).filter_map(|(source, place)| Some((place, self.away.get(source.name())?)));
-        let away = away.map(|(place, away)| (place, away.clone())).collect();
-        let is_strict = self.config.partial_results == PartialResults::Error;
+        let away = |source: &Arc<Source>| self.absent.away.get(source.name()).cloned();
+        let away = sources.iter().zip(0..).filter_map(|(source, place)| Some((place, away(source)?))).collect();
+        let is_strict = self.plan.config.partial_results == PartialResults::Error;
         RoutingTable { generation, sources, routes, away, is_strict }
     }
 }
@@ -132,15 +137,13 @@ impl DataSourceRouter {
     ) -> Arc<Self> {
         Arc::new_cyclic(|router: &Weak<Self>| {
             let connections = ConnectionManager::new(config, clock, router.clone());
-            let left = super::standin::left_behind(config, &connections.stand_in);
-            let away = left.into_iter().map(|away| (away.displaced.home.clone(), away)).collect();
-            let plan = Plan { config: config.clone(), recorded: BTreeMap::new(), away, leaving: BTreeSet::new() };
+            let plan = Plan { config: config.clone(), recorded: BTreeMap::new() };
+            let current = Current { plan, absent: Absent::left_behind(config, &connections.stand_in) };
             let sources = connections.sources(config, &[]);
-            let routes = plan.routes(&sources, &HashMap::new());
-            let table = plan.table(1, sources, Arc::new(routes));
+            let routes = Arc::new(current.plan.routes(&sources, &HashMap::new()));
             Self {
-                table: ArcSwap::from_pointee(table),
-                plan: Mutex::new(plan),
+                table: ArcSwap::from_pointee(current.table(1, sources, routes)),
+                current: Mutex::new(current),
                 aliases: Arc::clone(aliases),
                 connections,
                 healer: Healer::new(router.clone()),
@@ -156,7 +159,7 @@ impl DataSourceRouter {
 
     /// Where a chat lives now, and why.
     pub(super) fn explain(&self, chat: ChatId) -> (SourceName, Why) {
-        let plan = self.plan.lock();
+        let Current { plan, .. } = &*self.current.lock();
         let aliases = self.aliases.all();
         match plan.route(chat, &aliases) {
             Some((name, why)) => (name.clone(), why),
@@ -171,102 +174,69 @@ impl DataSourceRouter {
 
     /// Looks at what the table is made from.
     pub(super) fn with_plan<T>(&self, f: impl FnOnce(&Plan) -> T) -> T {
-        f(&self.plan.lock())
+        f(&self.current.lock().plan)
     }
 
     /// Goes over to another configuration; where that is not possible everything stays as it is.
     pub(super) fn reload(&self, config: &DatabaseConfig) -> Result<Change, ReloadError> {
-        let mut plan = self.plan.lock();
-        super::reload::check(&plan, config)?;
-        if plan.config == *config {
+        let mut current = self.current.lock();
+        super::reload::check(&current, config)?;
+        if current.plan.config == *config {
             return Ok(Change::none(self.table.load().generation));
         }
-        plan.config = config.clone();
-        Ok(self.swap(&plan))
+        current.plan.config = config.clone();
+        Ok(self.swap(&current))
     }
 
     /// Learns which groups became supergroups and which chats were moved, from the default source.
     pub(super) fn learn(&self, aliases: HashMap<ChatId, ChatId>, recorded: BTreeMap<ChatId, Recorded>) -> Change {
-        let mut plan = self.plan.lock();
-        if plan.recorded == recorded && self.aliases.all() == aliases {
+        let mut current = self.current.lock();
+        if current.plan.recorded == recorded && self.aliases.all() == aliases {
             return Change::none(self.table.load().generation);
         }
         self.aliases.replace(aliases);
-        plan.recorded = recorded;
-        self.swap(&plan)
+        current.plan.recorded = recorded;
+        self.swap(&current)
     }
 
-    /// A source failed: from now on its chats are served as it is configured. Answers whether it will be looked at.
-    pub(super) fn failed(&self, name: &SourceName) -> bool {
-        let mut plan = self.plan.lock();
-        if !plan.away.contains_key(name)
-            && !plan.leaving.contains(name)
-            && let Some(settings) = plan.config.sources.get(name)
-            && let Some(away) =
-                Away::of(&plan.config, settings, &self.table.load().sources[0], &self.connections.stand_in)
-        {
-            tracing::warn!(target: "database::audit", source = %name, by = ?away.by, "a source's chats are served elsewhere");
-            plan.away.insert(name.clone(), away);
-            self.show_away(&plan);
+    /// Goes over to the routes that a move has recorded (`None`: the record is gone).
+    pub(super) fn record(&self, routes: &[(ChatId, Option<Recorded>)]) -> Change {
+        let mut current = self.current.lock();
+        for (chat, route) in routes {
+            match route {
+                Some(route) => current.plan.recorded.insert(*chat, route.clone()),
+                None => current.plan.recorded.remove(chat),
+            };
         }
-        drop(plan);
-        self.healer.failed(name)
+        self.swap(&current)
     }
 
-    /// A source in whose place the default one was written by an earlier run.
-    pub(super) fn was_away(&self, name: &SourceName) {
-        let mut plan = self.plan.lock();
-        if plan.config.sources.contains_key(name) && !plan.away.contains_key(name) {
-            let away = Away::by_default(name, &self.table.load().sources[0]);
-            plan.away.insert(name.clone(), away);
-            self.show_away(&plan);
-        }
-        drop(plan);
-        self.healer.failed(name);
-    }
-
-    /// A source's chats are home again.
-    pub(super) fn returned(&self, name: &SourceName) {
-        let mut plan = self.plan.lock();
-        if plan.away.remove(name).is_some_and(|away| away.by == ServedBy::StandIn) {
-            plan.leaving.insert(name.clone());
-        }
-        self.show_away(&plan);
-    }
-
-    /// A source's stand-in is removed: another can be made.
-    pub(super) fn left(&self, name: &SourceName) {
-        self.plan.lock().leaving.remove(name);
-        let is_away = |source: &Arc<Source>| matches!(source.status().health, Health::Unavailable { .. });
-        if self.source(name).as_ref().is_some_and(is_away) {
-            self.failed(name);
-        }
-    }
-
-    /// Who serves a source's chats while it is away.
-    pub(super) fn away(&self, name: &SourceName) -> Option<Away> {
-        self.plan.lock().away.get(name).cloned()
-    }
-
-    /// Puts a table in place that differs from the last one only in who is away.
-    fn show_away(&self, plan: &Plan) {
+    /// Puts a table in the place of the last one that differs only in who is away.
+    pub(super) fn swap_absent(&self, current: &Current) {
         let before = self.table.load_full();
-        let table = plan.table(before.generation + 1, before.sources.clone(), Arc::clone(&before.routes));
-        let table = Arc::new(table);
-        self.table.store(Arc::clone(&table));
-        self.connections.retire(before, &table);
+        self.put(before.generation, before.sources.clone(), Arc::clone(&before.routes), current);
     }
 
-    /// Puts a table made from the plan in the place of the last one.
-    fn swap(&self, plan: &Plan) -> Change {
+    /// Puts a table in the place of the last one.
+    fn swap(&self, current: &Current) -> Change {
         let before = self.table.load_full();
-        let sources = self.connections.sources(&plan.config, &before.sources);
-        let routes = plan.routes(&sources, &self.aliases.all());
-        let table = Arc::new(plan.table(before.generation + 1, sources, Arc::new(routes)));
-        let change = Change::between(&before, &table);
-        self.table.store(Arc::clone(&table));
-        self.connections.retire(before, &table);
-        change
+        let sources = self.connections.sources(&current.plan.config, &before.sources);
+        let routes = Arc::new(current.plan.routes(&sources, &self.aliases.all()));
+        let after = self.put(before.generation + 1, sources, routes, current);
+        Change::between(&before, &after)
+    }
+
+    fn put(
+        &self,
+        generation: u64,
+        sources: Vec<Arc<Source>>,
+        routes: Arc<Routes>,
+        current: &Current,
+    ) -> Arc<RoutingTable> {
+        let after = Arc::new(current.table(generation, sources, routes));
+        let before = self.table.swap(Arc::clone(&after));
+        self.connections.retire(before, &after);
+        after
     }
 }
 
@@ -276,7 +246,7 @@ impl SourceSet for Arc<DataSourceRouter> {
     }
 
     fn aliases_changed(&self) {
-        self.swap(&self.plan.lock());
+        self.swap(&self.current.lock());
     }
 
     fn close(&self) {

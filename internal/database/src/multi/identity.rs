@@ -3,13 +3,15 @@
 //! Each file that is written carries a uuid, and the mark of the installation: the set of databases that it is one of.
 //! The default source remembers the name, the uuid and the path of each.
 
+use std::cell::{Cell, RefCell};
 use std::sync::{Arc, Weak};
 use std::time::Instant;
 
 use super::datasource_router::DataSourceRouter;
 use super::registry::{Adopt, Entry, Registry, read_recorded, read_waiting};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::migrate::{self, Identity};
+use crate::route::SourceName;
 use crate::source::{Database, Facts, FileId, OpenError, Opener, SourceConfig};
 use crate::store::read_aliases;
 use crate::time::Clock;
@@ -37,7 +39,7 @@ impl NamedOpener {
     }
 
     /// Whether the file may be the source's.
-    fn admit(&self, config: &SourceConfig, known: &Known, facts: &Facts) -> Result<(), OpenError> {
+    pub(super) fn admit(&self, config: &SourceConfig, known: &Known, facts: &Facts) -> Result<(), OpenError> {
         let name = &config.name;
         let refuse =
             |what: String, remedy: String| Err(OpenError::Identity { path: config.path.clone(), what, remedy });
@@ -79,15 +81,11 @@ impl NamedOpener {
                 )
             }
             (None, Facts::File(found, _)) => {
-                let twin = same_uuid(known, found).filter(|twin| self.registry.is_configured(&twin.name));
-                if let Some(twin) = twin {
-                    return refuse(
-                        format!("is the database of the source `{}`, or a copy of it", twin.name),
-                        format!("give each source a file of its own, or accept the copy with `bot db adopt {name}`"),
-                    );
+                if let Some(twin) = self.twin(name, known, found) {
+                    return Err(is_twin(config, &twin));
                 }
                 match &found.installation {
-                    Some(mark) if Some(mark) != self.installation().as_ref() => refuse(
+                    Some(mark) if Some(mark) != self.registry.installation().as_ref() => refuse(
                         "belongs to the databases of another bot, or of another default source".into(),
                         format!("correct the path, or take it over with `bot db adopt {name}`"),
                     ),
@@ -97,33 +95,55 @@ impl NamedOpener {
         }
     }
 
+    /// The other source of the configuration that has this file's uuid.
+    fn twin(&self, name: &SourceName, known: &[Entry], found: &Identity) -> Option<String> {
+        if let Some(default) = self.registry.default_with(found.uuid.as_deref()) {
+            return Some(default.to_string());
+        }
+        let twin = same_uuid(known, found, name).filter(|twin| self.registry.is_configured(&twin.name))?;
+        Some(twin.name.clone())
+    }
+
     /// Makes the file known as the source's.
-    fn enter(&self, config: &SourceConfig, known: &[Entry], database: &Database, made: bool) -> Result<()> {
+    fn enter(
+        &self,
+        config: &SourceConfig,
+        deadline: Instant,
+        known: &[Entry],
+        database: &Database,
+        made: bool,
+    ) -> Result<(), OpenError> {
+        let unread = |error: Error| unread(config, &error);
         let name = &config.name;
-        let deadline = Instant::now() + config.timeout;
-        let mut found = database.identity(deadline)?;
+        let mut found = database.identity(deadline).map_err(unread)?;
+        let is_marked = config.readonly || found.installation == self.registry.installation();
+        if is_marked && known.contains(&entry_of(config, &found, database)) {
+            // As nearly always: nothing to write, and nobody to wait for.
+            return Ok(());
+        }
+        // One at a time, on what is remembered now: of two names for one file, which are opened at once, one stays.
+        let busy = || OpenError::Locked { path: config.path.clone(), waited: config.timeout };
+        let _one = self.registry.entering.try_lock_until(deadline).ok_or_else(busy)?;
+        let Ok(known) = self.registry.entries() else { return Ok(()) };
+        let is_known = known.iter().any(|entry| entry.name == name.as_str() && entry.uuid == found.uuid);
+        let twin = self.twin(name, &known, &found).filter(|_| !is_known);
+        if let (Some(twin), None) = (&twin, self.registry.accepted(name)) {
+            return Err(is_twin(config, twin));
+        }
         if !config.readonly {
-            let twin = same_uuid(known, &found);
-            if twin.is_some_and(|twin| twin.name != name.as_str() && self.registry.is_configured(&twin.name)) {
+            if twin.is_some() {
                 // A copy that was accepted becomes a database of its own.
                 found.uuid = Some(uuid::Uuid::new_v4().to_string());
             }
-            found.installation = self.installation();
-            database.set_identity(deadline, &found)?;
+            found.installation = self.registry.installation();
+            database.set_identity(deadline, &found).map_err(unread)?;
         }
-        let (device, inode) = numbers(database.file_id());
-        let entry = Entry {
-            name: name.to_string(),
-            uuid: found.uuid.clone(),
-            path: config.path.display().to_string(),
-            device,
-            inode,
-        };
+        let entry = entry_of(config, &found, database);
         if known.contains(&entry) {
             return Ok(());
         }
         let before = known.iter().find(|known| known.name == entry.name);
-        let earlier = same_uuid(known, &found).filter(|twin| twin.name != entry.name);
+        let earlier = same_uuid(&known, &found, name).filter(|twin| !self.registry.is_configured(&twin.name));
         let what = match (made, before, earlier) {
             (true, ..) => "a source was created",
             (false, None, Some(_)) => "a source has another name",
@@ -135,30 +155,25 @@ impl NamedOpener {
             (false, Some(_), _) => "a source has another database, as it was told to accept",
         };
         tracing::info!(target: "database::audit", source = %name, path = %config.path.display(), "{what}");
-        self.registry.enter(&entry, earlier.map(|earlier| earlier.name.as_str()))
-    }
-
-    fn installation(&self) -> Option<String> {
-        self.registry.installation()
+        self.registry.enter(&entry, earlier.map(|earlier| earlier.name.as_str())).map_err(unread)
     }
 }
 
 impl Opener for NamedOpener {
-    fn open(&self, config: &SourceConfig) -> Result<Database, OpenError> {
+    fn open(&self, config: &SourceConfig, deadline: Instant) -> Result<Database, OpenError> {
         let known = self.registry.entries();
-        let made = std::cell::Cell::new(false);
+        let made = Cell::new(false);
         let admit = |facts: &Facts| {
             made.set(matches!(facts, Facts::Nothing));
             self.admit(config, &known, facts)
         };
         let database = if config.readonly {
-            Database::open_readonly(config, &admit)?
+            Database::open_readonly(config, deadline, &admit)?
         } else {
-            Database::open(config, &*self.clock, &admit)?
+            Database::open(config, deadline, &*self.clock, &admit)?
         };
         if let Ok(known) = &known {
-            let entered = self.enter(config, known, &database, made.get());
-            entered.map_err(|error| OpenError::Other { path: config.path.clone(), detail: error.to_string() })?;
+            self.enter(config, deadline, known, &database, made.get())?;
             self.registry.settle(&config.name);
         }
         Ok(database)
@@ -176,53 +191,24 @@ impl DefaultOpener {
 }
 
 impl Opener for DefaultOpener {
-    fn open(&self, config: &SourceConfig) -> Result<Database, OpenError> {
+    fn open(&self, config: &SourceConfig, deadline: Instant) -> Result<Database, OpenError> {
         let Some(registry) = self.registry.upgrade() else {
             return Err(OpenError::Other { path: config.path.clone(), detail: "the databases were closed".into() });
         };
-        let mut installation = None;
-        let marks = std::cell::RefCell::new(&mut installation);
+        let installation = RefCell::new(None);
         let accepted = registry.accepted(&config.name);
         let admit = |facts: &Facts| {
-            let (is_there, mark) = match facts {
-                Facts::Nothing => (false, None),
-                Facts::File(identity, _) => (true, identity.installation.clone()),
-            };
-            if mark.is_some() {
-                **marks.borrow_mut() = mark;
-                return Ok(());
-            }
-            // Only one that was never the default of these databases comes here: the others are asked.
-            let Some((other, mark)) = registry.others().iter().find_map(marked) else { return Ok(()) };
-            if accepted == Some(Adopt::New) || (is_there && accepted.is_some()) {
-                **marks.borrow_mut() = Some(mark);
-                return Ok(());
-            }
-            let name = &config.name;
-            let (what, remedy) = if is_there {
-                (
-                    format!("is not the default database that the source `{}` belongs to", other.name),
-                    format!("put the right one back, or accept this one with `bot db adopt {name}`"),
-                )
-            } else {
-                (
-                    format!(
-                        "is missing or empty, and the source `{}` belongs to a default database that was there",
-                        other.name
-                    ),
-                    format!("put it back, or accept an empty one with `bot db adopt {name} --new`"),
-                )
-            };
-            Err(OpenError::Identity { path: config.path.clone(), what, remedy })
+            let mark = admit_default(config, facts, accepted, || registry.others().iter().find_map(marked))?;
+            *installation.borrow_mut() = mark;
+            Ok(())
         };
-        let database = Database::open(config, &*self.clock, &admit)?;
-        let unread = |error: Error| OpenError::Other { path: config.path.clone(), detail: error.to_string() };
-        let deadline = Instant::now() + config.timeout;
+        let database = Database::open(config, deadline, &*self.clock, &admit)?;
+        let unread = |error: Error| unread(config, &error);
         let mut found = database.identity(deadline).map_err(unread)?;
-        let installation = installation.unwrap_or_else(|| uuid::Uuid::new_v4().to_string());
+        let installation = installation.into_inner().unwrap_or_else(|| uuid::Uuid::new_v4().to_string());
         found.installation = Some(found.installation.unwrap_or(installation));
         database.set_identity(deadline, &found).map_err(unread)?;
-        registry.set_installation(found.installation);
+        registry.set_default(&config.name, &found);
         registry.settle(&config.name);
         if let Some(router) = self.router.upgrade() {
             let recorded = database.read_as_writer("multi.recorded", deadline, read_recorded).map_err(unread)?;
@@ -239,16 +225,79 @@ impl Opener for DefaultOpener {
     }
 }
 
-/// The installation that a source's file belongs to, where it is there and says so.
-fn marked(config: &SourceConfig) -> Option<(SourceConfig, String)> {
-    let probe = crate::source::probe(&config.path, config.timeout)?;
-    let mark = migrate::identity(&probe).ok()?.installation?;
-    Some((config.clone(), mark))
+/// Whether a file may be the default source's, and the mark of the installation where one is known. `marked` is a source
+/// that says which installation it belongs to.
+pub(super) fn admit_default(
+    config: &SourceConfig,
+    facts: &Facts,
+    accepted: Option<Adopt>,
+    marked: impl FnOnce() -> Option<(SourceName, String)>,
+) -> Result<Option<String>, OpenError> {
+    let is_there = match facts {
+        Facts::Nothing => false,
+        Facts::File(Identity { installation: Some(mark), .. }, _) => return Ok(Some(mark.clone())),
+        Facts::File(..) => true,
+    };
+    // Only one that was never the default of these databases comes here: the others are asked.
+    let Some((other, mark)) = marked() else { return Ok(None) };
+    if accepted == Some(Adopt::New) || (is_there && accepted.is_some()) {
+        return Ok(Some(mark));
+    }
+    let name = &config.name;
+    let (what, remedy) = if is_there {
+        (
+            format!("is not the default database that the source `{other}` belongs to"),
+            format!("put the right one back, or accept this one with `bot db adopt {name}`"),
+        )
+    } else {
+        (
+            format!("is missing or empty, and the source `{other}` belongs to a default database that was there"),
+            format!("put it back, or accept an empty one with `bot db adopt {name} --new`"),
+        )
+    };
+    Err(OpenError::Identity { path: config.path.clone(), what, remedy })
 }
 
-fn same_uuid<'a>(known: &'a [Entry], found: &Identity) -> Option<&'a Entry> {
+/// The installation that a source's file belongs to, where it is there and says so.
+///
+/// One that is only read may be another bot's, and is not touched here: looking at it as at one that is written would
+/// undo what a killed process left in it.
+fn marked(config: &SourceConfig) -> Option<(SourceName, String)> {
+    if config.readonly {
+        return None;
+    }
+    let probe = crate::source::probe(&config.path, config.timeout)?;
+    let mark = migrate::identity(&probe).ok()?.installation?;
+    Some((config.name.clone(), mark))
+}
+
+/// What an error of a call means while a source is opened: what is busy is not down.
+fn unread(config: &SourceConfig, error: &Error) -> OpenError {
+    match error.kind() {
+        ErrorKind::Busy { waited } => OpenError::Locked { path: config.path.clone(), waited: *waited },
+        _ => OpenError::Other { path: config.path.clone(), detail: error.to_string() },
+    }
+}
+
+/// What is to be remembered of a source.
+fn entry_of(config: &SourceConfig, found: &Identity, database: &Database) -> Entry {
+    let (device, inode) = numbers(database.file_id());
+    let (name, path) = (config.name.to_string(), config.path.display().to_string());
+    Entry { name, uuid: found.uuid.clone(), path, device, inode }
+}
+
+/// What is remembered of another name with this file's uuid.
+fn same_uuid<'a>(known: &'a [Entry], found: &Identity, name: &SourceName) -> Option<&'a Entry> {
     let uuid = found.uuid.as_ref()?;
-    known.iter().find(|entry| entry.uuid.as_ref() == Some(uuid))
+    known.iter().find(|entry| entry.uuid.as_ref() == Some(uuid) && entry.name != name.as_str())
+}
+
+fn is_twin(config: &SourceConfig, twin: &str) -> OpenError {
+    OpenError::Identity {
+        path: config.path.clone(),
+        what: format!("is the database of the source `{twin}`, or a copy of it"),
+        remedy: format!("give each source a file of its own, or accept the copy with `bot db adopt {}`", config.name),
+    }
 }
 
 /// Device and inode as SQLite keeps numbers.

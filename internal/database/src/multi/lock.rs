@@ -4,15 +4,46 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Seek as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use crate::source::OpenError;
 
 /// The name of the lock's file in the data directory.
 const NAME: &str = "switchyard.lock";
 
+/// How long the lock is waited for: somebody may look just now whether it is taken.
+const PATIENCE: Duration = Duration::from_millis(200);
+/// Between two tries.
+const PAUSE: Duration = Duration::from_millis(10);
+
+/// Who is in charge of a data directory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Owner {
+    /// Its process, where it told.
+    pub process: Option<u32>,
+}
+
+/// Who is in charge of a data directory now; `None` where nobody is, or where that cannot be looked at. Makes no file.
+pub fn in_charge(data_dir: &Path) -> Option<Owner> {
+    let mut file = OpenOptions::new().read(true).open(data_dir.join(NAME)).ok()?;
+    match file.try_lock_shared() {
+        // Given back at once, with the file.
+        Ok(()) | Err(TryLockError::Error(_)) => None,
+        Err(TryLockError::WouldBlock) => Some(Owner { process: process_in(&mut file) }),
+    }
+}
+
+/// The process that a lock's file names.
+fn process_in(file: &mut File) -> Option<u32> {
+    let mut owner = String::new();
+    file.read_to_string(&mut owner).ok()?;
+    owner.trim().parse().ok()
+}
+
 /// The data directory is this process's for as long as this is there.
 pub(crate) struct DataDirLock {
-    _file: File,
+    file: File,
 }
 
 impl DataDirLock {
@@ -28,15 +59,16 @@ impl DataDirLock {
             .mode(0o600)
             .open(&path)
             .map_err(|error| failed(&error))?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                let mut owner = String::new();
-                let read = file.read_to_string(&mut owner);
-                let process = read.ok().and_then(|_| owner.trim().parse().ok());
-                return Err(OpenError::InUse { data_dir: data_dir.to_owned(), process });
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            match file.try_lock() {
+                Ok(()) => break,
+                Err(TryLockError::WouldBlock) if Instant::now() < deadline => std::thread::park_timeout(PAUSE),
+                Err(TryLockError::WouldBlock) => {
+                    return Err(OpenError::InUse { data_dir: data_dir.to_owned(), process: process_in(&mut file) });
+                }
+                Err(TryLockError::Error(error)) => return Err(failed(&error)),
             }
-            Err(TryLockError::Error(error)) => return Err(failed(&error)),
         }
         // For whoever finds it taken. The lock goes with the process, whatever stands here.
         let note = |file: &mut File| {
@@ -45,6 +77,14 @@ impl DataDirLock {
             writeln!(file, "{}", std::process::id())
         };
         note(&mut file).map_err(|error| failed(&error))?;
-        Ok(Self { _file: file })
+        Ok(Self { file })
+    }
+}
+
+impl Drop for DataDirLock {
+    fn drop(&mut self) {
+        // Closing the file is not enough: a process that is being started by another thread has it open, too, until it
+        // runs a program of its own. Where it fails, closing it is all that is left.
+        let _ = self.file.unlock();
     }
 }

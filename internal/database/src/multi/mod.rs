@@ -2,6 +2,7 @@
 //!
 //! [`DatabaseWrapper::open_multi`] gives the wrapper that handlers use, and a [`Control`] for whoever runs the bot.
 
+mod absence;
 mod backoff;
 mod connection_manager;
 mod control;
@@ -10,14 +11,23 @@ mod healer;
 mod homecoming;
 mod identity;
 mod lock;
+mod look;
 mod registry;
 mod reload;
+mod relocate;
+mod seal;
 mod standin;
 
 pub use control::{Control, RouteReport, SourceReport, Status};
 pub use datasource_router::Why;
+pub use lock::{Owner, in_charge};
+pub use look::{Overview, SourceLook, look};
 pub use registry::Adopt;
 pub use reload::{Change, ReloadError, Rerouted};
+pub use relocate::{
+    Difference, MappingChange, MoveError, MoveOptions, MovePlan, MoveReport, Progress, Stage, UnfinishedMove, Unlike,
+};
+pub use seal::{SealError, seal};
 pub use standin::ServedBy;
 
 use std::sync::Arc;

@@ -10,6 +10,7 @@ use super::datasource_router::Recorded;
 use crate::config::DatabaseConfig;
 use crate::error::Result;
 use crate::ids::ChatId;
+use crate::migrate::Identity;
 use crate::params;
 use crate::route::SourceName;
 use crate::source::{BadColumn, FromRow, Row, Source, SourceConfig};
@@ -19,8 +20,10 @@ use crate::time::Clock;
 pub(crate) struct Registry {
     clock: Arc<dyn Clock>,
     now: RwLock<Now>,
-    /// What all files of this bot are marked with; known once the default source was open.
-    installation: Mutex<Option<String>>,
+    /// The default source's name, and what its file says of itself; known once it was open.
+    default_file: Mutex<Option<(SourceName, Identity)>>,
+    /// Held while a file is made known.
+    pub(super) entering: Mutex<()>,
     /// Sources whose next opening accepts another file, on purpose.
     adopted: Mutex<HashMap<SourceName, Adopt>>,
 }
@@ -86,8 +89,8 @@ impl FromRow for RouteRow {
 
 impl Registry {
     pub(super) fn new(config: &DatabaseConfig, clock: Arc<dyn Clock>) -> Self {
-        let registry =
-            Self { clock, now: RwLock::default(), installation: Mutex::default(), adopted: Mutex::default() };
+        let (now, default_file, entering, adopted) = Default::default();
+        let registry = Self { clock, now, default_file, entering, adopted };
         registry.now_of(config, None);
         registry
     }
@@ -111,11 +114,19 @@ impl Registry {
 
     /// What all files of this bot are marked with.
     pub(super) fn installation(&self) -> Option<String> {
-        self.installation.lock().clone()
+        self.default_file.lock().as_ref().and_then(|(_, found)| found.installation.clone())
     }
 
-    pub(super) fn set_installation(&self, mark: Option<String>) {
-        *self.installation.lock() = mark;
+    /// The default source's name, where its file has this uuid.
+    pub(super) fn default_with(&self, uuid: Option<&str>) -> Option<SourceName> {
+        let default = self.default_file.lock();
+        let (name, found) = default.as_ref()?;
+        (uuid.is_some() && found.uuid.as_deref() == uuid).then(|| name.clone())
+    }
+
+    /// Takes notice of the default source's file.
+    pub(super) fn set_default(&self, name: &SourceName, found: &Identity) {
+        *self.default_file.lock() = Some((name.clone(), found.clone()));
     }
 
     /// Accepts another file at the source's next opening.
@@ -135,9 +146,7 @@ impl Registry {
 
     /// Everything that is remembered of sources.
     pub(super) fn entries(&self) -> Result<Vec<Entry>> {
-        let sql = "SELECT name, uuid, path, device, inode FROM switchyard_sources ORDER BY name";
-        self.default_source()
-            .map_or(Ok(Vec::new()), |default| default.read("registry.entries", |tx| tx.query(sql, params![])))
+        self.default_source().map_or(Ok(Vec::new()), |default| default.read("registry.entries", read_entries))
     }
 
     /// Remembers a source as it is now, and forgets the name that its file had before.
@@ -174,6 +183,12 @@ impl Registry {
     fn default_source(&self) -> Option<Arc<Source>> {
         self.now.read().default.clone()
     }
+}
+
+/// Everything that a default source remembers of the others.
+pub(super) fn read_entries(tx: &crate::ReadTx<'_>) -> Result<Vec<Entry>> {
+    let sql = "SELECT name, uuid, path, device, inode FROM switchyard_sources ORDER BY name";
+    tx.query(sql, params![])
 }
 
 /// The statement and the rows of the routes that moves recorded.

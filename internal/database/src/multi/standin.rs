@@ -1,10 +1,11 @@
 //! Standing in for a source that is away: which file serves its chats meanwhile, and what is found of that at a start.
 
+use std::fmt;
 use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 
 use crate::config::DatabaseConfig;
 use crate::route::SourceName;
@@ -34,6 +35,15 @@ pub enum ServedBy {
     Default,
 }
 
+impl fmt::Display for ServedBy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::StandIn => "stand-in",
+            Self::Default => "default",
+        })
+    }
+}
+
 /// Opens stand-ins: made where they are missing, with nothing in them.
 pub(super) struct StandInOpener {
     clock: Arc<dyn Clock>,
@@ -46,11 +56,15 @@ impl StandInOpener {
 }
 
 impl Opener for StandInOpener {
-    fn open(&self, config: &SourceConfig) -> Result<Database, OpenError> {
+    fn open(&self, config: &SourceConfig, deadline: Instant) -> Result<Database, OpenError> {
         let folder = config.path.parent().unwrap_or(Path::new("."));
         let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
         made.map_err(|error| OpenError::Other { path: folder.to_owned(), detail: error.to_string() })?;
-        Database::open(config, &*self.clock, &|_| Ok(()))
+        if !config.path.exists() {
+            // What is left of one that was being removed: its database, gone first, was at home.
+            remove(&config.path, &["-wal", "-shm"]);
+        }
+        Database::open(config, deadline, &*self.clock, &|_| Ok(()))
     }
 }
 
@@ -96,17 +110,20 @@ impl Away {
 
     /// Removes the stand-in's file, which is closed, and which holds nothing that is not at home.
     pub(super) fn remove(&self) {
-        let path = &self.serving.config().path;
-        // The database first: a log without it is refused by name, a database without its log would be believed.
-        for suffix in ["", "-wal", "-shm"] {
-            let mut name = path.as_os_str().to_owned();
-            name.push(suffix);
-            match std::fs::remove_file(&name) {
-                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                    tracing::warn!(file = %Path::new(&name).display(), %error, "a stand-in cannot be removed");
-                }
-                _ => {}
+        // The database first: a log without it says nothing, a database without its log would be believed.
+        remove(&self.serving.config().path, &["", "-wal", "-shm"]);
+    }
+}
+
+fn remove(path: &Path, suffixes: &[&str]) {
+    for suffix in suffixes {
+        let mut name = path.as_os_str().to_owned();
+        name.push(suffix);
+        match std::fs::remove_file(&name) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                tracing::warn!(file = %Path::new(&name).display(), %error, "a stand-in cannot be removed");
             }
+            _ => {}
         }
     }
 }

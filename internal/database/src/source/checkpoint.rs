@@ -5,9 +5,11 @@
 //! without holding up anybody (`PASSIVE`), on a connection that it opens for that and closes again.
 //!
 //! The log begins anew from its start only when all of it has been moved and nobody reads it. While there are writes
-//! without a pause that never happens by itself. So where the log has reached its cap and little is left to be moved,
-//! the next commit does it (`RESTART`), with readers waited for a moment only. A reader that stays makes the log grow
-//! beyond the cap, and the attempts rare.
+//! without a pause that never happens by itself. So where the log is long and little is left to be moved, or where it
+//! has reached its cap, the next commit does it (`RESTART`), with readers waited for a moment only. A reader that stays
+//! makes the log grow beyond the cap, and the attempts rare.
+//!
+//! A commit that finds no room on the disk does it at once, and gives back what the log had taken.
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -24,15 +26,21 @@ use super::file::FileId;
 use crate::route::SourceName;
 
 /// The log is moved each time it has grown by so many pages (of 4 KB).
-const STEP: u32 = 2_000;
-/// With so many pages in it, it is to begin anew.
-const CAP: u32 = 16_000;
+const STEP: u32 = 4_000;
+/// With so many pages in it, it is to begin anew once little is left to be moved.
+const ENOUGH: u32 = 8_000;
+/// So few pages are moved in a moment.
+const LITTLE: u32 = 500;
+/// With so many pages in it, it is to begin anew whatever is left.
+const CAP: u32 = 32_000;
+/// How often it is moved in a row so that little is left.
+const ROUNDS: u32 = 5;
 /// How many bytes of the log's file are kept once it has begun anew.
 pub(super) const KEPT_BYTES: u32 = CAP * 4_096;
 /// How long readers are waited for when it is to begin anew: nobody can write meanwhile.
 const WAIT_FOR_READERS: Duration = Duration::from_millis(20);
 /// How long it is left alone where readers did not come to an end.
-const PAUSE: Duration = Duration::from_secs(1);
+const PAUSE: Duration = Duration::from_millis(500);
 /// How long the thread waits for something to do before it ends.
 const IDLE: Duration = Duration::from_secs(10);
 /// How long closing waits for a checkpoint to break off, and how often it tells it so.
@@ -127,23 +135,35 @@ impl Log {
             self.moved_at.store(0, Ordering::Relaxed);
         }
         if self.may_restart.load(Ordering::Relaxed) && self.may_restart.swap(false, Ordering::Relaxed) {
-            self.restart(link);
+            self.begin_anew(link, "PRAGMA wal_checkpoint(RESTART)");
         } else if pages - moved_at >= self.step.load(Ordering::Relaxed) {
             self.request();
         }
     }
 
-    /// Moves the little that is left and lets the log begin anew with the next write.
-    fn restart(&self, link: &Link) {
-        let found = link
-            .connection
-            .busy_timeout(WAIT_FOR_READERS)
-            .and_then(|()| checkpoint(&link.connection, "PRAGMA wal_checkpoint(RESTART)"));
-        match found {
-            Ok(Found { is_busy: false, .. }) => self.moved_at.store(0, Ordering::Relaxed),
-            Ok(_) => self.pause_until.store(micros(Instant::now() + PAUSE), Ordering::Relaxed),
-            Err(error) => self.failed(&error),
+    /// Makes room where a write found none, for whoever has the writer: the log itself may be what fills the disk.
+    pub(super) fn found_no_room(&self, link: &Link) {
+        if self.may_wait() && link.connection.is_autocommit() {
+            self.begin_anew(link, "PRAGMA wal_checkpoint(TRUNCATE)");
         }
+    }
+
+    /// Moves the little that is left and lets the log begin anew with the next write.
+    fn begin_anew(&self, link: &Link, pragma: &str) {
+        let found = link.connection.busy_timeout(WAIT_FOR_READERS).and_then(|()| checkpoint(&link.connection, pragma));
+        if let Ok(Found { is_busy: false, .. }) = found {
+            self.moved_at.store(0, Ordering::Relaxed);
+            return;
+        }
+        self.pause_until.store(micros(Instant::now() + PAUSE), Ordering::Relaxed);
+        if let Err(error) = found {
+            self.failed(&error);
+        }
+    }
+
+    /// Whether readers may be waited for again.
+    fn may_wait(&self) -> bool {
+        micros(Instant::now()) >= self.pause_until.load(Ordering::Relaxed)
     }
 
     /// Asks the thread to move the log.
@@ -222,22 +242,25 @@ impl Log {
             }
             progress.interrupt = Some(link.connection.get_interrupt_handle());
         }
-        let mut found = checkpoint(&link.connection, "PRAGMA wal_checkpoint(PASSIVE)")?;
-        let mut is_held = found.moved < before;
-        if found.pages >= CAP && !is_held && !self.progress.lock().is_closed {
-            // Once more, so that little is left for when nobody can write.
-            let before = found.pages;
-            found = checkpoint(&link.connection, "PRAGMA wal_checkpoint(PASSIVE)")?;
-            is_held = found.moved < before;
-        }
-        let rest = found.pages.saturating_sub(found.moved);
-        // A reader that holds much of it back is not worth waiting for.
-        is_held &= rest >= STEP;
+        let mut round = 0;
+        let (found, left, is_held) = loop {
+            round += 1;
+            let before = self.pages.load(Ordering::Relaxed);
+            let found = checkpoint(&link.connection, "PRAGMA wal_checkpoint(PASSIVE)")?;
+            // What it says of the log's length is from when it began.
+            let left = found.pages.max(self.pages.load(Ordering::Relaxed)).saturating_sub(found.moved);
+            // A reader that holds much of it back is not worth waiting for.
+            let is_held = found.moved < before && left >= STEP;
+            let is_ready = found.pages < ENOUGH || left <= LITTLE || round == ROUNDS;
+            if is_ready || is_held || self.progress.lock().is_closed {
+                break (found, left, is_held);
+            }
+        };
         self.moved_at.store(found.pages, Ordering::Relaxed);
         // The longer it is, the longer it takes to look it through.
         self.step.store(if is_held { STEP.max(found.pages / 4) } else { STEP }, Ordering::Relaxed);
-        let may_wait = micros(Instant::now()) >= self.pause_until.load(Ordering::Relaxed);
-        if found.pages >= CAP && !is_held && may_wait {
+        let is_long = found.pages >= ENOUGH && left <= LITTLE || found.pages >= CAP;
+        if is_long && !is_held && self.may_wait() {
             self.may_restart.store(true, Ordering::Relaxed);
         }
         Ok(())

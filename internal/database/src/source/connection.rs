@@ -6,6 +6,7 @@ use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 use rusqlite::config::DbConfig;
+use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
 use rusqlite::{Connection, OpenFlags};
 
 use super::checkpoint::KEPT_BYTES;
@@ -60,9 +61,47 @@ pub(super) fn checkpointer(path: &Path) -> rusqlite::Result<Link> {
     open(path, OpenFlags::SQLITE_OPEN_READ_WRITE, Duration::ZERO)
 }
 
-/// A connection that cannot write, whatever statement it is given.
+/// A connection that cannot write, whatever statement it is given, and is no way to other databases or to settings.
 pub(super) fn reader(path: &Path, timeout: Duration) -> rusqlite::Result<Link> {
+    let mut link = look(path, timeout)?;
+    // Once, before any statement is cached: setting it lets those that are expire.
+    link.connection.authorizer(Some(only_reads))?;
+    Ok(link)
+}
+
+/// What a statement of a read may be made of. That the connection is opened for reading protects the file; this also
+/// keeps others from being attached, made by `VACUUM INTO` or filled as temporary tables.
+fn only_reads(context: AuthContext<'_>) -> Authorization {
+    match context.action {
+        AuthAction::Select | AuthAction::Read { .. } | AuthAction::Recursive | AuthAction::Transaction { .. } => {
+            Authorization::Allow
+        }
+        AuthAction::Function { function_name } if !function_name.eq_ignore_ascii_case("load_extension") => {
+            Authorization::Allow
+        }
+        // What a move asks for a table's columns.
+        AuthAction::Pragma { pragma_name: "table_info", .. } => Authorization::Allow,
+        _ => Authorization::Deny,
+    }
+}
+
+/// A connection that looks at a file of which nothing may change.
+pub(super) fn look(path: &Path, timeout: Duration) -> rusqlite::Result<Link> {
     open(path, OpenFlags::SQLITE_OPEN_READ_ONLY, timeout)
+}
+
+/// A connection that takes a file for one that nobody writes: it looks at no log and takes no lock.
+pub(super) fn at_rest(path: &Path) -> rusqlite::Result<Connection> {
+    let mut uri = String::from("file:");
+    for byte in path.as_os_str().as_encoded_bytes() {
+        match byte {
+            b'/' | b'.' | b'-' | b'_' => uri.push(char::from(*byte)),
+            _ if byte.is_ascii_alphanumeric() => uri.push(char::from(*byte)),
+            _ => uri.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    uri.push_str("?immutable=1");
+    Connection::open_with_flags(uri, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI)
 }
 
 /// A connection that looks at a file before it is known to be the bot's: it changes nothing.
@@ -71,11 +110,21 @@ pub(super) fn reader(path: &Path, timeout: Duration) -> rusqlite::Result<Link> {
 /// what a killed process left half written, and takes the log that it makes away again.
 pub(super) fn probe(path: &Path, timeout: Duration) -> rusqlite::Result<Link> {
     if file::beside(path, "-wal").exists() {
-        return reader(path, timeout);
+        return look(path, timeout);
     }
     let link = open(path, OpenFlags::SQLITE_OPEN_READ_WRITE, timeout)?;
     link.connection.execute_batch("PRAGMA query_only=ON")?;
     Ok(link)
+}
+
+/// Takes the log away that reading a database made, where nobody has written into it: only SQLite can tell that nobody
+/// uses it, and does so when a connection that could write closes last. The file itself stays as it is.
+pub(super) fn tidy(path: &Path, timeout: Duration) {
+    let is_empty = std::fs::metadata(file::beside(path, "-wal")).is_ok_and(|found| found.len() == 0);
+    if is_empty && let Ok(link) = open(path, OpenFlags::SQLITE_OPEN_READ_WRITE, timeout.min(Duration::from_secs(1))) {
+        // A log that cannot be taken away is an empty file, and harms nobody.
+        let _ = link.connection.execute_batch("PRAGMA query_only=ON; SELECT COUNT(*) FROM sqlite_schema");
+    }
 }
 
 /// Write-ahead logging, so that readers and the writer do not wait for each other; kept in the file. `false` where the
@@ -125,4 +174,45 @@ fn open(path: &Path, mode: OpenFlags, timeout: Duration) -> rusqlite::Result<Lin
     let is_over = move || micros(Instant::now()) > watched.load(Ordering::Relaxed);
     connection.progress_handler(STEPS_BETWEEN_LOOKS, Some(is_over))?;
     Ok(Link { connection, deadline })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reader_refuses_whatever_is_no_reading_even_without_a_look_at_the_text() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, other) = (folder.path().join("a.db"), folder.path().join("b.db"));
+        let link =
+            open(&path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE, Duration::ZERO).unwrap();
+        link.connection.execute_batch("CREATE TABLE t (x); INSERT INTO t VALUES (1);").unwrap();
+        let reader = reader(&path, Duration::ZERO).unwrap().connection;
+        let other = other.display();
+        for sql in [
+            "INSERT INTO t VALUES (2)",
+            "WITH x AS (SELECT 1) DELETE FROM t",
+            "CREATE TEMP TABLE u (x)",
+            "CREATE TEMP VIEW v AS SELECT 1",
+            "PRAGMA query_only",
+            "PRAGMA user_version=1",
+            "SELECT * FROM pragma_user_version",
+            "SAVEPOINT s",
+            "ANALYZE",
+            "DETACH main",
+            &format!("ATTACH '{other}' AS b"),
+            &format!("VACUUM INTO '{other}'"),
+        ] {
+            let refused = reader.execute_batch(sql).expect_err(sql);
+            assert_eq!(
+                refused.sqlite_error_code(),
+                Some(rusqlite::ErrorCode::AuthorizationForStatementDenied),
+                "{sql}"
+            );
+        }
+        let all = "BEGIN; WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 9)
+                   SELECT length(x) FROM t, n; ROLLBACK;";
+        reader.execute_batch(all).unwrap();
+        assert!(!folder.path().join("b.db").exists());
+    }
 }

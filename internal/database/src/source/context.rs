@@ -47,7 +47,7 @@ fn classify(error: &rusqlite::Error, timeout: Duration) -> ErrorKind {
     match error.sqlite_error_code() {
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => ErrorKind::Busy { waited: timeout },
         Some(ErrorCode::OperationInterrupted) => ErrorKind::TimedOut { timeout },
-        Some(ErrorCode::ReadOnly) => ErrorKind::ReadOnly,
+        Some(ErrorCode::ReadOnly | ErrorCode::AuthorizationForStatementDenied) => ErrorKind::ReadOnly,
         Some(ErrorCode::DiskFull) => ErrorKind::DiskFull,
         Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => ErrorKind::Damaged { detail },
         Some(ErrorCode::ConstraintViolation) => ErrorKind::Constraint { detail },

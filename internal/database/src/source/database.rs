@@ -12,9 +12,9 @@ use crate::route::SourceName;
 
 use super::checkpoint::Log;
 use super::config::Durability;
-use super::connection::micros;
+use super::connection::{self, micros};
 use super::context::Context;
-use super::file::FileId;
+use super::file::{FileId, Left};
 use super::read::ReadTx;
 use super::readers::{NoReader, Readers};
 use super::writer::Writer;
@@ -24,6 +24,8 @@ const LOOK_EVERY: u64 = 100_000;
 
 /// How long a look for damage may take: a large file is read as a whole.
 const LOOK_FOR_DAMAGE: Duration = Duration::from_secs(3600);
+/// How long rewriting a file takes at most.
+const LONGEST: Duration = Duration::from_secs(86_400);
 
 /// An open database.
 pub(crate) struct Database {
@@ -31,12 +33,19 @@ pub(crate) struct Database {
     pub(super) path: PathBuf,
     pub(super) timeout: Duration,
     pub(super) file: FileId,
+    /// Its log, where it had one from the beginning.
+    pub(super) log_file: Option<FileId>,
+    /// Whether it is only read and had no log beside it: one that reading makes is taken away again.
+    pub(super) tidies: bool,
     /// When the file was last looked at, in [`micros`].
     pub(super) looked: AtomicU64,
     pub(super) durability: Durability,
     pub(super) log: Arc<Log>,
     pub(super) writer: Writer,
     pub(super) readers: Readers,
+    /// The last to go: without it all connections are closed. (Closing the last one, SQLite removes the log by its
+    /// name, whoever's it is by then.)
+    pub(super) in_use: Arc<()>,
 }
 
 impl Drop for Database {
@@ -68,20 +77,26 @@ impl Database {
         f(&ReadTx::new(&link.connection, context))
     }
 
+    /// The file and the log that were opened.
+    pub(super) fn left(&self) -> Left {
+        Left { file: self.file, log: self.log_file }
+    }
+
     /// Which file this is.
     pub(crate) fn file_id(&self) -> FileId {
         self.file
     }
 
-    /// What SQLite finds wrong with the file, or `ok`. Takes as long as it takes to read it.
-    pub(crate) fn look_for_damage(&self, op: &'static str) -> Result<Option<String>> {
+    /// What SQLite finds wrong with the file, or `ok`. Takes as long as it takes to read it, and nobody writes meanwhile.
+    pub(crate) fn look_for_damage(&self, op: &'static str, deadline: Instant) -> Result<String> {
         let context = self.context(op);
-        let whole = Instant::now() + LOOK_FOR_DAMAGE;
-        let reader = self.readers.take(whole).map_err(|none| self.no_reader(none, &context))?;
-        let link = reader.link().map_err(|none| self.no_reader(none, &context))?;
-        link.until(whole).map_err(|error| context.sqlite(&error))?;
-        let found = link.connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0));
-        found.map(Some).map_err(|error| context.sqlite(&error))
+        self.on_writer(op, deadline, |link| {
+            let look = || {
+                link.until(Instant::now() + LOOK_FOR_DAMAGE)?;
+                link.connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))
+            };
+            look().map_err(|error| context.sqlite(&error))
+        })
     }
 
     /// What the file says of itself.
@@ -109,11 +124,38 @@ impl Database {
         })
     }
 
+    /// Moves what is in the log into the file and empties the log, and answers whether that was possible: others that
+    /// read an earlier moment hold it back.
+    pub(crate) fn checkpoint(&self, op: &'static str, deadline: Instant) -> Result<bool> {
+        let context = self.context(op);
+        self.on_writer(op, deadline, |link| {
+            let sql = "PRAGMA wal_checkpoint(TRUNCATE)";
+            let held_back: bool =
+                link.connection.query_row(sql, [], |row| row.get(0)).map_err(|error| context.sqlite(&error))?;
+            Ok(!held_back)
+        })
+    }
+
+    /// Rewrites the whole file, so that nothing of what was deleted is left in it. Waits for the writer until the
+    /// deadline, and takes as long as it takes.
+    pub(crate) fn vacuum(&self, op: &'static str, deadline: Instant) -> Result<()> {
+        let context = self.context(op);
+        self.on_writer(op, deadline, |link| {
+            let vacuum = link.until(Instant::now() + LONGEST).and_then(|()| link.connection.execute_batch("VACUUM"));
+            vacuum.map_err(|error| context.sqlite(&error))
+        })
+    }
+
     /// Ends all use of the database: waits for the calls under way, then moves what is in the log into the file.
     pub(crate) fn close(&self) {
         self.readers.close();
         self.log.close();
-        let Some(link) = self.close_writer() else { return };
+        let Some(link) = self.close_writer() else {
+            if self.tidies && FileId::of(&self.path) == Some(self.file) {
+                connection::tidy(&self.path, self.timeout);
+            }
+            return;
+        };
         let checkpoint = || {
             // Readers in other processes are not waited for: what they hold back is moved by whoever comes next.
             link.without_deadline();

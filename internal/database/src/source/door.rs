@@ -9,16 +9,20 @@ use std::time::{Duration, Instant, SystemTime};
 
 use parking_lot::{Condvar, Mutex, RwLock};
 
+use super::file::{self, Left};
 use super::{Database, OpenError, Source, SourceConfig};
 use crate::error::ErrorKind;
 
 /// How long a failure to open is answered without another try.
 const FAILED_FOR: Duration = Duration::from_secs(1);
 
+/// How much sooner than its callers an opening gives up at most.
+const TO_TELL: Duration = Duration::from_millis(500);
+
 /// Opens the database of a source.
 pub(crate) trait Opener: Send + Sync {
-    /// Opens it. Whatever goes wrong, the file stays as it was.
-    fn open(&self, config: &SourceConfig) -> Result<Database, OpenError>;
+    /// Opens it, waiting for other processes until the deadline. Whatever goes wrong, the file stays as it was.
+    fn open(&self, config: &SourceConfig, deadline: Instant) -> Result<Database, OpenError>;
 
     /// The source is unavailable, told once for each time. Answers whether somebody sees to its being opened again;
     /// else callers try.
@@ -52,6 +56,8 @@ pub(super) struct Door {
     /// How it comes to be open.
     state: Mutex<State>,
     changed: Condvar,
+    /// What was open and was given up, until something is open again.
+    left: Mutex<Option<Left>>,
     /// `None` for what is opened once, before it is used.
     opener: Option<Arc<dyn Opener>>,
 }
@@ -73,7 +79,7 @@ struct Failure {
     /// Until when callers do not try again; `None` where somebody else does.
     until: Option<Instant>,
     /// What was open before may still be in the hands of calls that are under way.
-    old: Weak<Database>,
+    old: Weak<()>,
 }
 
 #[derive(Clone)]
@@ -95,16 +101,20 @@ impl From<Why> for ErrorKind {
 impl Door {
     pub(super) fn opened(database: Database) -> Self {
         let open = RwLock::new(Some(Arc::new(database)));
-        Self { open, state: Mutex::new(State::Open), changed: Condvar::new(), opener: None }
+        Self { open, state: Mutex::new(State::Open), changed: Condvar::new(), left: Mutex::new(None), opener: None }
     }
 
     pub(super) fn closed(opener: Arc<dyn Opener>) -> Self {
-        let state = Mutex::new(State::Closed);
-        Self { open: RwLock::new(None), state, changed: Condvar::new(), opener: Some(opener) }
+        let (open, left) = (RwLock::new(None), Mutex::new(None));
+        Self { open, state: Mutex::new(State::Closed), changed: Condvar::new(), left, opener: Some(opener) }
     }
 
     pub(super) fn open_now(&self) -> Option<Arc<Database>> {
         self.open.read().clone()
+    }
+
+    pub(super) fn is_open(&self) -> bool {
+        self.open.read().is_some()
     }
 
     pub(super) fn health(&self) -> Health {
@@ -126,7 +136,8 @@ impl Door {
         let is_this = matches!(*state, State::Open) && open.as_ref().is_some_and(|now| Arc::ptr_eq(now, database));
         if is_this {
             *open = None;
-            let (why, since, old) = (Why::Unavailable(reason), SystemTime::now(), Arc::downgrade(database));
+            *self.left.lock() = Some(database.left());
+            let (why, since, old) = (Why::Unavailable(reason), SystemTime::now(), Arc::downgrade(&database.in_use));
             *state = State::Failed(Failure { why, since, until, old });
         }
         is_this
@@ -207,7 +218,14 @@ impl Source {
             }
             State::Closed | State::Opening | State::Open | State::Shut => None,
         };
-        let opened = catch_unwind(AssertUnwindSafe(|| opener.open(&self.config)));
+        // Those who wait are told that another process had it, rather than that it could not be opened in their time.
+        let timeout = self.config.timeout;
+        let deadline = Instant::now() + timeout - (timeout / 5).min(TO_TELL);
+        let left = *self.door.left.lock();
+        let opened = catch_unwind(AssertUnwindSafe(|| {
+            left.map_or(Ok(()), |left| file::refuse_log_of(left, &self.config.path))?;
+            opener.open(&self.config, deadline)
+        }));
         // Callers may go on, elsewhere perhaps, as soon as they are told: whoever has to know does before.
         let is_failure =
             matches!(&opened, Ok(Err(error)) if !matches!(error, OpenError::Locked { .. })) || opened.is_err();
@@ -226,12 +244,14 @@ impl Source {
                 if earlier.is_some() {
                     tracing::info!(source = %self.name(), "a source is available again");
                 }
+                *self.door.left.lock() = None;
                 *self.door.open.write() = Some(Arc::new(database));
                 State::Open
             }
             Ok(Err(OpenError::Locked { waited, .. })) => {
+                let old = earlier.map_or_else(Weak::new, |earlier| earlier.old);
                 let (since, until) = (SystemTime::now(), Some(Instant::now()));
-                State::Failed(Failure { why: Why::Busy(waited), since, until, old: Weak::new() })
+                State::Failed(Failure { why: Why::Busy(waited), since, until, old })
             }
             Ok(Err(error)) => State::Failed(self.failed(error.to_string(), earlier.as_ref(), until)),
             Err(_) => State::Failed(self.failed("opening it panicked".to_owned(), earlier.as_ref(), until)),
@@ -241,7 +261,7 @@ impl Source {
 
     /// Waits for the calls that still use a database whose file is gone: as long as one has it open, SQLite would mix
     /// up its log with the next one's.
-    fn wait_closed(&self, old: &Weak<Database>) {
+    fn wait_closed(&self, old: &Weak<()>) {
         let deadline = Instant::now() + self.config.timeout;
         while old.strong_count() > 0 && Instant::now() < deadline {
             std::thread::park_timeout(Duration::from_millis(5));
@@ -255,7 +275,8 @@ impl Source {
             tracing::warn!(source = %self.name(), reason, "a source is unavailable; the others go on");
         }
         let since = earlier.map_or_else(SystemTime::now, |earlier| earlier.since);
-        Failure { why: Why::Unavailable(reason), since, until, old: Weak::new() }
+        let old = earlier.map_or_else(Weak::new, |earlier| earlier.old.clone());
+        Failure { why: Why::Unavailable(reason), since, until, old }
     }
 
     /// Takes the source for unavailable, since an open database failed.

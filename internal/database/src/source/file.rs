@@ -4,9 +4,10 @@
 //! process (they belong to the process and go with *any* close), and acknowledged commits would be lost.
 
 use std::fs::{self, OpenOptions};
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use rustix::fs::{Access, AtFlags, CWD, accessat};
 
@@ -73,6 +74,48 @@ pub(super) fn look_readonly(path: &Path) -> Result<(), OpenError> {
     }
 }
 
+/// How a database can be read so that nothing is different afterwards.
+pub(super) enum WayIn {
+    /// Its log is there, and stays: a connection that cannot write leaves everything as it is.
+    Reader,
+    /// No log is there; a connection that may make one takes it away again.
+    Probe,
+    /// There is none, for this reason.
+    Writes(&'static str),
+}
+
+/// How a file can be looked at.
+pub(super) fn way_in(path: &Path) -> WayIn {
+    let length = |suffix| fs::metadata(beside(path, suffix)).ok().map(|found| found.len());
+    if length("-journal").is_some_and(|length| length > 0) {
+        return WayIn::Writes("a write that was interrupted has to be rolled back first");
+    }
+    match (length("-wal"), length("-shm")) {
+        (Some(_), Some(_)) => WayIn::Reader,
+        (None, None) if !may_write(&folder_of(path)) => WayIn::Reader,
+        (None, None) if check_access(path, Access::WRITE_OK, "written").is_ok() => WayIn::Probe,
+        (None, None) => WayIn::Writes("without leave to write it SQLite may leave files beside it"),
+        _ => WayIn::Writes("its log has to be made whole first"),
+    }
+}
+
+/// Whether there is a file with something in it, for somebody who only looks.
+pub(super) fn is_there(path: &Path, readonly: bool) -> Result<bool, OpenError> {
+    if readonly {
+        return look_readonly(path).map(|()| true);
+    }
+    check_name(path)?;
+    let found = length(path)?;
+    refuse_log_without_file(path, found)?;
+    if found.is_none_or(|length| length == 0) { Ok(false) } else { look_readonly(path).map(|()| true) }
+}
+
+/// How many bytes a database has, its log included; `None` where it cannot be looked at.
+pub(super) fn bytes(path: &Path) -> Option<u64> {
+    let length = |path: &Path| fs::metadata(path).ok().map(|found| found.len());
+    Some(length(path)? + length(&beside(path, "-wal")).unwrap_or_default())
+}
+
 /// Whether reading a database needs files beside it that are not there and that this user cannot make.
 pub(super) fn lacks_log(path: &Path) -> bool {
     let is_there = |suffix| beside(path, suffix).exists();
@@ -125,14 +168,48 @@ fn refuse_log_without_file(path: &Path, found: Option<u64>) -> Result<(), OpenEr
     Ok(())
 }
 
+/// A database that was open, by its file and its log.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Left {
+    pub(super) file: FileId,
+    pub(super) log: Option<FileId>,
+}
+
+/// Refuses a file whose predecessor's log is still beside it: SQLite would read that as its own.
+pub(super) fn refuse_log_of(left: Left, path: &Path) -> Result<(), OpenError> {
+    let log = beside(path, "-wal");
+    let is_of_another = FileId::of(path).is_some_and(|file| file != left.file);
+    let is_there = FileId::of(&log).is_some_and(|found| Some(found) == left.log);
+    if is_of_another && is_there && fs::metadata(&log).is_ok_and(|found| found.len() > 0) {
+        return Err(OpenError::ForeignLog { path: path.to_owned(), log });
+    }
+    Ok(())
+}
+
+/// What changes whenever somebody writes a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Look(FileId, u64, SystemTime);
+
+/// A look at a file that has no log beside it, neither of the one kind nor of the other.
+pub(crate) fn at_rest(path: &Path) -> Option<Look> {
+    let is_quiet = ["-wal", "-journal"].iter().all(|log| !beside(path, log).exists());
+    let found = fs::metadata(path).ok().filter(|_| is_quiet)?;
+    Some(Look(FileId { device: found.dev(), inode: found.ino() }, found.len(), found.modified().ok()?))
+}
+
 /// Makes an empty file; another process that did it first is as good. (No lock of ours can be on a file that was not
 /// there, so closing it here drops none.)
 pub(crate) fn create(path: &Path) -> Result<(), OpenError> {
-    match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
-        Ok(_) => Ok(()),
+    match create_new(path) {
+        Ok(()) => Ok(()),
         Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
         Err(error) => Err(OpenError::from_io(path, &error)),
     }
+}
+
+/// Makes an empty file where there is none.
+pub(crate) fn create_new(path: &Path) -> io::Result<()> {
+    OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map(drop)
 }
 
 /// The folder that a file is in.

@@ -1,14 +1,9 @@
 //! Writes, from the caller's closure to the commit.
 //!
-//! Each caller runs its own closure on its own thread. Under `durability = "full"`, where a commit waits for the disk,
-//! callers take turns in one transaction: whoever has done its part hands the turn over to the next in line, and
-//! whoever finds nobody in line commits for all (group commit by hand-over). Every part is a savepoint, so one that
-//! fails is undone alone. Nobody is answered before the commit: neither who wrote, nor who was refused because of what
-//! another member wrote.
-//!
-//! Under "normal" a commit waits for nothing, and waking the next in line costs more than what a shared transaction
-//! saves: there each write is a transaction of its own, behind a lock that a running thread may take again before a
-//! sleeping one has woken up.
+//! Each caller runs its own closure on its own thread. Callers take turns in one transaction: whoever has done its part
+//! hands the turn over to the next in line, until one of them commits for all (group commit by hand-over). Every part
+//! is a savepoint, so one that fails is undone alone. Nobody is answered before the commit: neither who wrote, nor who
+//! was refused because of what another member wrote.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -18,6 +13,7 @@ use std::time::{Duration, Instant};
 use rusqlite::ErrorCode;
 
 use super::batch::{Batch, Outcome};
+use super::config::Durability;
 use super::context::{self, Context};
 use super::database::Database;
 use super::journal::{self, Displaced};
@@ -27,6 +23,10 @@ use super::writer::{Held, Open, State, run};
 use crate::error::{Error, ErrorKind, Result};
 use crate::route::Route;
 
+/// Under "normal", where a commit waits for nothing, a batch is committed when it has a third as many members as others
+/// wait. Those who are answered take a while to wake up and come again, and the line must not run empty meanwhile: then
+/// whoever happens to run goes on alone, while the others sleep.
+const WAITING_FOR_EACH: usize = 3;
 /// A batch is committed at the latest when it has this many members, whoever waits.
 const MOST_MEMBERS: usize = 128;
 /// A batch is committed at the latest by the first member that finds it this old.
@@ -104,10 +104,18 @@ impl Database {
             return Attempt::Panicked(panic);
         }
         let part = self.part(seat.state(), context, deadline, recorder, f);
-        let is_small = |open: &Open| open.members < MOST_MEMBERS && open.since.elapsed() < OLDEST;
-        if !alone && seat.state().open.as_ref().is_some_and(is_small) {
+        if let Some(open) = &seat.state().open
+            && !alone
+            && open.members < MOST_MEMBERS
+            && open.since.elapsed() < OLDEST
+        {
+            let enough = match self.durability {
+                // The more of them share the wait for the disk, the better.
+                Durability::Full => 0,
+                Durability::Normal => WAITING_FOR_EACH * open.members,
+            };
             // The next in line goes on in the open transaction.
-            match seat.hand_over() {
+            match seat.hand_over(enough) {
                 None => return answer(context, part),
                 Some(kept) => seat = kept,
             }
@@ -160,9 +168,9 @@ impl Database {
                     Operation { op: (*op).to_owned(), route: *route, steps }
                 });
                 if let (Some(displaced), Some(operation)) = (displaced, &operation) {
-                    journal::note(&mut tx, &displaced.home, operation)?;
+                    journal::note(&mut tx, displaced, operation)?;
                 }
-                Ok((answer, operation))
+                Ok::<_, Error>((answer, operation))
             }));
         // The deadline is that of the caller's statements. What follows is done for others too.
         link.without_deadline();
@@ -170,6 +178,11 @@ impl Database {
         if connection.is_autocommit() {
             // The transaction is gone, with every member's part: a full disk or an interruption does that.
             state.lose();
+            if let (Ok(Err(error)), Held::Open(link)) = (&ran, &state.connection)
+                && matches!(error.kind(), ErrorKind::DiskFull)
+            {
+                self.log.found_no_room(link);
+            }
             return match ran {
                 // No statement runs outside of it: nothing was kept.
                 Ok(Ok(_)) => Part::failed(context.transaction_gone()),
@@ -216,14 +229,16 @@ impl Database {
             }
         }
         // Before the turn is given back: whoever is woken by this is in line again when the next batch begins.
-        let is_committed = outcome == Outcome::Committed;
-        open.batch.publish(outcome);
+        open.batch.publish(outcome.clone());
         state.open = None;
-        if is_committed {
+        if outcome == Outcome::Committed {
             self.log.committed(link);
+            return told;
         }
-        // Where the commit has failed.
         state.lose();
+        if let (Outcome::Full, Held::Open(link)) = (outcome, &state.connection) {
+            self.log.found_no_room(link);
+        }
         told
     }
 }

@@ -22,12 +22,15 @@ use crate::route::SourceName;
 pub(crate) struct Displaced {
     /// The source.
     pub(crate) home: SourceName,
+    /// What this absence alone is called: numbers mean nothing without it where a file was restored from a backup.
+    episode: Arc<str>,
     is_over: Arc<AtomicBool>,
 }
 
 impl Displaced {
     pub(crate) fn from(home: &SourceName) -> Self {
-        Self { home: home.clone(), is_over: Arc::default() }
+        let episode = Arc::from(uuid::Uuid::new_v4().to_string());
+        Self { home: home.clone(), episode, is_over: Arc::default() }
     }
 
     /// Whether its chats are at home again: no write of theirs may be made elsewhere any more.
@@ -46,6 +49,8 @@ impl Displaced {
 pub(crate) struct Noted {
     /// Its number: they are made in this order.
     pub(crate) seq: i64,
+    /// The absence that it was made in.
+    pub(crate) episode: String,
     /// The write as it is kept: JSON of an [`Operation`].
     pub(crate) operation: String,
 }
@@ -55,16 +60,16 @@ impl FromRow for Noted {
     const KEY: &'static [&'static str] = &["seq"];
 
     fn from_row(row: &Row<'_>) -> Result<Self, BadColumn> {
-        Ok(Self { seq: row.get("seq")?, operation: row.get("operation")? })
+        Ok(Self { seq: row.get("seq")?, episode: row.get("episode")?, operation: row.get("operation")? })
     }
 }
 
 /// Notes a write, in its own transaction.
-pub(super) fn note(tx: &mut WriteTx<'_>, home: &SourceName, operation: &Operation) -> Result<()> {
+pub(super) fn note(tx: &mut WriteTx<'_>, displaced: &Displaced, operation: &Operation) -> Result<()> {
     let kept = serde_json::to_string(operation).map_err(|error| tx.malformed(error.to_string()))?;
     tx.execute(
-        "INSERT INTO switchyard_journal (source, op, operation) VALUES (?1, ?2, ?3)",
-        params![home.as_str(), operation.op, kept],
+        "INSERT INTO switchyard_journal (source, episode, op, operation) VALUES (?1, ?2, ?3, ?4)",
+        params![displaced.home.as_str(), &*displaced.episode, operation.op, kept],
     )
     .map(drop)
 }
@@ -80,34 +85,27 @@ enum Made {
 impl Database {
     /// Makes noted writes here, each whole or not at all, and remembers the last one in the same transaction: all of
     /// them, or none. Those that came before are passed over. Answers how many had to be kept aside.
-    pub(crate) fn make_noted(&self, journal: &str, noted: &[Noted], deadline: Instant) -> Result<u64> {
+    pub(crate) fn make_noted(&self, noted: &[Noted], deadline: Instant) -> Result<u64> {
         const OP: &str = "journal.make_noted";
         let context = self.context(OP);
-        self.on_writer(OP, deadline, |connection| {
+        self.on_writer(OP, deadline, |link| {
+            let connection = &link.connection;
             let failed = |error: rusqlite::Error| context.sqlite(&error);
             run(connection, "BEGIN IMMEDIATE").map_err(failed)?;
-            let last = last_made(connection, journal).map_err(failed)?;
             let mut parked = 0;
-            for one in noted.iter().filter(|one| one.seq > last) {
-                if let Made::Parked(reason) = make(connection, context, one)? {
-                    park(connection, journal, one, &reason).map_err(failed)?;
-                    parked += 1;
+            for episode in noted.chunk_by(|one, next| one.episode == next.episode) {
+                let (name, Some(end)) = (&episode[0].episode, episode.last()) else { continue };
+                let last = last_made(connection, name).map_err(failed)?;
+                for one in episode.iter().filter(|one| one.seq > last) {
+                    if let Made::Parked(reason) = make(connection, context, one)? {
+                        park(connection, one, &reason).map_err(failed)?;
+                        parked += 1;
+                    }
                 }
-            }
-            if let Some(one) = noted.last().filter(|one| one.seq > last) {
-                remember(connection, journal, one.seq).map_err(failed)?;
+                remember(connection, name, end.seq.max(last)).map_err(failed)?;
             }
             run(connection, "COMMIT").map_err(failed)?;
             Ok(parked)
-        })
-    }
-
-    /// The number of the last noted write that was made here.
-    pub(crate) fn last_noted(&self, journal: &str, deadline: Instant) -> Result<i64> {
-        const OP: &str = "journal.last_noted";
-        let context = self.context(OP);
-        self.on_writer(OP, deadline, |connection| {
-            last_made(connection, journal).map_err(|error| context.sqlite(&error))
         })
     }
 }
@@ -147,18 +145,18 @@ fn settle(error: Error) -> Result<Made> {
     }
 }
 
-fn last_made(connection: &Connection, journal: &str) -> rusqlite::Result<i64> {
-    let sql = "SELECT seq FROM switchyard_made WHERE journal = ?1";
-    connection.prepare_cached(sql)?.query_row([journal], |row| row.get(0)).optional().map(Option::unwrap_or_default)
+fn last_made(connection: &Connection, episode: &str) -> rusqlite::Result<i64> {
+    let sql = "SELECT seq FROM switchyard_made WHERE episode = ?1";
+    connection.prepare_cached(sql)?.query_row([episode], |row| row.get(0)).optional().map(Option::unwrap_or_default)
 }
 
-fn remember(connection: &Connection, journal: &str, seq: i64) -> rusqlite::Result<()> {
-    let sql = "INSERT INTO switchyard_made (journal, seq) VALUES (?1, ?2)
-               ON CONFLICT (journal) DO UPDATE SET seq = excluded.seq";
-    connection.prepare_cached(sql)?.execute((journal, seq)).map(drop)
+fn remember(connection: &Connection, episode: &str, seq: i64) -> rusqlite::Result<()> {
+    let sql = "INSERT INTO switchyard_made (episode, seq) VALUES (?1, ?2)
+               ON CONFLICT (episode) DO UPDATE SET seq = excluded.seq";
+    connection.prepare_cached(sql)?.execute((episode, seq)).map(drop)
 }
 
-fn park(connection: &Connection, journal: &str, noted: &Noted, reason: &str) -> rusqlite::Result<()> {
-    let sql = "INSERT INTO switchyard_parked (journal, seq, operation, reason) VALUES (?1, ?2, ?3, ?4)";
-    connection.prepare_cached(sql)?.execute((journal, noted.seq, &noted.operation, reason)).map(drop)
+fn park(connection: &Connection, noted: &Noted, reason: &str) -> rusqlite::Result<()> {
+    let sql = "INSERT INTO switchyard_parked (episode, seq, operation, reason) VALUES (?1, ?2, ?3, ?4)";
+    connection.prepare_cached(sql)?.execute((&noted.episode, noted.seq, &noted.operation, reason)).map(drop)
 }

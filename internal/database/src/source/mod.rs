@@ -12,6 +12,7 @@ mod door;
 mod file;
 mod group;
 mod journal;
+mod look;
 mod open;
 mod open_error;
 mod operation;
@@ -34,6 +35,7 @@ use crate::route::SourceName;
 
 pub use config::{Durability, OnUnavailable, SourceConfig};
 pub use door::Health;
+pub use look::{Contents, Found, Look, look};
 pub use open_error::OpenError;
 pub use operation::{Changed, Operation, Refusal, Step, Tally, WriteObserver};
 pub use read::ReadTx;
@@ -43,10 +45,11 @@ pub use write::WriteTx;
 
 pub(crate) use database::Database;
 pub(crate) use door::Opener;
-pub(crate) use file::{FileId, create as create_private};
+pub(crate) use file::{FileId, at_rest, create as create_private, create_new};
 pub(crate) use group::Recorder;
 pub(crate) use journal::{Displaced, Noted};
-pub(crate) use open::Facts;
+pub(crate) use look::{Seen, look_closer};
+pub(crate) use open::{Facts, for_reading, for_reading_at_rest};
 
 use door::Door;
 
@@ -97,17 +100,19 @@ impl Source {
         &self.config
     }
 
+    /// Whether its database is open, so that a read begins at once.
+    pub(crate) fn is_open(&self) -> bool {
+        self.door.is_open()
+    }
+
     /// The source as it is now.
     pub(crate) fn status(&self) -> SourceStatus {
         let SourceConfig { name, path, readonly, max_connections, .. } = &self.config;
-        let length = |path: &Path| std::fs::metadata(path).map(|found| found.len());
-        let log = length(&file::beside(path, "-wal")).unwrap_or_default();
-        let bytes = length(path).ok().map(|file| file + log);
         let open = self.door.open_now().map_or(0, |database| database.connections());
         SourceStatus {
             name: name.clone(),
             path: std::path::absolute(path).unwrap_or_else(|_| path.clone()),
-            bytes,
+            bytes: file::bytes(path),
             readonly: *readonly,
             health: self.door.health(),
             connections: (open, *max_connections),
@@ -157,41 +162,40 @@ impl Source {
         self.noticed(&database, database.write(op, deadline, recorder, f))
     }
 
+    /// Moves what is in the log into the file and empties the log; `false` where another process holds that back.
+    pub(crate) fn checkpoint(self: &Arc<Self>, op: &'static str) -> Result<bool> {
+        let deadline = Instant::now() + self.config.timeout;
+        self.database(op, deadline)?.checkpoint(op, deadline)
+    }
+
+    /// Rewrites the file, so that nothing of what was deleted is left in it.
+    pub(crate) fn vacuum(self: &Arc<Self>, op: &'static str) -> Result<()> {
+        let deadline = Instant::now() + self.config.timeout;
+        let database = self.database(op, deadline)?;
+        self.noticed(&database, database.vacuum(op, deadline))
+    }
+
     /// Looks at a source that failed: opens it, and has SQLite look for damage.
     pub(crate) fn look(self: &Arc<Self>) -> Result<()> {
         const OP: &str = "source.look";
         self.door.forget_failure();
-        let database = self.database(OP, Instant::now() + self.config.timeout)?;
-        let verdict: Option<String> = database.look_for_damage(OP)?;
-        match verdict.as_deref() {
-            None | Some("ok") => Ok(()),
-            Some(verdict) => {
-                let error = self.error(OP, ErrorKind::Damaged { detail: verdict.to_owned() });
-                self.noticed(&database, Err(error))
-            }
-        }
-    }
-
-    /// What the open file alone is called.
-    pub(crate) fn uuid(self: &Arc<Self>) -> Result<String> {
-        const OP: &str = "source.uuid";
         let deadline = Instant::now() + self.config.timeout;
-        let identity = self.database(OP, deadline)?.identity(deadline)?;
-        Ok(identity.uuid.unwrap_or_default())
+        let database = self.database(OP, deadline)?;
+        if self.config.readonly {
+            return Ok(());
+        }
+        let answer = database.look_for_damage(OP, deadline).and_then(|verdict| match verdict.as_str() {
+            "ok" => Ok(()),
+            _ => Err(self.error(OP, ErrorKind::Damaged { detail: verdict })),
+        });
+        self.noticed(&database, answer)
     }
 
     /// Makes noted writes here, each once; answers how many had to be kept aside.
-    pub(crate) fn make_noted(self: &Arc<Self>, journal: &str, noted: &[Noted]) -> Result<u64> {
+    pub(crate) fn make_noted(self: &Arc<Self>, noted: &[Noted]) -> Result<u64> {
         let deadline = Instant::now() + self.config.timeout;
         let database = self.database("journal.make_noted", deadline)?;
-        self.noticed(&database, database.make_noted(journal, noted, deadline))
-    }
-
-    /// The number of the last noted write that was made here.
-    pub(crate) fn last_noted(self: &Arc<Self>, journal: &str) -> Result<i64> {
-        let deadline = Instant::now() + self.config.timeout;
-        let database = self.database("journal.last_noted", deadline)?;
-        self.noticed(&database, database.last_noted(journal, deadline))
+        self.noticed(&database, database.make_noted(noted, deadline))
     }
 
     /// Runs this while nobody writes, with everything committed that was written before.

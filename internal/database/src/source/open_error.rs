@@ -69,6 +69,14 @@ pub enum OpenError {
         /// The file.
         path: PathBuf,
     },
+    /// A read-only file with a journal beside it that would have to be undone first.
+    #[error(
+        "{path} was left half written by a process that was killed, and only opening it for writing can undo that; open it once without `readonly`"
+    )]
+    HalfWritten {
+        /// The file.
+        path: PathBuf,
+    },
     /// A read-only file of a version that can only be used after a migration.
     #[error(
         "{path} has version {found}, and is read-only: it can be read as it is from version {oldest} on; open it once without `readonly`, which brings it up to date"
@@ -177,6 +185,16 @@ pub enum OpenError {
         backup: PathBuf,
         /// What went wrong.
         detail: String,
+    },
+    /// The log beside the file is another database's.
+    #[error(
+        "{log} belongs to another file than {path}, and would be mixed into it; put the file back that it belongs to, or move the log away"
+    )]
+    ForeignLog {
+        /// The file.
+        path: PathBuf,
+        /// The log.
+        log: PathBuf,
     },
     /// The file is missing, but the log of one is there.
     #[error(

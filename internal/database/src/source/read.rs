@@ -3,12 +3,14 @@
 use std::cell::Cell;
 use std::ops::ControlFlow;
 
+use rusqlite::types::ValueRef as SqliteRef;
 use rusqlite::{CachedStatement, Connection};
 
 use super::context::Context;
 use super::row::{BadColumn, FromRow, Row};
-use super::value::{FromValue, ValueRef, bind};
-use crate::error::Result;
+use super::value::{FromValue, ValueRef, bind, bind_stored};
+use super::write::begins_with;
+use crate::error::{ErrorKind, Result};
 
 /// One read. A single statement sees one moment of the database by itself; a read of several says
 /// [`ReadTx::snapshot`] first, so that all of them see the same moment.
@@ -85,12 +87,35 @@ impl<'a> ReadTx<'a> {
         params: &[ValueRef<'_>],
         mut visit: impl FnMut(&Row<'_>) -> Result<ControlFlow<()>>,
     ) -> Result<()> {
+        if !begins_with(sql, &["SELECT", "WITH", "VALUES", "EXPLAIN"]) {
+            let detail = "a read is made of SELECT, WITH and VALUES; changes, transactions, pragmas and other databases are not its own";
+            return Err(self.context.error(ErrorKind::Statement { detail: detail.to_owned() }));
+        }
         let mut statement = self.prepare(sql)?;
         let failed = |error: rusqlite::Error| self.context.sqlite(&error);
         bind(&mut statement, params).map_err(failed)?;
         let mut rows = statement.raw_query();
         while let Some(row) = rows.next().map_err(failed)? {
             if visit(&Row::new(row))?.is_break() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Visits rows exactly as SQLite has them, found by values as SQLite has them.
+    pub(crate) fn scan_stored(
+        &self,
+        sql: &str,
+        params: &[SqliteRef<'_>],
+        mut visit: impl FnMut(&rusqlite::Row<'_>) -> rusqlite::Result<ControlFlow<()>>,
+    ) -> Result<()> {
+        let mut statement = self.prepare(sql)?;
+        let failed = |error: rusqlite::Error| self.context.sqlite(&error);
+        bind_stored(&mut statement, params.iter().copied()).map_err(failed)?;
+        let mut rows = statement.raw_query();
+        while let Some(row) = rows.next().map_err(failed)? {
+            if visit(row).map_err(failed)?.is_break() {
                 break;
             }
         }

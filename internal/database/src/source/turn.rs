@@ -71,22 +71,23 @@ impl Turns {
 }
 
 impl Turn<'_> {
-    /// Gives the turn to the next in line; gives it back to the caller where nobody waits.
-    pub(super) fn hand_over(mut self) -> Option<Self> {
-        if self.pass_on() {
-            self.is_mine = false;
-            return None;
-        }
-        Some(self)
+    /// Gives the turn to the next in line if more than `others` wait; else gives it back to the caller.
+    pub(super) fn hand_over(mut self, others: usize) -> Option<Self> {
+        let next = {
+            let mut line = self.turns.line.lock();
+            if line.waiting.len() > others { line.waiting.pop_front() } else { None }
+        };
+        let Some(next) = next else { return Some(self) };
+        self.is_mine = false;
+        next.give();
+        None
     }
+}
 
-    /// Gives the turn to the next in line; `false` where nobody waits.
-    fn pass_on(&self) -> bool {
-        let next = self.turns.line.lock().waiting.pop_front();
-        let Some(next) = next else { return false };
-        *next.is_given.lock() = true;
-        next.given.notify_one();
-        true
+impl Place {
+    fn give(&self) {
+        *self.is_given.lock() = true;
+        self.given.notify_one();
     }
 }
 
@@ -102,8 +103,7 @@ impl Drop for Turn<'_> {
             next
         };
         if let Some(next) = next {
-            *next.is_given.lock() = true;
-            next.given.notify_one();
+            next.give();
         }
     }
 }

@@ -129,6 +129,20 @@ pub(crate) fn bind(statement: &mut rusqlite::Statement<'_>, params: &[ValueRef<'
     Ok(())
 }
 
+/// Sets a statement's parameters, numbered from 1, to values as SQLite gave them: text that is no UTF-8 stays text.
+pub(crate) fn bind_stored<'v>(
+    statement: &mut rusqlite::Statement<'_>,
+    values: impl IntoIterator<Item = SqliteRef<'v>>,
+) -> rusqlite::Result<()> {
+    let mut given = 0;
+    for value in values {
+        given += 1;
+        statement.raw_bind_parameter(given, ToSqlOutput::Borrowed(value))?;
+    }
+    let expected = statement.parameter_count();
+    if given == expected { Ok(()) } else { Err(rusqlite::Error::InvalidParameterCount(given, expected)) }
+}
+
 /// A borrowed parameter in SQLite's terms; moments are bound by [`bind`], which holds their text.
 struct Param<'a>(ValueRef<'a>);
 

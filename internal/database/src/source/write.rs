@@ -1,10 +1,11 @@
 //! What a write's closure is given: statements that change rows, recorded where a recording is wanted.
 
 use rusqlite::Connection;
+use rusqlite::types::ValueRef as SqliteRef;
 
 use super::context::Context;
 use super::operation::{Changed, Refusal, Step};
-use super::value::{Value, ValueRef, bind};
+use super::value::{Value, ValueRef, bind, bind_stored};
 use crate::error::{ErrorKind, Result};
 
 /// One write: statements in one transaction, all kept or none.
@@ -80,6 +81,25 @@ impl<'a> WriteTx<'a> {
         result
     }
 
+    /// Runs a statement once for each row of values exactly as SQLite has them, and answers how many rows that changed.
+    /// For what moves rows between sources: it is no part of any recording.
+    pub(crate) fn execute_stored<'v, R: IntoIterator<Item = SqliteRef<'v>>>(
+        &mut self,
+        sql: &str,
+        rows: impl IntoIterator<Item = R>,
+    ) -> Result<u64> {
+        let run = || {
+            let mut statement = self.connection.prepare_cached(sql)?;
+            let mut changed = 0;
+            for row in rows {
+                bind_stored(&mut statement, row)?;
+                changed += statement.raw_execute()? as u64;
+            }
+            Ok(changed)
+        };
+        run().map_err(|error| self.context.sqlite(&error))
+    }
+
     /// Takes recorded steps again.
     pub(crate) fn replay(&mut self, steps: &[Step]) -> Result<()> {
         self.replay_into(steps, &mut Vec::new())
@@ -143,11 +163,11 @@ impl<'a> WriteTx<'a> {
 }
 
 /// Whether a statement begins with one of these words.
-fn begins_with(sql: &str, words: &[&str]) -> bool {
+pub(super) fn begins_with(sql: &str, words: &[&str]) -> bool {
     let sql = sql.trim_start().as_bytes();
     words.iter().any(|word| {
         sql.get(..word.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(word.as_bytes()))
-            && sql.get(word.len()).is_none_or(u8::is_ascii_whitespace)
+            && sql.get(word.len()).is_none_or(|next| !next.is_ascii_alphanumeric() && *next != b'_')
     })
 }
 

@@ -9,7 +9,6 @@ use parking_lot::{Mutex, MutexGuard};
 use rusqlite::Connection;
 
 use super::batch::{Batch, Outcome};
-use super::config::Durability;
 use super::connection::{self, Link};
 use super::context::Context;
 use super::database::Database;
@@ -23,8 +22,7 @@ const CLOSE_WITHIN: Duration = Duration::from_secs(60);
 
 /// The one connection that writes, and the line in front of it.
 pub(super) struct Writer {
-    /// The line, where commits are shared.
-    turns: Option<Turns>,
+    turns: Turns,
     state: Mutex<State>,
 }
 
@@ -60,19 +58,21 @@ pub(super) struct Open {
 pub(super) struct Seat<'w> {
     writer: &'w Writer,
     state: Option<MutexGuard<'w, State>>,
-    /// The turn, where there is a line.
     turn: Option<Turn<'w>>,
 }
 
 impl Writer {
-    pub(super) fn open(link: Link, durability: Durability) -> Self {
-        let turns = (durability == Durability::Full).then(Turns::default);
-        Self { turns, state: Mutex::new(State { connection: Held::Open(link), open: None }) }
+    pub(super) fn open(link: Link) -> Self {
+        Self::of(Held::Open(link))
     }
 
     /// The writer of a database that is only read.
     pub(super) fn none() -> Self {
-        Self { turns: None, state: Mutex::new(State { connection: Held::None, open: None }) }
+        Self::of(Held::None)
+    }
+
+    fn of(connection: Held) -> Self {
+        Self { turns: Turns::default(), state: Mutex::new(State { connection, open: None }) }
     }
 
     /// Whether it holds a connection.
@@ -82,13 +82,9 @@ impl Writer {
 
     /// The writer for the caller alone; `None` where it was not to be had before the deadline.
     pub(super) fn take(&self, deadline: Instant) -> Option<Seat<'_>> {
-        let turn = match &self.turns {
-            Some(turns) => Some(turns.wait(deadline)?),
-            None => None,
-        };
-        // Whoever has the turn has it for good: nobody else holds the lock for longer than a look.
-        let state = if turn.is_some() { self.state.lock() } else { self.state.try_lock_until(deadline)? };
-        Some(Seat { writer: self, state: Some(state), turn })
+        let turn = self.turns.wait(deadline)?;
+        // Nobody else holds the lock for longer than a look.
+        Some(Seat { writer: self, state: Some(self.state.lock()), turn: Some(turn) })
     }
 }
 
@@ -97,12 +93,11 @@ impl Seat<'_> {
         self.state.as_mut().expect("it is given away only with the seat")
     }
 
-    /// Hands the writer over to the next in line as it is, an open transaction included; gives it back where nobody
-    /// waits.
-    pub(super) fn hand_over(mut self) -> Option<Self> {
-        let Some(turn) = self.turn.take() else { return Some(self) };
+    /// Hands the writer over to the next in line as it is, an open transaction included, if more than `others` wait;
+    /// else gives it back.
+    pub(super) fn hand_over(mut self, others: usize) -> Option<Self> {
         self.state = None;
-        let turn = turn.hand_over()?;
+        let turn = self.turn.take()?.hand_over(others)?;
         let writer = self.writer;
         Some(Seat { writer, state: Some(writer.state.lock()), turn: Some(turn) })
     }
@@ -147,7 +142,7 @@ impl Database {
         deadline: Instant,
         f: impl FnOnce(&ReadTx<'_>) -> Result<T>,
     ) -> Result<T> {
-        self.on_writer(op, deadline, |connection| f(&ReadTx::new(connection, self.context(op))))
+        self.on_writer(op, deadline, |link| f(&ReadTx::new(&link.connection, self.context(op))))
     }
 
     /// Runs this on the writer's connection; a transaction that it leaves open is undone.
@@ -155,13 +150,13 @@ impl Database {
         &self,
         op: &'static str,
         deadline: Instant,
-        f: impl FnOnce(&Connection) -> Result<T>,
+        f: impl FnOnce(&Link) -> Result<T>,
     ) -> Result<T> {
         let context = self.context(op);
         let mut seat = self.seat(&context, deadline)?;
         let link = self.link(&mut seat.state().connection, &context, deadline)?;
         link.until(deadline).map_err(|error| context.sqlite(&error))?;
-        let answer = f(&link.connection);
+        let answer = f(link);
         seat.state().lose();
         answer
     }

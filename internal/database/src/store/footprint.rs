@@ -92,6 +92,28 @@ impl DatabaseWrapper {
                     "chat_user_stats",
                     "SELECT COUNT(DISTINCT date) FROM chat_user_stats WHERE chat_id IN (?1, ?3) AND user_id = ?2",
                 )?,
+                media: count(
+                    "media_attachments",
+                    "SELECT COUNT(*) FROM media_attachments a
+                     WHERE a.file_unique_id IN
+                           (SELECT media_id FROM chat_messages WHERE chat_id IN (?1, ?3) AND user_id = ?2)
+                       AND NOT EXISTS (SELECT 1 FROM chat_messages m
+                                       WHERE m.media_id = a.file_unique_id
+                                         AND NOT (m.chat_id IN (?1, ?3) AND m.user_id = ?2))",
+                )?,
+                quotes: count(
+                    "chat_messages",
+                    "SELECT COUNT(*) FROM chat_messages q
+                     WHERE q.chat_id IN (?1, ?3) AND q.quote_text IS NOT NULL AND q.user_id <> ?2
+                       AND q.reply_id IN
+                           (SELECT message_id FROM chat_messages m WHERE m.chat_id = q.chat_id AND m.user_id = ?2)",
+                )?,
+                summaries: count(
+                    "chat_summarization_cache",
+                    "SELECT COUNT(*) FROM chat_summarization_cache s
+                     WHERE s.chat_id IN (?1, ?3)
+                       AND EXISTS (SELECT 1 FROM chat_messages m WHERE m.chat_id = s.chat_id AND m.user_id = ?2)",
+                )?,
             })
         })
     }

@@ -33,6 +33,9 @@ macro_rules! select_messages {
 /// One message by its id.
 pub(super) const SELECT_MESSAGE: &str = select_messages!(" AND m.message_id = ?2");
 
+pub(super) const UPDATE_CATEGORY: &str =
+    "UPDATE chat_messages SET message_category = ?3 WHERE chat_id = ?1 AND message_id = ?2";
+
 /// Newest first. Many messages share their second with another: the ids, most of them numbers of the same length,
 /// decide.
 const NEWEST_FIRST: &str = " ORDER BY m.date DESC, length(m.message_id) DESC, m.message_id DESC";
@@ -150,6 +153,42 @@ impl DatabaseWrapper {
         })
     }
 
+    /// Who wrote a message of a chat, or `None` where the chat has none of this id.
+    ///
+    /// # Errors
+    /// The source cannot be read.
+    pub fn get_message_author(&self, chat: ChatId, message: &MessageId) -> Result<Option<UserId>> {
+        self.read("messages.get_message_author", Route::Chat(chat), |tx| {
+            let sql = "SELECT user_id FROM chat_messages WHERE chat_id = ?1 AND message_id = ?2";
+            tx.value("chat_messages", sql, params![chat, message])
+        })
+    }
+
+    /// Whether a person answered a message of a chat with one of this category that begins a chain at it, as the bot's
+    /// own answers do. (What was said before the chat became a supergroup is not looked at: ids begin anew.)
+    ///
+    /// # Errors
+    /// The source cannot be read.
+    pub fn is_answered(
+        &self,
+        chat: ChatId,
+        message: &MessageId,
+        user: UserId,
+        category: &MessageCategory,
+    ) -> Result<bool> {
+        self.read("messages.is_answered", Route::Chat(chat), |tx| {
+            let found = super::count(
+                tx,
+                "chat_messages",
+                "SELECT COUNT(*) FROM chat_messages
+                 WHERE chat_id = ?1 AND root_message_id = ?2 AND reply_id = ?2 AND user_id = ?3
+                   AND message_category = ?4",
+                params![chat, message, user, category],
+            )?;
+            Ok(found > 0)
+        })
+    }
+
     /// The newest messages of a person in a chat, newest first: 100 unless told otherwise.
     ///
     /// # Errors
@@ -184,7 +223,7 @@ impl DatabaseWrapper {
         self.execute(
             "messages.update_chat_message_category",
             Route::Chat(chat),
-            "UPDATE chat_messages SET message_category = ?3 WHERE chat_id = ?1 AND message_id = ?2",
+            UPDATE_CATEGORY,
             params![chat, message, category],
         )
     }

@@ -1,10 +1,10 @@
 //! Messages kept as examples of spam and of its opposite.
 
-use super::bayes;
+use super::{bayes, messages};
 use crate::error::Result;
 use crate::gathered::{Gathered, Merge};
 use crate::ids::{ChatId, MessageId, UserId};
-use crate::models::{ClassDelta, Example, NewSpam, SpamMessage, TokenDelta, Unlearnt};
+use crate::models::{ClassDelta, Example, Lesson, NewSpam, SpamMessage, TokenDelta, Unlearnt};
 use crate::route::Route;
 use crate::source::{Refusal, WriteTx};
 use crate::time::Timestamp;
@@ -19,6 +19,12 @@ const INSERT_HAM: &str = "INSERT INTO ham_messages
      (chat_id, user_id, message_id, text, reason, score, created_at, updated_at)
  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7)
  ON CONFLICT (chat_id, user_id, message_id) DO NOTHING";
+
+const DELETE_ONE_SPAM: &str =
+    "DELETE FROM spam_messages WHERE chat_id = ?1 AND user_id = ?2 AND message_id = ?3 AND text = ?4";
+
+const DELETE_ONE_HAM: &str =
+    "DELETE FROM ham_messages WHERE chat_id = ?1 AND user_id = ?2 AND message_id = ?3 AND text = ?4";
 
 type Key = (ChatId, UserId, MessageId);
 
@@ -67,22 +73,35 @@ impl DatabaseWrapper {
         self.write("spam.add_ham_message", Route::Chat(chat), |tx| insert(tx, INSERT_HAM, (chat, ham, now)))
     }
 
-    /// Keeps a message as an example and teaches the chat's model its tokens, both or neither.
+    /// Keeps a message as an example, teaches the chat's model its tokens and puts the message into its category: all
+    /// or nothing. Where the message is kept as an example of the opposite, that is taken back in the same write.
     ///
     /// # Errors
     /// [`Duplicate`](crate::ErrorKind::Duplicate) where it is kept already: nothing is changed. The source cannot be
     /// written.
-    pub fn learn_example(&self, chat: ChatId, is_spam: bool, example: &NewSpam, tokens: &[&str]) -> Result<()> {
+    pub fn learn_example(&self, chat: ChatId, lesson: &Lesson) -> Result<()> {
         let now = self.now();
-        let counts = i64::from(is_spam);
-        let class = ClassDelta { is_spam, messages: 1, tokens: i64::try_from(tokens.len()).unwrap_or(i64::MAX) };
+        let Lesson { is_spam, example, tokens, category, opposite } = lesson;
+        let (keep, drop_opposite) =
+            if *is_spam { (INSERT_SPAM, DELETE_ONE_HAM) } else { (INSERT_HAM, DELETE_ONE_SPAM) };
+        let (user, message) = (example.user_id, &example.message_id);
         self.write("spam.learn_example", Route::Chat(chat), |tx| {
-            insert(tx, if is_spam { INSERT_SPAM } else { INSERT_HAM }, (chat, example, now))?;
-            for token in tokens {
-                let delta = TokenDelta { token: (*token).to_owned(), spam: counts, ham: 1 - counts };
-                bayes::add_token(tx, Some(chat), &delta, now)?;
+            insert(tx, keep, (chat, example, now))?;
+            count_lesson(tx, chat, (*is_spam, tokens, 1), now)?;
+            let gone = tx.execute(drop_opposite, params![opposite.chat_id, user, message, opposite.text])?;
+            tx.only_if(gone, |tx| {
+                count_lesson(tx, chat, (!is_spam, &opposite.tokens, -1), now)?;
+                if opposite.chat_id != chat {
+                    // This chat took over what that one had learnt.
+                    count_lesson(tx, opposite.chat_id, (!is_spam, &opposite.tokens, -1), now)?;
+                    drop_unlearnt(tx, opposite.chat_id)?;
+                }
+                drop_unlearnt(tx, chat)
+            })?;
+            if let Some((stands_in, category)) = category {
+                tx.execute(messages::UPDATE_CATEGORY, params![stands_in, message, category])?;
             }
-            bayes::add_class(tx, Some(chat), class, now)
+            Ok(())
         })
     }
 
@@ -164,8 +183,7 @@ impl DatabaseWrapper {
                     bayes::add_token(tx, Some(*chat), token, now)?;
                 }
                 bayes::add_class(tx, Some(*chat), *class, now)?;
-                tx.execute("DELETE FROM bayes_tokens WHERE chat_id = ?1 AND total_count <= 0", params![chat])?;
-                tx.execute("DELETE FROM bayes_classes WHERE chat_id = ?1 AND message_count <= 0", params![chat])?;
+                drop_unlearnt(tx, *chat)?;
             }
             for chat in chats.iter().flatten() {
                 tx.execute("DELETE FROM spam_messages WHERE chat_id = ?1 AND user_id = ?2", params![chat, user])?;
@@ -180,4 +198,26 @@ fn insert(tx: &mut WriteTx<'_>, sql: &str, (chat, spam, now): (ChatId, &NewSpam,
     let NewSpam { user_id, message_id, text, reason, score } = spam;
     let inserted = tx.execute(sql, params![chat, user_id, message_id, text, reason, score, now])?;
     tx.require(inserted, Refusal::Duplicate)
+}
+
+/// Adds a message of a class to the counts of a model so many times: once, or less one time to unlearn it.
+fn count_lesson(
+    tx: &mut WriteTx<'_>,
+    chat: ChatId,
+    (is_spam, tokens, times): (bool, &[String], i64),
+    now: Timestamp,
+) -> Result<()> {
+    let (spam, ham) = if is_spam { (times, 0) } else { (0, times) };
+    for token in tokens {
+        bayes::add_token(tx, Some(chat), &TokenDelta { token: token.clone(), spam, ham }, now)?;
+    }
+    let tokens = i64::try_from(tokens.len()).unwrap_or(i64::MAX).saturating_mul(times);
+    bayes::add_class(tx, Some(chat), ClassDelta { is_spam, messages: times, tokens }, now)
+}
+
+/// Drops what nothing taught any more.
+fn drop_unlearnt(tx: &mut WriteTx<'_>, chat: ChatId) -> Result<()> {
+    tx.execute("DELETE FROM bayes_tokens WHERE chat_id = ?1 AND total_count <= 0", params![chat])?;
+    tx.execute("DELETE FROM bayes_classes WHERE chat_id = ?1 AND message_count <= 0", params![chat])?;
+    Ok(())
 }

@@ -55,7 +55,17 @@ pub(super) const READS: &[(&str, Asked)] = &[
         };
         text(db.get_chat_summarization(w.chat(), &key))
     }),
+    ("messages.get_message_author", |db, w| text(db.get_message_author(w.chat(), &w.message()))),
+    ("messages.is_answered", |db, w| {
+        let category = MessageCategory::from(w.word().as_str());
+        text(db.is_answered(w.chat(), &w.message(), w.user(), &category))
+    }),
     ("tasks.get_pending_delayed_tasks", |db, _| text(db.get_pending_delayed_tasks())),
+    ("tasks.get_delayed_task", |db, w| text(db.get_delayed_task(w.key()))),
+    ("tasks.get_delayed_tasks_of", |db, w| text(db.get_delayed_tasks_of(w.key()))),
+    ("tasks.get_due_delayed_tasks", |db, w| {
+        text(db.get_due_delayed_tasks(w.key(), w.number, None, u32::try_from(w.message).unwrap_or(1)))
+    }),
     ("spam.get_spam_messages_by_text", |db, w| complete(db.get_spam_messages_by_text(&w.word()))),
     ("spam.get_spam_messages", |db, w| complete(db.get_spam_messages(w.flag.then(|| limit(w))))),
     ("spam.get_spam_messages_by_user_id", |db, w| text(db.get_spam_messages_by_user_id(w.chat(), w.user()))),

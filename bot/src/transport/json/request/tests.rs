@@ -28,7 +28,17 @@ fn a_line_with_the_least_keys_is_a_message_of_now() {
     let nulls =
         r#"{"chat":-7,"user":2,"text":"hi","name":null,"username":null,"date":null,"media":null,"new_chat":null}"#;
     assert_eq!(incoming(nulls), expected, "null is as good as absent");
-    assert_eq!(incoming(r#"{"chat":-7,"user":2,"text":"hi","username":"@","name":""}"#), expected);
+    assert_eq!(incoming(r#"{"chat":-7,"user":2,"text":"hi","chat_title":"","name":""}"#), expected, "nor is nothing");
+    for none in ["", "@"] {
+        let line = format!(r#"{{"chat":-7,"user":2,"text":"hi","username":"{none}"}}"#);
+        assert_eq!(incoming(&line).username.as_deref(), Some(""), "the user has none any more");
+    }
+    let twice = incoming(r#"{"chat":-7,"user":2,"text":"hi","username":"@@ann"}"#);
+    assert_eq!(
+        twice.username.as_deref(),
+        Some("@ann"),
+        "one sign is taken off, and what is left is no name of anybody's"
+    );
 }
 
 #[test]
@@ -41,7 +51,7 @@ fn every_key_reaches_its_field() {
     let date = "2026-01-31 07:00:00".parse().unwrap();
     let mut expected = Incoming::new(ChatId(-100), UserId(-2), "Ann Lee", "m-1".into(), date, "a\nb");
     expected.username = Some("ann".into());
-    expected.chat_kind = ChatKind::Channel;
+    expected.chat_kind = Some(ChatKind::Channel);
     expected.chat_title = Some("News".into());
     expected.reply_to = Some("41".into());
     expected.thread = TopicId(3);

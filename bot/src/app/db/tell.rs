@@ -1,0 +1,94 @@
+//! What `bot db` finds, for people.
+
+use std::io::{self, IsTerminal as _};
+
+use crate::control::moves::MoveReport;
+use crate::control::report::{ReloadReport, RouteReport, SourceReport, StatusReport};
+use crate::text::chart::{counted, thousands};
+use crate::text::sanitize::{sanitize, sanitize_line};
+use crate::text::table::{Column, table};
+
+/// How many columns standard output has; `None` where it is no terminal, and nothing is cut.
+pub(super) fn columns() -> Option<usize> {
+    io::stdout().is_terminal().then(crate::transport::console::columns)
+}
+
+/// The databases, below a sentence on who tells of them.
+pub(super) fn status(report: &StatusReport, heading: &str, columns: Option<usize>) -> String {
+    let StatusReport { running, configuration, generation, last_reload, sources, .. } = report;
+    let mut lines = vec![heading.to_owned()];
+    let files = if configuration.is_empty() { "built-in defaults".to_owned() } else { configuration.join(", ") };
+    let generation = generation.map_or_else(String::new, |generation| format!(" (generation {generation})"));
+    lines.push(format!("Configuration: {files}{generation}."));
+    if let Some(reload) = last_reload {
+        lines.push(format!("Last change: {}", self::reload(reload).trim_end()));
+    }
+    let mut text: String = lines.iter().map(|line| sanitize(line).into_owned() + "\n").collect();
+    text.push('\n');
+    text.push_str(&sources_table(sources, *running, columns));
+    for source in sources {
+        if let Some(reason) = &source.reason {
+            let since = source.since.as_ref().map_or_else(String::new, |since| format!(" since {since} UTC"));
+            text.push_str(&format!("\n{} is {}{since}: {}\n", source.name, source.state, sanitize_line(reason)));
+        }
+    }
+    text
+}
+
+fn sources_table(sources: &[SourceReport], running: bool, terminal: Option<usize>) -> String {
+    let dash = || "-".to_owned();
+    let mut columns = vec![Column::Left("SOURCE"), Column::Left("STATE"), Column::Right("ROUTED")];
+    if running {
+        columns.push(Column::Right("CONNECTIONS"));
+    } else {
+        columns.extend([Column::Right("CHATS"), Column::Right("VERSION")]);
+    }
+    columns.extend([Column::Right("SIZE"), Column::Left("PATH")]);
+    let row = |source: &SourceReport| {
+        // What is mapped nowhere cannot be counted by name.
+        let routed = if source.default { "the rest".to_owned() } else { thousands(source.routed) };
+        let state = if source.read_only { format!("{}, read-only", source.state) } else { source.state.to_string() };
+        let mut row = vec![source.name.clone(), state, routed];
+        if running {
+            row.push(source.connections.map_or_else(dash, |now| format!("{} of {}", now.open, now.most)));
+        } else {
+            row.push(source.chats.map_or_else(dash, thousands));
+            row.push(source.version.map_or_else(dash, |version| version.to_string()));
+        }
+        row.push(source.bytes.map_or_else(dash, |bytes| format!("{} KiB", thousands(bytes.div_ceil(1024)))));
+        row.push(source.path.clone());
+        row
+    };
+    table(&columns, &sources.iter().map(row).collect::<Vec<_>>(), terminal)
+}
+
+/// Where a chat lives.
+pub(super) fn route(report: &RouteReport) -> String {
+    format!("{report}.\n")
+}
+
+/// A source that was opened.
+pub(super) fn source(source: &SourceReport) -> String {
+    let SourceReport { name, state, path, routed, .. } = source;
+    let chats = counted(*routed, "chat", "chats");
+    format!("{name} is {state}: {} ({chats} by name)\n", sanitize_line(path))
+}
+
+/// What became of a change of the configuration.
+pub(super) fn reload(report: &ReloadReport) -> String {
+    let ReloadReport { at, outcome, reason, restart_needed, .. } = report;
+    let reason = reason.as_ref().map_or_else(String::new, |reason| format!(": {}", sanitize(reason)));
+    let restart = if *restart_needed { "; [bot] or [log] changed as well, which takes a restart" } else { "" };
+    format!("{at} UTC, {outcome}{restart}{reason}\n")
+}
+
+/// What became of chats that were to move.
+pub(super) fn moves(reports: &[MoveReport]) -> String {
+    let texts = reports.iter().map(ToString::to_string).collect::<String>();
+    texts.lines().map(|line| sanitize_line(line).into_owned() + "\n").collect()
+}
+
+/// Where the copy of a sealed database is.
+pub(super) fn sealed(path: &str) -> String {
+    format!("Sealed: {}\n", sanitize_line(path))
+}

@@ -1,0 +1,92 @@
+//! Steering a running bot from outside: what can be asked and done, the lines that carry it, and the socket they go
+//! through.
+//!
+//! Whoever opened the databases is an [`Operator`]. Handlers ask it for `/status` and `/route`; the [`server`] asks it for
+//! whoever speaks through the socket, which is what `bot db` does as a [`client`].
+
+pub mod client;
+pub mod moves;
+pub mod protocol;
+pub mod report;
+pub mod server;
+mod socket;
+
+use std::path::Path;
+
+use database::{ChatId, DatabaseWrapper, Route, SourceName};
+
+use protocol::{Accept, Fault, FaultKind};
+use report::{ReloadReport, RouteReport, SourceReport, StatusReport};
+
+/// What only whoever opened the databases knows of them and can do with them.
+pub trait Operator: Send + Sync {
+    /// The databases as they are now.
+    fn status(&self) -> StatusReport;
+
+    /// Which source a chat is in, and why.
+    fn route(&self, chat: ChatId) -> RouteReport;
+
+    /// Opens a source now, however short ago that failed.
+    ///
+    /// # Errors
+    /// There is no such source, or it cannot be opened.
+    fn retry(&self, source: &SourceName) -> Result<SourceReport, Fault>;
+
+    /// Accepts another file in the place of the one that a source had, and opens it.
+    ///
+    /// # Errors
+    /// There is no such source, or it cannot be opened all the same.
+    fn adopt(&self, source: &SourceName, what: Accept) -> Result<SourceReport, Fault>;
+
+    /// Reads the configuration and goes over to what it says. One that is refused is an outcome, not an error.
+    ///
+    /// # Errors
+    /// The configuration is not followed.
+    fn reload(&self) -> Result<ReloadReport, Fault>;
+}
+
+/// The operator of databases of which nothing more is known than the wrapper tells: one file.
+pub struct Plain {
+    db: DatabaseWrapper,
+}
+
+impl Plain {
+    /// The operator of what is behind this wrapper.
+    pub fn new(db: DatabaseWrapper) -> Self {
+        Self { db }
+    }
+}
+
+impl Operator for Plain {
+    fn status(&self) -> StatusReport {
+        let sources = self.db.sources().iter().map(|source| SourceReport::of(source, true, 0)).collect();
+        StatusReport { running: true, process: Some(std::process::id()), sources, ..StatusReport::default() }
+    }
+
+    fn route(&self, chat: ChatId) -> RouteReport {
+        // Fails for sources that are asked for by name only.
+        let source = self.db.source_of(Route::Chat(chat)).unwrap_or_else(|_| SourceName::primary());
+        RouteReport { running: true, ..RouteReport::only(chat, &source) }
+    }
+
+    fn retry(&self, _: &SourceName) -> Result<SourceReport, Fault> {
+        Err(one_file())
+    }
+
+    fn adopt(&self, _: &SourceName, _: Accept) -> Result<SourceReport, Fault> {
+        Err(one_file())
+    }
+
+    fn reload(&self) -> Result<ReloadReport, Fault> {
+        Err(one_file())
+    }
+}
+
+fn one_file() -> Fault {
+    Fault::new(FaultKind::OneFile, "there is one database file, without sources by name; see [database.sources.NAME]")
+}
+
+/// A path as it is told: absolute, whatever folder the program is in.
+pub(crate) fn absolute(path: &Path) -> String {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned()).display().to_string()
+}

@@ -1,0 +1,100 @@
+//! What is told of chats that moved, as `bot db move --json` prints it. The names of fields stay; fields may be added.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::text::chart::{counted, thousands};
+
+/// What became of one of the chats that were named.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MoveReport {
+    /// The chat that was named.
+    pub chat: i64,
+    /// What was done.
+    pub outcome: MoveOutcome,
+    /// The chats that move together, with the sources that they leave: a group and the supergroup that it became.
+    pub chats: Vec<Leaving>,
+    /// The source that they go to; null where a move was undone.
+    pub to: Option<String>,
+    /// How many rows were copied, or would be.
+    pub rows: u64,
+    /// How many attachments were copied, or would be.
+    pub media: u64,
+    /// How many rows and attachments were deleted, at the old place or of an earlier try.
+    pub deleted: u64,
+    /// How many bytes it takes, about; null but for a plan.
+    pub bytes: Option<u64>,
+    /// The lines that [database.chat_mapping] should have, so that it says where the chats are.
+    pub mapping: Vec<String>,
+    /// Why it was not done, and what to do; null where it was.
+    pub error: Option<String>,
+}
+
+/// A chat and the source that it leaves.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Leaving {
+    /// The chat.
+    pub chat: i64,
+    /// The source.
+    pub from: String,
+}
+
+/// What was done about a chat.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MoveOutcome {
+    /// It was moved, or an earlier move was brought to its end.
+    Moved,
+    /// Nothing: this is what moving it would do.
+    Planned,
+    /// A move that was broken off was undone.
+    Undone,
+    /// It was not moved.
+    Failed,
+}
+
+impl MoveReport {
+    /// A report of which nothing more is known yet.
+    pub fn of(chat: i64, outcome: MoveOutcome) -> Self {
+        let (chats, to, mapping, error, bytes) = Default::default();
+        Self { chat, outcome, chats, to, rows: 0, media: 0, deleted: 0, bytes, mapping, error }
+    }
+}
+
+impl fmt::Display for MoveReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { chat, outcome, chats, to, rows, media, deleted, bytes, mapping, error } = self;
+        let (rows, deleted) = (counted(*rows, "row", "rows"), counted(*deleted, "row", "rows"));
+        let to = to.as_deref().unwrap_or_default();
+        let from: Vec<_> = chats.iter().map(|leaving| format!("chat {} from {}", leaving.chat, leaving.from)).collect();
+        let from = from.join(", ");
+        match outcome {
+            MoveOutcome::Failed => {
+                return writeln!(f, "Chat {chat} was not moved: {}.", error.as_deref().unwrap_or_default());
+            }
+            MoveOutcome::Undone => {
+                return writeln!(f, "Chat {chat}: the move was undone; {deleted} of the copy were removed.");
+            }
+            MoveOutcome::Moved if chats.is_empty() => {
+                writeln!(
+                    f,
+                    "Chat {chat}: an earlier move to {to} was brought to its end; {deleted} were left to delete."
+                )?;
+            }
+            MoveOutcome::Moved => {
+                let media = thousands(*media);
+                writeln!(f, "Moved to {to}: {from} ({rows} and {media} media copied, {deleted} deleted).")?;
+            }
+            MoveOutcome::Planned => {
+                let size = bytes.unwrap_or_default().div_ceil(1024);
+                writeln!(f, "Would move to {to}: {from} ({rows}, about {} KiB).", thousands(size))?;
+            }
+        }
+        if !mapping.is_empty() {
+            writeln!(f, "So that [database.chat_mapping] says so as well, write there:")?;
+            mapping.iter().try_for_each(|line| writeln!(f, "    {line}"))?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,187 @@
+//! The lines that go through the control socket: one JSON object with a question, one with the answer, and the
+//! connection ends. `docs/control-socket.md` describes them for whoever writes another client.
+
+use database::{ChatId, SourceName};
+use serde::{Deserialize, Serialize};
+
+use super::Operator;
+use super::report::{ReloadReport, RouteReport, SourceReport, StatusReport};
+
+/// The version of the lines. It changes where an old client would misunderstand a new bot or the other way round.
+pub const VERSION: u32 = 1;
+
+/// A question.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Request {
+    /// The version of the lines that whoever asks speaks.
+    pub version: u32,
+    /// What is asked.
+    #[serde(flatten)]
+    pub command: Command,
+}
+
+/// What can be asked of a running bot.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "command", rename_all = "snake_case")]
+pub enum Command {
+    /// How the databases are.
+    Status,
+    /// Where a chat lives.
+    Route {
+        /// The chat.
+        chat: i64,
+    },
+    /// Open a source now.
+    Retry {
+        /// The source.
+        source: String,
+    },
+    /// Accept another file as a source's.
+    Adopt {
+        /// The source.
+        source: String,
+        /// What is accepted.
+        accept: Accept,
+    },
+    /// Read the configuration now.
+    Reload,
+    /// Move chats to another source; refused while a bot runs.
+    Move {
+        /// The chats.
+        chats: Vec<i64>,
+        /// The source.
+        to: String,
+    },
+}
+
+/// What is accepted in a source's place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Accept {
+    /// The file that is there.
+    Present,
+    /// A new one, where there is none.
+    New,
+}
+
+/// An answer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Response {
+    /// The version of the lines that the bot speaks.
+    pub version: u32,
+    /// What it says.
+    #[serde(flatten)]
+    pub answer: Answer,
+}
+
+/// What a bot answers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Answer {
+    /// To `status`.
+    Status(StatusReport),
+    /// To `route`.
+    Route(RouteReport),
+    /// To `retry` and `adopt`: the source as it is now.
+    Source(SourceReport),
+    /// To `reload`.
+    Reload(ReloadReport),
+    /// To anything that was not done.
+    Error(Fault),
+}
+
+/// Why something was not done.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[error("{message}")]
+pub struct Fault {
+    /// What kind of reason it is.
+    pub kind: FaultKind,
+    /// The reason, and what to do.
+    pub message: String,
+}
+
+/// What kinds of reasons there are for not doing something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FaultKind {
+    /// The line is no question.
+    BadRequest,
+    /// The line is of another version.
+    Version,
+    /// Too many ask at a time.
+    Busy,
+    /// No source has this name.
+    UnknownSource,
+    /// There is one file, and no sources by name.
+    OneFile,
+    /// It cannot be done while a bot runs, or while this one does what it does.
+    NotNow,
+    /// It was tried and failed.
+    Failed,
+}
+
+impl Fault {
+    /// A reason of a kind.
+    pub fn new(kind: FaultKind, message: impl Into<String>) -> Self {
+        Self { kind, message: message.into() }
+    }
+}
+
+impl Request {
+    /// A question in this version's terms.
+    pub fn new(command: Command) -> Self {
+        Self { version: VERSION, command }
+    }
+
+    /// Reads a line.
+    ///
+    /// # Errors
+    /// It is no question, or one of another version.
+    pub fn read(line: &[u8]) -> Result<Self, Fault> {
+        #[derive(Deserialize)]
+        struct Versioned {
+            version: u32,
+        }
+        // Where it stands is told, never what: a line may be anything.
+        let bad = |error: serde_json::Error| {
+            let place = format!("the line is no question of the control protocol (column {})", error.column());
+            Fault::new(FaultKind::BadRequest, place)
+        };
+        let Versioned { version } = serde_json::from_slice(line).map_err(bad)?;
+        if version != VERSION {
+            let message = format!(
+                "the question is of version {version}, and this bot speaks version {VERSION}; use the `bot` program that the running one was started from"
+            );
+            return Err(Fault::new(FaultKind::Version, message));
+        }
+        serde_json::from_slice(line).map_err(bad)
+    }
+}
+
+impl From<Answer> for Response {
+    fn from(answer: Answer) -> Self {
+        Self { version: VERSION, answer }
+    }
+}
+
+impl Command {
+    /// What an operator answers.
+    pub fn put_to(&self, operator: &dyn Operator) -> Answer {
+        match self {
+            Self::Status => Answer::Status(operator.status()),
+            Self::Route { chat } => Answer::Route(operator.route(ChatId(*chat))),
+            Self::Retry { source } => with_source(source, |name| operator.retry(name)),
+            Self::Adopt { source, accept } => with_source(source, |name| operator.adopt(name, *accept)),
+            Self::Reload => operator.reload().map_or_else(Answer::Error, Answer::Reload),
+            Self::Move { .. } => Answer::Error(Fault::new(
+                FaultKind::NotNow,
+                "chats are moved while no bot runs; stop the bot, move them, and start it again",
+            )),
+        }
+    }
+}
+
+fn with_source(name: &str, ask: impl FnOnce(&SourceName) -> Result<SourceReport, Fault>) -> Answer {
+    let name = name.parse().map_err(|_| Fault::new(FaultKind::UnknownSource, "no source has a name like that"));
+    name.and_then(|name| ask(&name)).map_or_else(Answer::Error, Answer::Source)
+}

@@ -1,0 +1,261 @@
+//! What is told of the databases, as `bot db --json` prints it and the control socket carries it. The names of fields and
+//! the words of states stay; fields may be added.
+
+use std::fmt;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use database::{ChatId, Contents, Found, Health, Look, SourceName, SourceStatus, Timestamp};
+use serde::{Deserialize, Serialize};
+
+/// All databases.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StatusReport {
+    /// Whether a bot told it; otherwise it is what the files show.
+    pub running: bool,
+    /// The process that is in charge, where one is known.
+    pub process: Option<u32>,
+    /// The folder of the files.
+    pub data_dir: String,
+    /// The configuration files, in order; none where all is built in.
+    pub configuration: Vec<String>,
+    /// Counts the topologies since the start, from 1; null where no bot told.
+    pub generation: Option<u64>,
+    /// What became of the last change of the configuration; null where there was none.
+    pub last_reload: Option<ReloadReport>,
+    /// The sources, the default one first, the others by name.
+    pub sources: Vec<SourceReport>,
+}
+
+/// One source.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourceReport {
+    /// What it is called.
+    pub name: String,
+    /// Its file, absolute.
+    pub path: String,
+    /// Whether it has everything that is mapped nowhere.
+    pub default: bool,
+    /// Whether it is only read.
+    pub read_only: bool,
+    /// How it is.
+    pub state: State,
+    /// Why it cannot be used and what to do; null where it can.
+    pub reason: Option<String>,
+    /// Since when it cannot be used (UTC); null where it can, or where no bot told.
+    pub since: Option<String>,
+    /// How many bytes its file has, its log included; null where it cannot be looked at.
+    pub bytes: Option<u64>,
+    /// How many chats are routed to it by name.
+    pub routed: u64,
+    /// The connections to it; null where no bot told.
+    pub connections: Option<Connections>,
+    /// How many chats its file knows; null where the file was not read.
+    pub chats: Option<u64>,
+    /// The version of its schema, as earlier releases know it; null where the file was not read.
+    pub version: Option<i64>,
+    /// What the file alone is called; null where the file was not read or has none yet.
+    pub uuid: Option<String>,
+}
+
+/// How many connections are open, and how many there may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Connections {
+    /// Open now.
+    pub open: usize,
+    /// At most.
+    pub most: usize,
+}
+
+/// How a source is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// A bot has it open.
+    Open,
+    /// A bot has not needed it yet.
+    Closed,
+    /// A bot is opening it.
+    Opening,
+    /// A bot cannot open it.
+    Unavailable,
+    /// No bot told; the file can be used.
+    Readable,
+    /// No bot told; there is no file yet, and a bot would make it.
+    Absent,
+    /// No bot told; the file cannot be used, or was not read.
+    Unusable,
+}
+
+/// Where a chat lives.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RouteReport {
+    /// Whether a bot told it; otherwise it is what the configuration and the files say.
+    pub running: bool,
+    /// The chat.
+    pub chat: i64,
+    /// The source that its rows are in.
+    pub source: String,
+    /// What leads it there.
+    pub why: Why,
+    /// The group that the chat was before, where `why` is `inherited`.
+    pub inherited_from: Option<i64>,
+    /// `false` where moves and former groups could not be looked up, so that only the configuration counts.
+    pub certain: bool,
+}
+
+/// What leads a chat to its source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Why {
+    /// The configuration maps it.
+    Mapped,
+    /// It was moved there.
+    Moved,
+    /// It goes on with the group that it was before.
+    Inherited,
+    /// Nothing is said of it, so it is in the default source.
+    Default,
+    /// There is one database file.
+    Only,
+}
+
+/// What became of a configuration that was read again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReloadReport {
+    /// When (UTC).
+    pub at: String,
+    /// What became of it.
+    pub outcome: ReloadOutcome,
+    /// Why it was refused; null where it was not.
+    pub reason: Option<String>,
+    /// Whether something changed that only a restart brings into force.
+    pub restart_needed: bool,
+}
+
+/// Whether a configuration came into force.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReloadOutcome {
+    /// It is in force.
+    Applied,
+    /// It says what is in force already.
+    Unchanged,
+    /// It is not; what was in force stays.
+    Refused,
+}
+
+impl SourceReport {
+    /// A source that a bot has.
+    pub fn of(source: &SourceStatus, default: bool, routed: u64) -> Self {
+        let (state, reason, since) = match &source.health {
+            Health::Open => (State::Open, None, None),
+            Health::Opening => (State::Opening, None, None),
+            Health::Unavailable { reason, since } => (State::Unavailable, Some(reason.clone()), moment(*since)),
+            _ => (State::Closed, None, None),
+        };
+        let (open, most) = source.connections;
+        Self {
+            name: source.name.to_string(),
+            path: source.path.display().to_string(),
+            default,
+            read_only: source.readonly,
+            state,
+            reason,
+            since,
+            bytes: source.bytes,
+            routed,
+            connections: Some(Connections { open, most }),
+            chats: None,
+            version: None,
+            uuid: None,
+        }
+    }
+
+    /// A source as its file shows it.
+    pub fn of_file(name: &str, look: Look, read_only: bool, default: bool, routed: u64) -> Self {
+        let (state, reason, contents) = match look.found {
+            Found::Database(contents) => (State::Readable, None, Some(contents)),
+            Found::Nothing => (State::Absent, None, None),
+            Found::Unusable { reason } => (State::Unusable, Some(reason), None),
+            _ => (State::Unusable, None, None),
+        };
+        let (chats, version, uuid) = contents.map_or((None, None, None), |contents| {
+            let Contents { chats, version, uuid, .. } = contents;
+            (Some(chats), Some(version), uuid)
+        });
+        Self {
+            name: name.to_owned(),
+            path: look.path.display().to_string(),
+            default,
+            read_only,
+            state,
+            reason,
+            since: None,
+            bytes: look.bytes,
+            routed,
+            connections: None,
+            chats,
+            version,
+            uuid,
+        }
+    }
+}
+
+impl RouteReport {
+    /// Where every chat is where there is one file.
+    pub fn only(chat: ChatId, source: &SourceName) -> Self {
+        let source = source.to_string();
+        Self { running: false, chat: chat.0, source, why: Why::Only, inherited_from: None, certain: true }
+    }
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Open => "open",
+            Self::Closed => "closed",
+            Self::Opening => "opening",
+            Self::Unavailable => "unavailable",
+            Self::Readable => "readable",
+            Self::Absent => "absent",
+            Self::Unusable => "unusable",
+        })
+    }
+}
+
+impl fmt::Display for ReloadOutcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Applied => "applied",
+            Self::Unchanged => "without effect",
+            Self::Refused => "refused",
+        })
+    }
+}
+
+impl fmt::Display for RouteReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { chat, source, why, inherited_from, certain, .. } = self;
+        write!(f, "Chat {chat} is in {source}: ")?;
+        match why {
+            Why::Mapped => f.write_str("[database.chat_mapping] says so")?,
+            Why::Moved => f.write_str("it was moved there")?,
+            Why::Inherited => match inherited_from {
+                Some(old) => write!(f, "it goes on with the group {old}, which is there")?,
+                None => f.write_str("it goes on with a group that is there")?,
+            },
+            Why::Default => f.write_str("it is mapped nowhere, and that is the default source")?,
+            Why::Only => f.write_str("there is one database")?,
+        }
+        if !certain {
+            f.write_str(" (by the configuration alone: what the default source knows of moves could not be read)")?;
+        }
+        Ok(())
+    }
+}
+
+/// A moment as text, in whole seconds.
+fn moment(time: SystemTime) -> Option<String> {
+    let seconds = time.duration_since(UNIX_EPOCH).ok()?.as_secs();
+    Timestamp::from_unix_seconds(i64::try_from(seconds).ok()?).ok().map(|moment| moment.to_string())
+}

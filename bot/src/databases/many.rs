@@ -1,0 +1,273 @@
+//! The databases in a build for many: sources behind a router, steered through a socket, gone over to another
+//! configuration while the bot runs. A single file is opened as in any other build.
+
+mod following;
+mod moving;
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use config::{Config, Layers};
+use database::multi::{self, Adopt, Control, Status};
+use database::{ChatId, DatabaseConfig, DatabaseWrapper, ErrorKind, Form, Health, Options, SourceConfig, SourceName};
+
+use super::{DatabasesError, Opened, Reached, is_new, look_at_one, make_folder, only_source, open_one};
+use crate::control::client::Client;
+use crate::control::protocol::{Accept, Fault, FaultKind};
+use crate::control::report::{ReloadReport, RouteReport, SourceReport, StatusReport, Why};
+use crate::control::server::Server;
+use crate::control::{Operator, absolute};
+use crate::text::chart::counted;
+use crate::transport::signals::StopSignals;
+
+use following::Following;
+
+pub(super) use moving::{move_chats, seal};
+
+/// How many sources are opened at a time at the start. Where there are more, the others are opened when they are needed.
+const AT_ONCE: usize = 32;
+/// How long is waited for that.
+const WARM_UP: Duration = Duration::from_secs(2);
+
+/// What runs beside the databases: nothing beside one file.
+pub(super) struct Running {
+    many: Option<Arc<Many>>,
+    server: Option<Server>,
+}
+
+/// Whoever is in charge of many databases.
+struct Many {
+    control: Control,
+    files: Vec<String>,
+    following: Following,
+}
+
+pub(super) fn open(config: &Config) -> Result<Opened, DatabasesError> {
+    let databases = &config.database;
+    if databases.form == Form::SingleFile {
+        return open_one(databases, only_source(databases)?);
+    }
+    let mut notes = make_folder(&databases.data_dir)?;
+    let new: Vec<&SourceConfig> = databases.sources.values().filter(|source| is_new(&source.path)).collect();
+    let (db, control) = DatabaseWrapper::open_multi(databases, Options::default())?;
+    let files = config.files.iter().map(|file| absolute(file)).collect();
+    let many = Arc::new(Many { control: control.clone(), files, following: Following::default() });
+    let operator: Arc<dyn Operator> = Arc::clone(&many) as Arc<dyn Operator>;
+    let server = match Server::start(&databases.data_dir, Arc::clone(&operator)) {
+        Ok(server) => Some(server),
+        Err(error) => {
+            let path = Server::path_in(&databases.data_dir);
+            notes.push(format!("Cannot listen on {}, so `bot db` cannot ask this bot: {error}.", path.display()));
+            None
+        }
+    };
+    let running = Running { many: Some(many), server };
+    if let Err(reasons) = warm_up(&control) {
+        running.stop();
+        db.close();
+        return Err(DatabasesError::NoneUsable(reasons));
+    }
+    let sources = control.status().sources;
+    let told = sources.iter().filter_map(|report| {
+        let was_new = new.iter().any(|new| new.name == report.source.name);
+        note(&report.source, was_new)
+    });
+    let before = notes.len();
+    notes.extend(told);
+    let untold = (sources.len() + before).saturating_sub(notes.len()) as u64;
+    if untold > 0 {
+        let databases = counted(untold, "more database is", "more databases are");
+        notes.push(format!("{databases} opened when needed; `bot db status` lists them."));
+    }
+    Ok(Opened { db, notes, operator, running })
+}
+
+/// Opens sources until one can be used; fails with the reasons where none can.
+fn warm_up(control: &Control) -> Result<(), String> {
+    let names: Vec<SourceName> = control.status().sources.iter().map(|one| one.source.name.clone()).collect();
+    for some in names.chunks(AT_ONCE) {
+        control.warm_up(some, WARM_UP);
+        let status = control.status();
+        let is_down = |health: &Health| matches!(health, Health::Unavailable { .. });
+        if status.sources.iter().any(|one| some.contains(&one.source.name) && !is_down(&one.source.health)) {
+            return Ok(());
+        }
+    }
+    let reasons = control.status().sources.into_iter().filter_map(|one| match one.source.health {
+        Health::Unavailable { reason, .. } => Some(format!("{}: {reason}", one.source.name)),
+        _ => None,
+    });
+    Err(reasons.collect::<Vec<_>>().join("\n"))
+}
+
+/// What is told of a source at the start.
+fn note(source: &database::SourceStatus, was_new: bool) -> Option<String> {
+    let (name, path) = (&source.name, source.path.display());
+    let how = if source.readonly { " (read-only)" } else { "" };
+    match &source.health {
+        Health::Open if was_new => Some(format!("Created the database {name}: {path}.")),
+        Health::Open => Some(format!("Using the database {name}: {path}{how}.")),
+        Health::Unavailable { reason, .. } => Some(format!("The database {name} cannot be used: {reason}.")),
+        Health::Opening => Some(format!("The database {name} is still being opened: {path}.")),
+        _ => None,
+    }
+}
+
+pub(super) fn can_reload(config: &DatabaseConfig) -> bool {
+    config.form == Form::Sources
+}
+
+pub(super) fn reach(config: &DatabaseConfig) -> Result<Reached, DatabasesError> {
+    if config.form == Form::SingleFile {
+        return Ok(Reached::Nobody);
+    }
+    if let Some(client) = bot_in(&config.data_dir)? {
+        return Ok(Reached::Bot(client));
+    }
+    Ok(multi::in_charge(&config.data_dir).map_or(Reached::Nobody, |owner| Reached::Mute(owner.process)))
+}
+
+pub(super) fn bot_in(data_dir: &Path) -> Result<Option<Client>, DatabasesError> {
+    Ok(Client::connect(data_dir)?)
+}
+
+pub(super) fn look(config: &DatabaseConfig) -> Result<StatusReport, DatabasesError> {
+    if config.form == Form::SingleFile {
+        return Ok(look_at_one(config, only_source(config)?));
+    }
+    let sources = multi::look(config).sources.into_iter().map(|source| {
+        let multi::SourceLook { name, look, readonly, is_default, chats, .. } = source;
+        SourceReport::of_file(name.as_str(), look, readonly, is_default, chats as u64)
+    });
+    let data_dir = config.data_dir.display().to_string();
+    Ok(StatusReport { data_dir, sources: sources.collect(), ..StatusReport::default() })
+}
+
+pub(super) fn look_for(config: &DatabaseConfig, chat: ChatId) -> Result<RouteReport, DatabasesError> {
+    if config.form == Form::SingleFile {
+        return Ok(RouteReport::only(chat, &only_source(config)?.name));
+    }
+    let overview = multi::look(config);
+    let (source, why) = overview.explain(chat);
+    Ok(RouteReport { running: false, certain: overview.is_complete, ..route(chat, &source, &why) })
+}
+
+pub(super) fn adopt(config: &Config, source: &SourceName, what: Accept) -> Result<SourceReport, DatabasesError> {
+    let databases = &config.database;
+    if databases.form == Form::SingleFile {
+        return Err(DatabasesError::OneFile);
+    }
+    if !databases.sources.contains_key(source) {
+        return Err(unknown(databases.sources.keys()).into());
+    }
+    if !databases.data_dir.is_dir() {
+        return Err(DatabasesError::NoDataDir(databases.data_dir.clone()));
+    }
+    let (db, control) = DatabaseWrapper::open_multi(databases, Options::default())?;
+    let many = Many { control, files: Vec::new(), following: Following::default() };
+    let adopted = many.adopt(source, what);
+    db.close();
+    Ok(adopted?)
+}
+
+impl Running {
+    pub(super) fn beside_one_file() -> Self {
+        Self { many: None, server: None }
+    }
+
+    pub(super) fn follow(&self, layers: Layers, config: &Config, signals: &StopSignals) -> io::Result<()> {
+        match &self.many {
+            Some(many) => many.following.start(layers, config, &many.control, signals),
+            None => Ok(()),
+        }
+    }
+
+    /// First whoever may ask for something, then what may change something; the databases are closed after that.
+    pub(super) fn stop(self) {
+        if let Some(server) = self.server {
+            server.stop();
+        }
+        if let Some(many) = self.many {
+            many.following.stop();
+        }
+    }
+}
+
+impl Operator for Many {
+    fn status(&self) -> StatusReport {
+        let Status { generation, data_dir, sources, .. } = self.control.status();
+        let report = |one: &multi::SourceReport| SourceReport::of(&one.source, one.is_default, one.chats as u64);
+        StatusReport {
+            running: true,
+            process: Some(std::process::id()),
+            data_dir: data_dir.display().to_string(),
+            configuration: self.files.clone(),
+            generation: Some(generation),
+            last_reload: self.following.last(),
+            sources: sources.iter().map(report).collect(),
+        }
+    }
+
+    fn route(&self, chat: ChatId) -> RouteReport {
+        let report = self.control.explain(chat);
+        // What the default source knows of moves and former groups was read when it was opened first.
+        route(chat, &report.source, &report.why)
+    }
+
+    fn retry(&self, source: &SourceName) -> Result<SourceReport, Fault> {
+        self.control.retry(source).map_err(|error| self.fault(&error))?;
+        self.one(source)
+    }
+
+    fn adopt(&self, source: &SourceName, what: Accept) -> Result<SourceReport, Fault> {
+        let what = match what {
+            Accept::Present => Adopt::Present,
+            Accept::New => Adopt::New,
+        };
+        self.control.adopt(source, what).map_err(|error| self.fault(&error))?;
+        self.one(source)
+    }
+
+    fn reload(&self) -> Result<ReloadReport, Fault> {
+        let what =
+            "this process does not follow its configuration: it imports, or is starting or ending; ask again later";
+        self.following.reload().ok_or_else(|| Fault::new(FaultKind::NotNow, what))
+    }
+}
+
+impl Many {
+    /// A source as it is now.
+    fn one(&self, name: &SourceName) -> Result<SourceReport, Fault> {
+        let sources = self.status().sources;
+        let known = || self.control.status().sources.into_iter().map(|one| one.source.name).collect::<Vec<_>>();
+        sources.into_iter().find(|source| source.name == name.as_str()).ok_or_else(|| unknown(known().iter()))
+    }
+
+    fn fault(&self, error: &database::Error) -> Fault {
+        match error.kind() {
+            ErrorKind::UnknownSource { known } => unknown_among(known),
+            ErrorKind::SourceUnavailable { reason } => Fault::new(FaultKind::Failed, reason),
+            kind => Fault::new(FaultKind::Failed, kind.to_string()),
+        }
+    }
+}
+
+fn unknown<'a>(known: impl Iterator<Item = &'a SourceName>) -> Fault {
+    unknown_among(&known.map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", "))
+}
+
+fn unknown_among(known: &str) -> Fault {
+    Fault::new(FaultKind::UnknownSource, format!("there is no such source; known are: {known}"))
+}
+
+fn route(chat: ChatId, source: &SourceName, why: &multi::Why) -> RouteReport {
+    let (why, inherited_from) = match why {
+        multi::Why::Mapped => (Why::Mapped, None),
+        multi::Why::Moved => (Why::Moved, None),
+        multi::Why::Inherited(old) => (Why::Inherited, Some(old.0)),
+        _ => (Why::Default, None),
+    };
+    RouteReport { running: true, chat: chat.0, source: source.to_string(), why, inherited_from, certain: true }
+}

@@ -1,0 +1,149 @@
+//! Many databases as their files show them while no bot runs. Nothing is opened for writing, made or left behind.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::{Arc, Weak};
+
+use super::datasource_router::{Plan, Why};
+use super::identity::{NamedOpener, admit_default};
+use super::registry::{Registry, read_entries, read_recorded};
+use crate::config::DatabaseConfig;
+use crate::error::{Error, ErrorKind, Result};
+use crate::ids::ChatId;
+use crate::params;
+use crate::route::SourceName;
+use crate::source::{Facts, Found, Look, OpenError, ReadTx, Seen, SourceConfig, look_closer};
+use crate::store::read_aliases;
+use crate::time::{Clock, SystemClock};
+
+/// Many databases as their files show them.
+pub struct Overview {
+    /// The sources, the default one first, the others by name.
+    pub sources: Vec<SourceLook>,
+    /// Whether the default source could be asked where chats were moved and which became supergroups. Where it could
+    /// not, routes are what the configuration alone says.
+    pub is_complete: bool,
+    plan: Plan,
+    aliases: HashMap<ChatId, ChatId>,
+}
+
+/// A source as its file shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SourceLook {
+    /// What it is called.
+    pub name: SourceName,
+    /// Its file. One that is not the source's own is unusable, as it would be for a bot.
+    pub look: Look,
+    /// Whether it is only read.
+    pub readonly: bool,
+    /// Whether it has everything that is mapped nowhere.
+    pub is_default: bool,
+    /// How many chats are routed to it by name.
+    pub chats: usize,
+}
+
+/// What the default source knows of the others.
+#[derive(Default)]
+struct Memory {
+    entries: Vec<super::registry::Entry>,
+    recorded: Vec<(ChatId, String, Option<String>)>,
+    aliases: HashMap<ChatId, ChatId>,
+}
+
+/// Looks at all files of a configuration without changing anything.
+pub fn look(config: &DatabaseConfig) -> Overview {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let registry = Arc::new(Registry::new(config, Arc::clone(&clock)));
+    let opener = NamedOpener::new(&registry, &clock, Weak::new());
+    let (defaults, others): (Vec<_>, Vec<_>) =
+        config.sources.values().partition(|source| source.name == config.default_source);
+    let default = defaults.first().map(|source| (*source, look_closer(source)));
+    // Each connection is closed before the next is opened.
+    let others: Vec<_> = others.into_iter().map(|source| (source, look_closer(source).into_facts())).collect();
+    let mark = others.iter().find_map(|(source, (_, facts))| match facts {
+        Some(Facts::File(identity, _)) => Some((source.name.clone(), identity.installation.clone()?)),
+        _ => None,
+    });
+    let mut sources = Vec::new();
+    let mut memory = Err(unknown(&config.default_source));
+    if let Some((source, seen)) = default {
+        let admitted = seen.facts.as_ref().map(|facts| admit_default(source, facts, None, || mark).map(drop));
+        // What another file remembers is not of these sources.
+        if matches!(admitted, Some(Ok(()))) {
+            memory = remembered(&seen, &source.name);
+        }
+        if let Some(Facts::File(identity, _)) = &seen.facts {
+            registry.set_default(&source.name, identity);
+        }
+        sources.push(judged(source, seen.look, admitted, true));
+    }
+    let is_complete = memory.is_ok();
+    let (entries, recorded, aliases) = match memory {
+        Ok(Memory { entries, recorded, aliases }) => (Ok(entries), recorded, aliases),
+        Err(error) => (Err(error), Vec::new(), HashMap::new()),
+    };
+    for (source, (look, facts)) in others {
+        let admitted = facts.as_ref().map(|facts| opener.admit(source, &entries, facts));
+        sources.push(judged(source, look, admitted, false));
+    }
+    let plan = Plan { config: config.clone(), recorded: Registry::recorded(recorded) };
+    let mut overview = Overview { sources, is_complete, plan, aliases };
+    overview.count();
+    overview
+}
+
+impl Overview {
+    /// Where a chat would live, and why.
+    pub fn explain(&self, chat: ChatId) -> (SourceName, Why) {
+        match self.plan.route(chat, &self.aliases) {
+            Some((name, why)) => (name.clone(), why),
+            None => (self.plan.config.default_source.clone(), Why::Default),
+        }
+    }
+
+    fn count(&mut self) {
+        let chats: BTreeSet<ChatId> = self.plan.chats(&self.aliases).collect();
+        let mut counts: BTreeMap<SourceName, usize> = BTreeMap::new();
+        for (name, _) in chats.into_iter().filter_map(|chat| self.plan.route(chat, &self.aliases)) {
+            *counts.entry(name.clone()).or_default() += 1;
+        }
+        for source in &mut self.sources {
+            source.chats = counts.get(&source.name).copied().unwrap_or_default();
+        }
+    }
+}
+
+/// What the default source's file remembers.
+fn remembered(seen: &Seen, name: &SourceName) -> Result<Memory> {
+    let read = |tx: &ReadTx<'_>| {
+        tx.snapshot()?;
+        // A file of an earlier release, or of an earlier step of this one, remembers nothing yet.
+        let sql = "SELECT COUNT(*) FROM sqlite_schema WHERE type = 'table' AND name = 'switchyard_sources'";
+        if tx.value::<i64>("sqlite_schema", sql, params![])? == Some(0) {
+            return Ok(Memory::default());
+        }
+        Ok(Memory { entries: read_entries(tx)?, recorded: read_recorded(tx)?, aliases: read_aliases(tx)? })
+    };
+    match (&seen.look.found, seen.read("look.remembered", read)) {
+        (Found::Nothing, _) => Ok(Memory::default()),
+        (_, Some(memory)) => memory,
+        (_, None) => Err(unknown(name)),
+    }
+}
+
+fn unknown(name: &SourceName) -> Error {
+    let reason = "its file was not read".to_owned();
+    Error::new("look.remembered", name, ErrorKind::SourceUnavailable { reason })
+}
+
+fn judged(
+    source: &SourceConfig,
+    mut look: Look,
+    admitted: Option<Result<(), OpenError>>,
+    is_default: bool,
+) -> SourceLook {
+    if let Some(Err(refusal)) = admitted {
+        look.found = Found::Unusable { reason: refusal.to_string() };
+    }
+    SourceLook { name: source.name.clone(), look, readonly: source.readonly, is_default, chats: 0 }
+}

@@ -1,0 +1,67 @@
+//! Copying a chat's rows into another source, chunk by chunk.
+
+use std::sync::Arc;
+
+use super::media::Media;
+use super::report::{Meter, MoveReport};
+use super::rows::{Layout, Walk};
+use super::{MoveError, Part};
+use crate::source::Source;
+
+/// Copies all that is a chat's own, and notes how much in the report.
+pub(super) fn part(
+    meter: &mut Meter<'_>,
+    part: &Part,
+    at_once: usize,
+    report: &mut MoveReport,
+) -> Result<(), MoveError> {
+    let media = Media::between(&part.from, &part.to)?;
+    for layout in layouts(&part.from, &part.to)? {
+        let mut walk = Walk::new(&part.from, &layout.query, part.chat, at_once);
+        while let Some(chunk) = walk.next()? {
+            if let Some(ids) = layout.media_ids(chunk) {
+                let copied = media.copy(part, &ids)?;
+                report.media += copied;
+                meter.add(copied)?;
+            }
+            let columns = layout.columns.len();
+            let rows = part.to.write("relocate.copy", None, |tx| {
+                tx.execute_stored(&layout.insert, chunk.rows().map(|row| row.values(columns)))
+            })?;
+            *report.rows.entry(layout.table.name).or_default() += rows;
+            meter.add(rows)?;
+        }
+    }
+    Ok(())
+}
+
+/// The tables that move, as they are at both places.
+pub(super) fn layouts(from: &Arc<Source>, to: &Arc<Source>) -> Result<Vec<Layout>, MoveError> {
+    super::tables::MOVED.iter().map(|table| Ok(Layout::new(table, columns(table.name, from, to)?))).collect()
+}
+
+/// The columns of a table, all of which the target has too.
+pub(super) fn columns(table: &'static str, from: &Arc<Source>, to: &Arc<Source>) -> Result<Vec<String>, MoveError> {
+    let columns = columns_of(table, from)?;
+    let known = columns_of(table, to)?;
+    match columns.iter().find(|column| !known.contains(column)) {
+        None => Ok(columns),
+        Some(missing) => {
+            let (column, from, to) = (missing.clone(), from.name().clone(), to.name().clone());
+            Err(MoveError::MissingColumn { table, column, from, to })
+        }
+    }
+}
+
+fn columns_of(table: &'static str, source: &Arc<Source>) -> Result<Vec<String>, MoveError> {
+    let mut columns = Vec::new();
+    source.read("relocate.columns", |tx| {
+        columns.clear();
+        tx.scan("SELECT name FROM pragma_table_info(?1) ORDER BY cid", crate::params![table], |row| {
+            let name = row.text("name").map_err(|bad| tx.bad_value("pragma_table_info", table, bad))?;
+            columns.push(name.to_owned());
+            Ok(std::ops::ControlFlow::Continue(()))
+        })
+    })?;
+    Ok(columns)
+}

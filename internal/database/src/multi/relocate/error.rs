@@ -1,0 +1,260 @@
+//! What can stop a move, and what to do then.
+
+use std::fmt;
+
+use super::Stage;
+use crate::error::Error;
+use crate::ids::ChatId;
+use crate::route::SourceName;
+
+/// Why a chat was not moved. Unless it says otherwise nothing was changed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum MoveError {
+    /// There is no source of this name.
+    #[error("there is no source `{name}`; known are: {known}")]
+    UnknownSource {
+        /// The name.
+        name: String,
+        /// The names there are.
+        known: String,
+    },
+    /// The chat lives there already.
+    #[error("the chat {chat} is in `{source_name}` already{}", Elsewhere(elsewhere))]
+    AlreadyThere {
+        /// The chat.
+        chat: ChatId,
+        /// The source.
+        source_name: SourceName,
+        /// Other sources that hold messages of it, with their number.
+        elsewhere: Vec<(SourceName, u64)>,
+    },
+    /// The target cannot be written.
+    #[error("the source `{name}` is read-only, so nothing can be moved there; set `readonly = false` for it first")]
+    ReadOnlyTarget {
+        /// The target.
+        name: SourceName,
+    },
+    /// The chat's source cannot be written.
+    #[error(
+        "the chat {chat} is in `{name}`, which is read-only, so that its rows cannot be deleted there; set \
+         `readonly = false` for it first"
+    )]
+    ReadOnlySource {
+        /// The chat.
+        chat: ChatId,
+        /// Its source.
+        name: SourceName,
+    },
+    /// A source cannot be used.
+    #[error("the source `{name}` cannot be used now: {error}; see `bot db status`, then try again")]
+    Unavailable {
+        /// The source.
+        name: SourceName,
+        /// What is wrong with it.
+        #[source]
+        error: Error,
+    },
+    /// The target holds rows of the chat that no move has put there.
+    #[error(
+        "the source `{name}` holds rows of the chat {chat} already ({}), and not from this move; if they are old \
+         copies, clear them with `bot db strays`",
+        Tables(tables)
+    )]
+    ForeignRows {
+        /// The chat.
+        chat: ChatId,
+        /// The target.
+        name: SourceName,
+        /// The tables, with the number of rows.
+        tables: Vec<(&'static str, u64)>,
+    },
+    /// The target lacks a column.
+    #[error(
+        "the table `{table}` has a column `{column}` in `{from}` and none in `{to}`; no release of this bot made it, \
+         so add it there, or drop it here"
+    )]
+    MissingColumn {
+        /// The table.
+        table: &'static str,
+        /// The column.
+        column: String,
+        /// Where it is.
+        from: SourceName,
+        /// Where it is not.
+        to: SourceName,
+    },
+    /// The target's disk has too little room.
+    #[error(
+        "the disk of `{name}` has too little room: about {} MB are needed, {} MB are free; make room first",
+        megabytes(*needed), megabytes(*free)
+    )]
+    TooLittleDisk {
+        /// The target.
+        name: SourceName,
+        /// How many bytes are needed, about.
+        needed: u64,
+        /// How many there are.
+        free: u64,
+    },
+    /// An earlier move to another target was broken off.
+    #[error(
+        "a move of the chat {chat} from `{from}` to `{to}` was broken off; bring it to its end with `bot db move {chat} \
+         --to {to}`, or undo it with `bot db move {chat} --abort`"
+    )]
+    Unfinished {
+        /// The chat.
+        chat: ChatId,
+        /// Where it is.
+        from: String,
+        /// Where it was to go.
+        to: String,
+    },
+    /// A move was broken off, and the chat was mapped elsewhere since then: what that move would delete is now the
+    /// chat's own.
+    #[error(
+        "a move of the chat {chat} from `{from}` to `{to}` was broken off, and the chat was mapped to `{now}` since \
+         then, where that move's leftovers are; map it to `{before}` again, and repeat this"
+    )]
+    Remapped {
+        /// The chat.
+        chat: ChatId,
+        /// Where the move began.
+        from: String,
+        /// Where it was to go.
+        to: String,
+        /// Where the chat is mapped to now.
+        now: SourceName,
+        /// Where it has to be mapped to.
+        before: String,
+    },
+    /// There is no move that could be undone.
+    #[error("no move of the chat {chat} was broken off; there is nothing to undo")]
+    NothingToAbort {
+        /// The chat.
+        chat: ChatId,
+    },
+    /// The move got too far to be undone.
+    #[error(
+        "the chat {chat} is in `{to}` already, and only its old rows in `{from}` are left to delete; end that with `bot \
+         db move {chat} --to {to}`, or move it back with `bot db move {chat} --to {from}`"
+    )]
+    AlreadySwitched {
+        /// The chat.
+        chat: ChatId,
+        /// Where it was.
+        from: String,
+        /// Where it is.
+        to: String,
+    },
+    /// The copy is not what was copied.
+    #[error(
+        "the copy in `{to}` is not the same as what is in `{from}`: {}; the chat stays in `{from}`; try again, or undo \
+         it with `bot db move {chat} --abort`, and check the disk if it comes again",
+        Differences(differences)
+    )]
+    Differs {
+        /// The chat.
+        chat: ChatId,
+        /// Where the chat is.
+        from: SourceName,
+        /// Where the copy is.
+        to: SourceName,
+        /// The first differences.
+        differences: Vec<Difference>,
+    },
+    /// Another process reads a source at an earlier moment.
+    #[error(
+        "another process holds the log of `{name}`, so that it cannot be said that all is on disk; end it, then repeat \
+         this"
+    )]
+    LogHeld {
+        /// The source.
+        name: SourceName,
+    },
+    /// Whoever was told of the progress broke it off.
+    #[error("the move was broken off while {stage}; repeat it to bring it to its end, or undo it with `--abort`")]
+    Interrupted {
+        /// What it was at.
+        stage: Stage,
+    },
+    /// A call failed on the way. What is done so far is gone on with, or undone, by the next move.
+    #[error("{0}; when that is mended repeat the move, or undo it with `--abort`")]
+    Database(#[from] Error),
+}
+
+/// A row that is not the same at both places.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Difference {
+    /// The table.
+    pub table: &'static str,
+    /// The row's key; numbers only where the key has words of people.
+    pub row: String,
+    /// What is different.
+    pub what: Unlike,
+}
+
+/// How a row is not the same at both places.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Unlike {
+    /// The copy does not have it.
+    Missing,
+    /// Only the copy has it.
+    Extra,
+    /// These columns are different.
+    Columns(Vec<String>),
+    /// So many rows have no key, so that they cannot be told apart.
+    WithoutKey(u64),
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { table, row, what } = self;
+        match what {
+            Unlike::Missing => write!(f, "table `{table}` lacks the row {row}"),
+            Unlike::Extra => write!(f, "table `{table}` has a row too many: {row}"),
+            Unlike::Columns(columns) => write!(f, "table `{table}`, row {row}, differs in {}", columns.join(", ")),
+            Unlike::WithoutKey(count) => write!(f, "table `{table}` has rows without a key ({count})"),
+        }
+    }
+}
+
+struct Elsewhere<'a>(&'a [(SourceName, u64)]);
+
+impl fmt::Display for Elsewhere<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some((first, _)) = self.0.first() else { return Ok(()) };
+        let all: Vec<_> = self.0.iter().map(|(name, count)| format!("`{name}`: {count}")).collect();
+        write!(
+            f,
+            ", and other sources hold messages of it too ({}); if those are to come here, map the chat to `{first}` \
+             again in [database.chat_mapping], and move it then",
+            all.join(", ")
+        )
+    }
+}
+
+struct Tables<'a>(&'a [(&'static str, u64)]);
+
+impl fmt::Display for Tables<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let all: Vec<_> = self.0.iter().map(|(table, count)| format!("{table}: {count}")).collect();
+        f.write_str(&all.join(", "))
+    }
+}
+
+struct Differences<'a>(&'a [Difference]);
+
+impl fmt::Display for Differences<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let all: Vec<_> = self.0.iter().map(ToString::to_string).collect();
+        f.write_str(&all.join("; "))
+    }
+}
+
+/// Whole megabytes, rounded up.
+fn megabytes(bytes: u64) -> u64 {
+    bytes.div_ceil(1_000_000)
+}

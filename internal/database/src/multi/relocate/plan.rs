@@ -1,0 +1,185 @@
+//! What moves from where, what stands against it, and what routes and configuration say afterwards.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use super::super::datasource_router::{Plan, Recorded};
+use super::report::MappingChange;
+use super::rows::{Layout, Walk};
+use super::tables::MOVED;
+use super::{MoveError, Part, copy, count};
+use crate::error::Result;
+use crate::ids::ChatId;
+use crate::params;
+use crate::route::SourceName;
+use crate::source::Source;
+
+/// How many rows of each table are looked at to know how long its rows are.
+const SAMPLE: usize = 200;
+/// What a row takes besides its values: its own place and those in indexes.
+const BESIDES: u64 = 120;
+/// What a disk has to have beyond the rows: the log, and what others write meanwhile.
+const SPARE: u64 = 16_000_000;
+
+/// The chats that share their history, and so move together: a group and the supergroup that it became, the group first.
+pub(super) fn together(chat: ChatId, aliases: &HashMap<ChatId, ChatId>) -> Vec<ChatId> {
+    let first = aliases.get(&chat).copied().unwrap_or(chat);
+    let later: BTreeSet<_> = aliases.iter().filter(|(_, old)| **old == first).map(|(new, _)| *new).collect();
+    std::iter::once(first).chain(later).collect()
+}
+
+/// The routes to be recorded of chats that move together, so that all lead to the target. `None` where the configuration
+/// leads there by itself.
+pub(super) fn routes(
+    plan: &Plan,
+    aliases: &HashMap<ChatId, ChatId>,
+    chats: &[ChatId],
+    to: &SourceName,
+) -> Vec<(ChatId, Option<Recorded>)> {
+    let mut next = Plan { config: plan.config.clone(), recorded: plan.recorded.clone() };
+    // The group first: the supergroup inherits what it gets.
+    for chat in chats {
+        next.recorded.remove(chat);
+        let leads = next.route(*chat, aliases).map_or(&next.config.default_source, |(name, _)| name);
+        if leads != to {
+            let file_said = next.config.chat_mapping.get(chat).cloned();
+            next.recorded.insert(*chat, Recorded { source: to.clone(), file_said });
+        }
+    }
+    chats.iter().map(|chat| (*chat, next.recorded.get(chat).cloned())).collect()
+}
+
+/// What would make the configuration say what the routes say.
+pub(super) fn mapping(plan: &Plan, routes: &[(ChatId, Option<Recorded>)]) -> Vec<MappingChange> {
+    let change = |(chat, route): &(ChatId, Option<Recorded>)| {
+        let Recorded { source, file_said } = route.as_ref()?;
+        let is_default = *source == plan.config.default_source;
+        Some(if is_default && file_said.is_some() {
+            MappingChange::Remove { chat: *chat }
+        } else {
+            MappingChange::Set { chat: *chat, source: source.clone() }
+        })
+    };
+    routes.iter().filter_map(change).collect()
+}
+
+/// How many rows of each table the parts have.
+pub(super) fn rows(parts: &[Part]) -> Result<BTreeMap<&'static str, u64>> {
+    let mut rows = BTreeMap::new();
+    for table in &MOVED {
+        for part in parts {
+            let count = count(&part.from, table, part.chat)?;
+            if count > 0 {
+                *rows.entry(table.name).or_default() += count;
+            }
+        }
+    }
+    Ok(rows)
+}
+
+/// How many attachments the parts' messages refer to, of those at the places that they leave.
+pub(super) fn media(parts: &[Part]) -> Result<u64> {
+    let mut all = 0;
+    for part in parts {
+        // Along the index of the messages that have any, which are the fewer.
+        let sql = "SELECT COUNT(*) FROM media_attachments
+                   WHERE file_unique_id IN (SELECT media_id FROM chat_messages
+                                            WHERE +chat_id = ?1 AND media_id IS NOT NULL)";
+        let found = part
+            .from
+            .read("relocate.count_media", |tx| tx.value::<u64>("media_attachments", sql, params![part.chat]))?;
+        all += found.unwrap_or_default();
+    }
+    Ok(all)
+}
+
+/// How many bytes the parts' rows take, about: some of them are looked at.
+pub(super) fn bytes(parts: &[Part], rows: &BTreeMap<&'static str, u64>, media: u64) -> Result<u64, MoveError> {
+    let mut bytes = media * 4 * BESIDES;
+    for part in parts {
+        for layout in copy::layouts(&part.from, &part.to)? {
+            let Some(count) = rows.get(layout.table.name) else { continue };
+            if let Some(chunk) = Walk::new(&part.from, &layout.query, part.chat, SAMPLE).next()? {
+                let one = (chunk.size() / chunk.len().max(1)) as u64;
+                bytes += count * (one + BESIDES);
+            }
+        }
+    }
+    Ok(bytes)
+}
+
+/// How many bytes the disk of a source has left for this user; `u64::MAX` where the system does not say.
+pub(super) fn free(source: &Source) -> u64 {
+    let folder = source.config().path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let found = rustix::fs::statvfs(folder.unwrap_or_else(|| std::path::Path::new(".")));
+    found.map_or(u64::MAX, |found| found.f_bavail.saturating_mul(found.f_frsize))
+}
+
+/// Refuses where the disk of the target has too little room. With the rows of the old place deleted in the same file
+/// system its log grows too, so there has to be room for the rows twice.
+pub(super) fn check_disk(target: &Source, bytes: u64) -> Result<(), MoveError> {
+    let (needed, free) = (2 * bytes + SPARE, free(target));
+    if free < needed {
+        return Err(MoveError::TooLittleDisk { name: target.name().clone(), needed, free });
+    }
+    Ok(())
+}
+
+/// Refuses where the target holds rows of the chat.
+pub(super) fn check_empty(part: &Part) -> Result<(), MoveError> {
+    let mut tables = Vec::new();
+    for table in &MOVED {
+        let count = count(&part.to, table, part.chat)?;
+        if count > 0 {
+            tables.push((table.name, count));
+        }
+    }
+    // Keys without the chat in them might be taken by a row of nobody's.
+    for layout in copy::layouts(&part.from, &part.to)?.iter().filter(|layout| !layout.table.key.contains(&"chat_id")) {
+        let taken = taken(part, layout)?;
+        if taken > 0 && !tables.iter().any(|(table, _)| *table == layout.table.name) {
+            tables.push((layout.table.name, taken));
+        }
+    }
+    if tables.is_empty() {
+        return Ok(());
+    }
+    Err(MoveError::ForeignRows { chat: part.chat, name: part.to.name().clone(), tables })
+}
+
+/// How many of the rows' keys are taken at the target.
+fn taken(part: &Part, layout: &Layout) -> Result<u64> {
+    let mut taken = 0;
+    let mut walk = Walk::new(&part.from, &layout.query, part.chat, SAMPLE);
+    while let Some(chunk) = walk.next()? {
+        part.to.read("relocate.taken", |tx| {
+            tx.snapshot()?;
+            chunk.rows().try_for_each(|row| {
+                tx.scan_stored(&layout.find, &layout.key(row), |_| {
+                    taken += 1;
+                    Ok(ControlFlow::Break(()))
+                })
+            })
+        })?;
+    }
+    Ok(taken)
+}
+
+/// The sources besides one that hold messages of a chat, with their number; those that cannot be asked are passed over.
+pub(super) fn elsewhere(sources: &[Arc<Source>], but: &SourceName, chat: ChatId) -> Vec<(SourceName, u64)> {
+    let others = sources.iter().filter(|source| source.name() != but);
+    let count = |source: &Arc<Source>| {
+        let count = count(source, &MOVED[0], chat).ok().filter(|count| *count > 0)?;
+        Some((source.name().clone(), count))
+    };
+    others.filter_map(count).collect()
+}
+
+/// Whether a source answers.
+pub(super) fn check_available(source: &Arc<Source>) -> Result<(), MoveError> {
+    let looked = source.read("relocate.look", |tx| {
+        tx.scan("SELECT 1 FROM chat_info LIMIT 1", params![], |_| Ok(ControlFlow::Break(())))
+    });
+    looked.map_err(|error| MoveError::Unavailable { name: source.name().clone(), error })
+}

@@ -1,0 +1,184 @@
+//! What a move is told and what it tells: options, progress, plans, reports.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::ops::ControlFlow;
+use std::time::Duration;
+
+use super::MoveError;
+use crate::ids::ChatId;
+use crate::route::SourceName;
+
+/// How a chat is moved.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MoveOptions {
+    /// Whether the rows stay at the old place too. Nothing reads them there, and moving the chat back is refused until
+    /// they are gone.
+    pub keep: bool,
+    /// How many rows are read, written or deleted in one transaction at most; with long rows it is fewer.
+    pub rows_at_once: usize,
+}
+
+impl Default for MoveOptions {
+    fn default() -> Self {
+        Self { keep: false, rows_at_once: 10_000 }
+    }
+}
+
+/// What a move is at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Stage {
+    /// It removes what an earlier move that was broken off has left.
+    Tidying,
+    /// It copies the rows. The chat lives at the old place.
+    Copying,
+    /// It compares both places row by row.
+    Verifying,
+    /// It records the new route. Before this stage is done the chat lives at the old place, after it at the new one.
+    Switching,
+    /// It deletes the rows at the old place.
+    Deleting,
+}
+
+impl fmt::Display for Stage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Tidying => "tidying",
+            Self::Copying => "copying",
+            Self::Verifying => "verifying",
+            Self::Switching => "switching",
+            Self::Deleting => "deleting",
+        })
+    }
+}
+
+/// How far a move is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Progress {
+    /// What it is at.
+    pub stage: Stage,
+    /// How many rows of this stage are done.
+    pub done: u64,
+    /// How many there are; for what an earlier move left, not known before it is done.
+    pub total: u64,
+}
+
+/// What a move would do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct MovePlan {
+    /// The chats that move together, each with the source that it is in: a group and the supergroup that it became.
+    pub chats: Vec<(ChatId, SourceName)>,
+    /// The source that they move to.
+    pub to: SourceName,
+    /// How many rows of each table move.
+    pub rows: BTreeMap<&'static str, u64>,
+    /// How many attachments their messages refer to, of those in the sources that they leave.
+    pub media: u64,
+    /// How many bytes these rows take with their indexes, about.
+    pub bytes: u64,
+    /// How many bytes the target's disk has left.
+    pub bytes_free: u64,
+    /// What the configuration would have to say, so that it says where the chats are.
+    pub mapping: Vec<MappingChange>,
+}
+
+/// What a move has done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct MoveReport {
+    /// The chats that moved together, each with the source that it was in. Empty where an earlier move was only brought
+    /// to its end.
+    pub chats: Vec<(ChatId, SourceName)>,
+    /// The source that they are in.
+    pub to: SourceName,
+    /// How many rows of each table were copied.
+    pub rows: BTreeMap<&'static str, u64>,
+    /// How many attachments were copied; those that the target had are not counted.
+    pub media: u64,
+    /// How many rows and attachments were deleted at the old place.
+    pub deleted: u64,
+    /// How many rows and attachments of earlier moves that were broken off were deleted first.
+    pub tidied: u64,
+    /// How long it took.
+    pub elapsed: Duration,
+    /// What the configuration would have to say, so that it says where the chats are. Until then the recorded route
+    /// outranks it.
+    pub mapping: Vec<MappingChange>,
+}
+
+/// A change of `[database.chat_mapping]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum MappingChange {
+    /// The chat's line reads so. Its text form is that line.
+    Set {
+        /// The chat.
+        chat: ChatId,
+        /// Its source.
+        source: SourceName,
+    },
+    /// The chat has no line any more. Its text form is a comment that says so.
+    Remove {
+        /// The chat.
+        chat: ChatId,
+    },
+}
+
+impl fmt::Display for MappingChange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Set { chat, source } => write!(f, "{chat} = \"{source}\""),
+            Self::Remove { chat } => write!(f, "# without the line of {chat}"),
+        }
+    }
+}
+
+/// A move that was broken off.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct UnfinishedMove {
+    /// The chat.
+    pub chat: ChatId,
+    /// Where it was before the move.
+    pub from: String,
+    /// Where it was to go.
+    pub to: String,
+    /// Whether it is there: what is left to do is deleting the rows at the old place. Otherwise it is where it was, and
+    /// there is a part of a copy.
+    pub is_switched: bool,
+}
+
+/// Counts rows, and tells whoever waits.
+pub(super) struct Meter<'a> {
+    tell: &'a mut dyn FnMut(Progress) -> ControlFlow<()>,
+    now: Progress,
+}
+
+impl<'a> Meter<'a> {
+    pub(super) fn new(tell: &'a mut dyn FnMut(Progress) -> ControlFlow<()>) -> Self {
+        Self { tell, now: Progress { stage: Stage::Tidying, done: 0, total: 0 } }
+    }
+
+    /// A stage begins.
+    pub(super) fn begin(&mut self, stage: Stage, total: u64) -> Result<(), MoveError> {
+        self.now = Progress { stage, done: 0, total };
+        self.tell()
+    }
+
+    /// So many rows more are done.
+    pub(super) fn add(&mut self, rows: u64) -> Result<(), MoveError> {
+        self.now.done += rows;
+        self.now.total = self.now.total.max(self.now.done);
+        self.tell()
+    }
+
+    fn tell(&mut self) -> Result<(), MoveError> {
+        match (self.tell)(self.now) {
+            ControlFlow::Continue(()) => Ok(()),
+            ControlFlow::Break(()) => Err(MoveError::Interrupted { stage: self.now.stage }),
+        }
+    }
+}

@@ -1,0 +1,255 @@
+//! A chat's rows in chunks of bounded size, exactly as SQLite has them: walked in one source, found in another.
+
+use std::collections::BTreeSet;
+use std::ops::{ControlFlow, Range};
+use std::sync::Arc;
+
+use rusqlite::types::ValueRef;
+
+use super::tables::Table;
+use crate::error::Result;
+use crate::ids::ChatId;
+use crate::source::Source;
+
+/// How many bytes a chunk has at most, but for a single row that is longer.
+const MOST_BYTES: usize = 4 << 20;
+
+/// The statements that walk rows: the first chunk, and what comes after a row. `?1` is the chat, `?2` the limit.
+pub(super) struct Query {
+    pub(super) first: String,
+    pub(super) next: String,
+    /// Where in a row the columns are that the order is by.
+    walk: Vec<usize>,
+    width: usize,
+}
+
+impl Query {
+    /// Rows of a table in the order of some of the columns.
+    pub(super) fn new(table: &str, columns: &[String], owner: &str, walk: &[&str]) -> Self {
+        let listed = list(columns.iter().map(|column| quoted(column)));
+        let order = walk.join(", ");
+        let places = list((3..3 + walk.len()).map(|place| format!("?{place}")));
+        let place = |name: &&str| columns.iter().position(|column| column == name).unwrap_or(columns.len());
+        Self {
+            first: format!("SELECT {listed} FROM {table} WHERE {owner} ORDER BY {order} LIMIT ?2"),
+            next: format!(
+                "SELECT {listed} FROM {table} WHERE {owner} AND ({order}) > ({places}) ORDER BY {order} LIMIT ?2"
+            ),
+            walk: walk.iter().map(place).collect(),
+            width: columns.len(),
+        }
+    }
+}
+
+/// A table as it is in a file, with the statements that its rows are moved by.
+pub(super) struct Layout {
+    pub(super) table: &'static Table,
+    pub(super) columns: Vec<String>,
+    /// Walks the rows; `rowid` stands behind the columns.
+    pub(super) query: Query,
+    /// Inserts a row.
+    pub(super) insert: String,
+    /// Finds a row by its key.
+    pub(super) find: String,
+    key: Vec<usize>,
+}
+
+impl Layout {
+    pub(super) fn new(table: &'static Table, columns: Vec<String>) -> Self {
+        let name = table.name;
+        let listed = list(columns.iter().map(|column| quoted(column)));
+        let places = list((1..=columns.len()).map(|place| format!("?{place}")));
+        let same: Vec<_> = (1..).zip(table.key).map(|(place, column)| format!("{column} = ?{place}")).collect();
+        let key = table.key.iter().filter_map(|name| columns.iter().position(|column| column == name)).collect();
+        let with_rowid: Vec<_> = columns.iter().cloned().chain(["rowid".to_owned()]).collect();
+        Self {
+            table,
+            query: Query::new(name, &with_rowid, table.owner, table.walk),
+            insert: format!("INSERT INTO {name} ({listed}) VALUES ({places})"),
+            find: format!("SELECT {listed} FROM {name} WHERE {}", same.join(" AND ")),
+            columns,
+            key,
+        }
+    }
+
+    /// The attachments that the rows refer to; `None` where the table's rows refer to none.
+    pub(super) fn media_ids(&self, chunk: &Chunk) -> Option<BTreeSet<Vec<u8>>> {
+        self.columns.iter().position(|column| column == "media_id").map(|place| chunk.texts(place))
+    }
+
+    /// The values that tell a row from all others.
+    pub(super) fn key<'c>(&self, row: Row<'c>) -> Vec<ValueRef<'c>> {
+        self.key.iter().map(|place| row.value(*place)).collect()
+    }
+
+    /// The row's name for people.
+    pub(super) fn name(&self, row: Row<'_>) -> String {
+        let part = |column: &&str| {
+            let place = self.columns.iter().position(|known| known == column).unwrap_or(self.columns.len());
+            match row.value(place) {
+                ValueRef::Integer(number) => format!("{column}={number}"),
+                ValueRef::Text(text) => format!("{column}=`{}`", String::from_utf8_lossy(text)),
+                value => format!("{column} is {}", value.data_type()),
+            }
+        };
+        self.table.shown.iter().map(part).collect::<Vec<_>>().join(", ")
+    }
+}
+
+/// Some rows, all in two allocations that the next chunk uses again.
+#[derive(Default)]
+pub(super) struct Chunk {
+    width: usize,
+    cells: Vec<Cell>,
+    bytes: Vec<u8>,
+}
+
+enum Cell {
+    Null,
+    Integer(i64),
+    Real(f64),
+    Text(Range<usize>),
+    Blob(Range<usize>),
+}
+
+/// A row of a chunk.
+#[derive(Clone, Copy)]
+pub(super) struct Row<'c> {
+    cells: &'c [Cell],
+    bytes: &'c [u8],
+}
+
+impl Chunk {
+    pub(super) fn of_width(width: usize) -> Self {
+        Self { width, ..Self::default() }
+    }
+
+    /// How many rows there are.
+    pub(super) fn len(&self) -> usize {
+        self.cells.len() / self.width.max(1)
+    }
+
+    /// How many bytes the rows have, about.
+    pub(super) fn size(&self) -> usize {
+        self.bytes.len() + 4 * self.cells.len()
+    }
+
+    pub(super) fn rows(&self) -> impl Iterator<Item = Row<'_>> {
+        self.cells.chunks_exact(self.width.max(1)).map(|cells| Row { cells, bytes: &self.bytes })
+    }
+
+    /// The texts in a column, each once.
+    pub(super) fn texts(&self, column: usize) -> BTreeSet<Vec<u8>> {
+        let text = |value| if let ValueRef::Text(text) = value { Some(text.to_vec()) } else { None };
+        self.rows().filter_map(|row| text(row.value(column))).collect()
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.cells.clear();
+        self.bytes.clear();
+    }
+
+    /// Adds a row as a statement gives it.
+    pub(super) fn push(&mut self, row: &rusqlite::Row<'_>) -> rusqlite::Result<()> {
+        (0..self.width).try_for_each(|index| {
+            self.push_value(row.get_ref(index)?);
+            Ok(())
+        })
+    }
+
+    fn push_value(&mut self, value: ValueRef<'_>) {
+        let cell = match value {
+            ValueRef::Null => Cell::Null,
+            ValueRef::Integer(number) => Cell::Integer(number),
+            ValueRef::Real(number) => Cell::Real(number),
+            ValueRef::Text(text) => Cell::Text(self.keep(text)),
+            ValueRef::Blob(bytes) => Cell::Blob(self.keep(bytes)),
+        };
+        self.cells.push(cell);
+    }
+
+    fn keep(&mut self, bytes: &[u8]) -> Range<usize> {
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(bytes);
+        start..self.bytes.len()
+    }
+}
+
+impl<'c> Row<'c> {
+    pub(super) fn value(self, index: usize) -> ValueRef<'c> {
+        match self.cells.get(index) {
+            None | Some(Cell::Null) => ValueRef::Null,
+            Some(Cell::Integer(number)) => ValueRef::Integer(*number),
+            Some(Cell::Real(number)) => ValueRef::Real(*number),
+            Some(Cell::Text(range)) => ValueRef::Text(&self.bytes[range.clone()]),
+            Some(Cell::Blob(range)) => ValueRef::Blob(&self.bytes[range.clone()]),
+        }
+    }
+
+    /// The first so many values.
+    pub(super) fn values(self, count: usize) -> impl Iterator<Item = ValueRef<'c>> {
+        (0..count).map(move |index| self.value(index))
+    }
+}
+
+/// Whether two values are the same to the last bit.
+pub(super) fn same(one: ValueRef<'_>, other: ValueRef<'_>) -> bool {
+    match (one, other) {
+        (ValueRef::Real(one), ValueRef::Real(other)) => one.to_bits() == other.to_bits(),
+        (one, other) => one == other,
+    }
+}
+
+/// A walk along a chat's rows, chunk by chunk, each read by itself.
+pub(super) struct Walk<'a> {
+    source: &'a Arc<Source>,
+    query: &'a Query,
+    chat: ChatId,
+    at_once: usize,
+    chunk: Chunk,
+    /// Of the last row, what the order is by.
+    last: Chunk,
+    is_over: bool,
+}
+
+impl<'a> Walk<'a> {
+    pub(super) fn new(source: &'a Arc<Source>, query: &'a Query, chat: ChatId, at_once: usize) -> Self {
+        let chunk = Chunk::of_width(query.width);
+        let last = Chunk::of_width(query.walk.len());
+        Self { source, query, chat, at_once, chunk, last, is_over: false }
+    }
+
+    /// The next rows, or `None` where there are no more.
+    pub(super) fn next(&mut self) -> Result<Option<&Chunk>> {
+        if self.is_over {
+            return Ok(None);
+        }
+        let Self { source, query, chat, at_once, chunk, last, .. } = self;
+        chunk.clear();
+        let limit = i64::try_from(*at_once).unwrap_or(i64::MAX);
+        let mut params = vec![ValueRef::Integer(chat.0), ValueRef::Integer(limit)];
+        params.extend(last.rows().flat_map(|row| row.values(query.walk.len())));
+        let sql = if last.len() == 0 { &query.first } else { &query.next };
+        source.read("relocate.walk", |tx| {
+            tx.scan_stored(sql, &params, |row| {
+                chunk.push(row)?;
+                Ok(if chunk.bytes.len() < MOST_BYTES { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })
+            })
+        })?;
+        let Some(row) = self.chunk.rows().last() else {
+            self.is_over = true;
+            return Ok(None);
+        };
+        self.last.clear();
+        self.query.walk.iter().for_each(|place| self.last.push_value(row.value(*place)));
+        Ok(Some(&self.chunk))
+    }
+}
+
+fn list(parts: impl Iterator<Item = String>) -> String {
+    parts.collect::<Vec<_>>().join(", ")
+}
+
+fn quoted(column: &str) -> String {
+    if column == "rowid" { column.to_owned() } else { format!("\"{}\"", column.replace('"', "\"\"")) }
+}

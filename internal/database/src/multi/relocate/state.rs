@@ -1,0 +1,104 @@
+//! How far moves are, in the shared source: noted before the first row is copied, and gone when the last is deleted.
+//!
+//! That a chat lives at the new place is one transaction: the recorded routes, and that the move is switched.
+
+use std::sync::Arc;
+
+use super::super::datasource_router::Recorded;
+use super::Part;
+use crate::error::Result;
+use crate::ids::ChatId;
+use crate::params;
+use crate::source::{BadColumn, FromRow, Row, Source};
+use crate::time::Timestamp;
+
+/// The chat lives where it was; the target may hold a part of a copy.
+const COPYING: &str = "copying";
+/// The chat lives in the target; the old place may hold rows that are to be deleted.
+const DELETING: &str = "deleting";
+
+/// A move that is not at its end.
+#[derive(Clone)]
+pub(super) struct Entry {
+    pub(super) chat: ChatId,
+    pub(super) from: String,
+    pub(super) to: String,
+    pub(super) is_switched: bool,
+}
+
+impl FromRow for Entry {
+    const TABLE: &'static str = "switchyard_moves";
+    const KEY: &'static [&'static str] = &["chat_id"];
+
+    fn from_row(row: &Row<'_>) -> Result<Self, BadColumn> {
+        let is_switched = match row.text("state")? {
+            COPYING => false,
+            DELETING => true,
+            _ => return Err(row.bad("state", "`copying` or `deleting`")),
+        };
+        Ok(Self { chat: row.get("chat_id")?, from: row.get("from_source")?, to: row.get("to_source")?, is_switched })
+    }
+}
+
+/// All moves that are not at their end.
+pub(super) fn entries(shared: &Arc<Source>) -> Result<Vec<Entry>> {
+    let sql = "SELECT chat_id, from_source, to_source, state FROM switchyard_moves ORDER BY chat_id";
+    shared.read("relocate.entries", |tx| tx.query(sql, params![]))
+}
+
+/// Notes moves that begin.
+pub(super) fn begin(shared: &Arc<Source>, parts: &[Part], now: Timestamp) -> Result<()> {
+    shared.write("relocate.begin", None, |tx| {
+        for Part { chat, from, to } in parts {
+            tx.execute(
+                "INSERT INTO switchyard_moves (chat_id, from_source, to_source, state, updated_at)
+                 VALUES (?1, ?2, ?3, ?4, ?5)
+                 ON CONFLICT (chat_id) DO UPDATE SET
+                     from_source = excluded.from_source, to_source = excluded.to_source, state = excluded.state,
+                     updated_at = excluded.updated_at",
+                params![chat, from.name().as_str(), to.name().as_str(), COPYING, now],
+            )?;
+        }
+        Ok(())
+    })
+}
+
+/// Makes the target the owner: records where the chats' routes lead from now on (`None`: where the configuration leads
+/// them), and that there is something to delete (or not, where it is kept).
+pub(super) fn switch(
+    shared: &Arc<Source>,
+    parts: &[Part],
+    routes: &[(ChatId, Option<Recorded>)],
+    keep: bool,
+    now: Timestamp,
+) -> Result<()> {
+    shared.write("relocate.switch", None, |tx| {
+        for (chat, route) in routes {
+            tx.execute("DELETE FROM switchyard_routes WHERE chat_id = ?1", params![chat])?;
+            if let Some(Recorded { source, file_said }) = route {
+                tx.execute(
+                    "INSERT INTO switchyard_routes (chat_id, source, file_said, updated_at) VALUES (?1, ?2, ?3, ?4)",
+                    params![chat, source.as_str(), file_said.as_ref().map(crate::SourceName::as_str), now],
+                )?;
+            }
+        }
+        for Part { chat, .. } in parts {
+            if keep {
+                tx.execute("DELETE FROM switchyard_moves WHERE chat_id = ?1", params![chat])?;
+            } else {
+                tx.execute(
+                    "UPDATE switchyard_moves SET state = ?2, updated_at = ?3 WHERE chat_id = ?1",
+                    params![chat, DELETING, now],
+                )?;
+            }
+        }
+        Ok(())
+    })
+}
+
+/// Forgets a move that is at its end.
+pub(super) fn forget(shared: &Arc<Source>, chat: ChatId) -> Result<()> {
+    shared.write("relocate.forget", None, |tx| {
+        tx.execute("DELETE FROM switchyard_moves WHERE chat_id = ?1", params![chat]).map(drop)
+    })
+}

@@ -1,0 +1,210 @@
+//! The steps that a move is made of, in the order of their being needed: the sources, the comparison, the switch, and
+//! deleting what is left at a place.
+
+use std::sync::Arc;
+
+use super::super::control::Control;
+use super::super::datasource_router::Recorded;
+use super::report::{Meter, MoveReport, Stage};
+use super::state::{self, Entry};
+use super::{MoveError, Part, clear, media, plan, verify};
+use crate::ids::ChatId;
+use crate::route::SourceName;
+use crate::source::{Durability, Source};
+
+impl Control {
+    /// The chats that move together, the oldest first.
+    pub(super) fn together(&self, chat: ChatId) -> Vec<ChatId> {
+        plan::together(chat, &self.router.aliases.all())
+    }
+
+    /// The chats that have to be moved, with their sources, which can be used.
+    pub(super) fn parts(&self, chats: &[ChatId], to: &SourceName) -> Result<Vec<Part>, MoveError> {
+        plan::check_available(&self.shared()?)?;
+        let target = self.source(to)?;
+        if target.config().readonly {
+            return Err(MoveError::ReadOnlyTarget { name: to.clone() });
+        }
+        plan::check_available(&target)?;
+        let mut parts = Vec::new();
+        for chat in chats {
+            let (name, _) = self.router.explain(*chat);
+            if name == *to {
+                continue;
+            }
+            let from = self.source(&name)?;
+            if from.config().readonly {
+                return Err(MoveError::ReadOnlySource { chat: *chat, name });
+            }
+            plan::check_available(&from)?;
+            parts.push(Part { chat: *chat, from, to: Arc::clone(&target) });
+        }
+        match (parts.is_empty(), chats.last()) {
+            (true, Some(chat)) => {
+                let elsewhere = plan::elsewhere(&self.router.table().sources, to, *chat);
+                Err(MoveError::AlreadyThere { chat: *chat, source_name: to.clone(), elsewhere })
+            }
+            _ => Ok(parts),
+        }
+    }
+
+    /// Makes the target the owner, for everybody.
+    pub(super) fn switch(
+        &self,
+        chats: &[ChatId],
+        parts: &[Part],
+        to: &SourceName,
+        keep: bool,
+        report: &mut MoveReport,
+    ) -> Result<(), MoveError> {
+        let (shared, routes) = (self.shared()?, self.routes(chats, to));
+        // First the copy is on disk for certain, then the switch, and only then is anything deleted.
+        on_disk(&self.source(to)?)?;
+        state::switch(&shared, parts, &routes, keep, self.db.now())?;
+        report.mapping = self.router.with_plan(|plan| plan::mapping(plan, &routes));
+        self.router.record(&routes);
+        for Part { chat, from, .. } in parts {
+            let (from, generation) = (from.name(), self.router.table().generation);
+            tracing::info!(target: "database::audit", %chat, %from, %to, generation, "a chat was moved");
+        }
+        on_disk(&shared)
+    }
+
+    /// Deletes what moves have left at old places; `None` where there was none.
+    pub(super) fn finish_switched(
+        &self,
+        meter: &mut Meter<'_>,
+        chats: &[ChatId],
+        at_once: usize,
+    ) -> Result<Option<u64>, MoveError> {
+        let switched: Vec<_> = self.unfinished(chats)?.into_iter().filter(|entry| entry.is_switched).collect();
+        if switched.is_empty() {
+            return Ok(None);
+        }
+        meter.begin(Stage::Tidying, 0)?;
+        let mut deleted = 0;
+        for entry in &switched {
+            deleted += self.delete_old(meter, entry, at_once)?;
+        }
+        Ok(Some(deleted))
+    }
+
+    /// Deletes the rows of a chat at the place that it has left, and forgets the move.
+    pub(super) fn delete_old(&self, meter: &mut Meter<'_>, entry: &Entry, at_once: usize) -> Result<u64, MoveError> {
+        self.check_not_remapped(entry)?;
+        let (from, to, shared) = (self.source_of(&entry.from)?, self.source_of(&entry.to)?, self.shared()?);
+        on_disk(&shared)?;
+        let others = if Arc::ptr_eq(&from, &shared) {
+            self.router.table().sources.iter().filter(|one| !Arc::ptr_eq(one, &shared)).cloned().collect()
+        } else {
+            Vec::new()
+        };
+        // The media first: what tells them are the messages.
+        let mut deleted = media::clear(meter, &from, &others, entry.chat, at_once)?;
+        deleted += clear::rows(meter, &from, entry.chat, at_once)?;
+        media::settle(meter, &to, entry.chat, at_once)?;
+        state::forget(&shared, entry.chat)?;
+        // Until then the log still has what was deleted.
+        if !from.checkpoint("relocate.checkpoint")? {
+            tracing::warn!(source = %from.name(), "another process holds the log, which keeps deleted rows until it lets go");
+        }
+        tracing::info!(target: "database::audit", chat = %entry.chat, from = entry.from, to = entry.to, rows = deleted, "a move is at its end");
+        Ok(deleted)
+    }
+
+    /// Removes the copies of moves that were broken off: those to one target (another one is refused), or all.
+    pub(super) fn undo_copies(
+        &self,
+        meter: &mut Meter<'_>,
+        chats: &[ChatId],
+        only_to: Option<&SourceName>,
+        at_once: usize,
+    ) -> Result<u64, MoveError> {
+        let entries = self.unfinished(chats)?;
+        for entry in &entries {
+            self.check_not_remapped(entry)?;
+            let Entry { chat, from, to, .. } = entry;
+            if only_to.is_some_and(|name| name.as_str() != to) {
+                return Err(MoveError::Unfinished { chat: *chat, from: from.clone(), to: to.clone() });
+            }
+        }
+        if entries.is_empty() {
+            return Ok(0);
+        }
+        meter.begin(Stage::Tidying, 0)?;
+        let mut deleted = 0;
+        for entry in &entries {
+            deleted += clear::rows(meter, &self.source_of(&entry.to)?, entry.chat, at_once)?;
+        }
+        for entry in &entries {
+            let target = self.source_of(&entry.to)?;
+            media::undo(meter, &target, entry.chat, at_once)?;
+            // Best done, but another process may hold it: then whoever closes the file last does it.
+            target.checkpoint("relocate.checkpoint")?;
+            state::forget(&self.shared()?, entry.chat)?;
+            let (chat, from, to) = (entry.chat, &entry.from, &entry.to);
+            tracing::info!(target: "database::audit", %chat, from, to, "the copy of a move that was broken off was removed");
+        }
+        Ok(deleted)
+    }
+
+    /// Refuses where what is to be deleted is the chat's own by now.
+    pub(super) fn check_not_remapped(&self, entry: &Entry) -> Result<(), MoveError> {
+        let Entry { chat, from, to, is_switched } = entry.clone();
+        let (now, _) = self.router.explain(chat);
+        let (deleted, before) = if is_switched { (&from, &to) } else { (&to, &from) };
+        if now.as_str() != deleted {
+            return Ok(());
+        }
+        let before = before.clone();
+        Err(MoveError::Remapped { chat, from, to, now, before })
+    }
+
+    pub(super) fn unfinished(&self, chats: &[ChatId]) -> Result<Vec<Entry>, MoveError> {
+        let entries = state::entries(&self.shared()?)?;
+        Ok(entries.into_iter().filter(|entry| chats.contains(&entry.chat)).collect())
+    }
+
+    pub(super) fn routes(&self, chats: &[ChatId], to: &SourceName) -> Vec<(ChatId, Option<Recorded>)> {
+        let aliases = self.router.aliases.all();
+        self.router.with_plan(|plan| plan::routes(plan, &aliases, chats, to))
+    }
+
+    pub(super) fn source(&self, name: &SourceName) -> Result<Arc<Source>, MoveError> {
+        self.source_of(name.as_str())
+    }
+
+    pub(super) fn source_of(&self, name: &str) -> Result<Arc<Source>, MoveError> {
+        let table = self.router.table();
+        let found = table.sources.iter().find(|source| source.name().as_str() == name).cloned();
+        found.ok_or_else(|| {
+            let known: Vec<_> = table.sources.iter().map(|source| format!("`{}`", source.name())).collect();
+            MoveError::UnknownSource { name: name.to_owned(), known: known.join(", ") }
+        })
+    }
+
+    /// The default source: what belongs to no chat is there, moves among it.
+    pub(super) fn shared(&self) -> Result<Arc<Source>, MoveError> {
+        self.source(&self.router.with_plan(|plan| plan.config.default_source.clone()))
+    }
+}
+
+/// Compares both places.
+pub(super) fn compare(meter: &mut Meter<'_>, part: &Part, at_once: usize) -> Result<(), MoveError> {
+    let differences = verify::part(meter, part, at_once)?;
+    if differences.is_empty() {
+        return Ok(());
+    }
+    let Part { chat, from, to } = part;
+    let (from, to) = (from.name().clone(), to.name().clone());
+    tracing::warn!(target: "database::audit", %chat, %from, %to, "a copy is not what was copied, so the chat stays");
+    Err(MoveError::Differs { chat: *chat, from, to, differences })
+}
+
+/// Makes certain that all that was answered survives a power loss. With the durability "full" it does.
+fn on_disk(source: &Arc<Source>) -> Result<(), MoveError> {
+    if source.config().durability == Durability::Full || source.checkpoint("relocate.on_disk")? {
+        return Ok(());
+    }
+    Err(MoveError::LogHeld { name: source.name().clone() })
+}

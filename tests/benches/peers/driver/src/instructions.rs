@@ -1,0 +1,59 @@
+//! Instructions of one call, counted by valgrind's callgrind: the same on every machine of a kind, however busy.
+
+use std::fmt::Write;
+use std::process::Command;
+
+use contest::{Job, Work};
+
+use crate::hosts::Hosts;
+use crate::rows::{self, Row};
+use crate::{Result, tell, turns};
+
+/// How many calls the shorter of two runs makes, and how many the longer: the difference leaves out the start.
+const CALLS: [usize; 2] = [100, 600];
+
+/// Counts, and answers a table.
+pub(crate) fn count(hosts: &Hosts) -> Result<String> {
+    if Command::new("valgrind").arg("--version").output().is_err() {
+        return Err("valgrind is needed (Debian: apt-get install valgrind)".into());
+    }
+    let mut table = "| one call | ours | rusqlite | ratio | floor | aim |\n|---|--:|--:|--:|--:|--:|\n".to_owned();
+    let wanted =
+        [("save-durable-1", "1.05"), ("setting-1", "1.10"), ("message-1", "-"), ("newest", "-"), ("import", "-")];
+    let rows = rows::all(true);
+    for (name, limit) in wanted {
+        let Some(row) = rows.iter().find(|row| row.name == name) else { continue };
+        let ours = of_one_call(hosts, row, "ours")?;
+        let rusqlite = of_one_call(hosts, row, "rusqlite")?;
+        let ratio = ours as f64 / rusqlite as f64;
+        let title = row.title;
+        let _ = writeln!(table, "| {title} | {ours} | {rusqlite} | {ratio:.3} | - | {limit} |");
+    }
+    Ok(table)
+}
+
+fn of_one_call(hosts: &Hosts, row: &Row, contender: &str) -> Result<u64> {
+    let found = row.entrants.iter().find(|entrant| entrant.contender == contender);
+    let entrant = found.ok_or("the row has no such contender")?;
+    let mut counted = Vec::new();
+    for calls in CALLS {
+        let calls = if row.work == Work::Import { calls / 20 } else { calls };
+        let job = turns::make(hosts, row, entrant, "fresh")?;
+        let job = Job { calls: Some(calls), callers: 1, ..job };
+        let (program, argument) = hosts.command(entrant.host, &job)?;
+        let profile = hosts.folder("fresh").join("callgrind.out");
+        let output = Command::new("valgrind")
+            .arg("--tool=callgrind")
+            .arg(format!("--callgrind-out-file={}", profile.display()))
+            .arg(program)
+            .arg(argument)
+            .output()?;
+        let said = String::from_utf8_lossy(&output.stderr);
+        let line = said.lines().find_map(|line| line.split("Collected :").nth(1));
+        let number = line.and_then(|number| number.trim().parse::<u64>().ok());
+        counted.push(number.filter(|_| output.status.success()).ok_or_else(|| format!("valgrind failed: {said}"))?);
+        tell(&format!("{}: {contender}: {calls} calls", row.name));
+    }
+    let calls = if row.work == Work::Import { (CALLS[1] / 20) - (CALLS[0] / 20) } else { CALLS[1] - CALLS[0] };
+    Ok((counted[1] - counted[0]) / calls as u64)
+}

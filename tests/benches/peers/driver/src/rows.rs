@@ -1,0 +1,278 @@
+//! The rows of the table: what is done, by whom, and what is hoped for.
+
+use contest::{Durability, Work};
+
+use crate::hosts::Host;
+
+/// One row: contenders that do the same work in turns.
+pub(crate) struct Row {
+    pub(crate) name: &'static str,
+    pub(crate) title: &'static str,
+    pub(crate) work: Work,
+    pub(crate) durability: Durability,
+    pub(crate) callers: usize,
+    pub(crate) entrants: Vec<Entrant>,
+    pub(crate) questions: Vec<Question>,
+    pub(crate) turns: usize,
+    pub(crate) warm_ms: u64,
+    pub(crate) measure_ms: u64,
+    pub(crate) calls: Option<usize>,
+}
+
+/// One contender of a row.
+#[derive(Clone)]
+pub(crate) struct Entrant {
+    pub(crate) label: String,
+    pub(crate) contender: &'static str,
+    pub(crate) host: Host,
+    pub(crate) connections: usize,
+    pub(crate) stored: u64,
+    pub(crate) size: u64,
+}
+
+/// What is asked of a row: how the first entrant does against another.
+pub(crate) struct Question {
+    pub(crate) text: &'static str,
+    pub(crate) measure: Measure,
+    pub(crate) against: Against,
+    pub(crate) floor: f64,
+    pub(crate) aim: f64,
+}
+
+/// What is compared.
+#[derive(Clone, Copy)]
+pub(crate) enum Measure {
+    /// Calls a second: at least so many times the other's.
+    Rate,
+    /// The time that 99 of 100 calls stay below: at most so many times the other's.
+    P99,
+    /// The time that half of the calls stay below: at most so many times the other's.
+    P50,
+    /// Calls a second: at most so many times fewer than the other's.
+    Within,
+    /// Memory at the end: at most so many times that a tenth of the way in.
+    Memory,
+}
+
+/// Who it is compared with.
+#[derive(Clone, Copy)]
+pub(crate) enum Against {
+    /// The entrant of that label.
+    One(&'static str),
+    /// The best of all that are not ours.
+    Best,
+    /// Itself, earlier.
+    Itself,
+}
+
+fn entrant(contender: &'static str, connections: usize) -> Entrant {
+    let host = match contender {
+        "sqlx" => Host::Sqlx,
+        "r2d2_sqlite" | "deadpool-sqlite" | "tokio-rusqlite" | "diesel" | "rusqlite-0.40" => Host::Pools,
+        _ => Host::Ours,
+    };
+    let label = match contender {
+        "ours" | "rusqlite" | "rusqlite-0.40" => contender.to_owned(),
+        pool => format!("{pool}, {connections}"),
+    };
+    Entrant { label, contender, host, connections, stored: 1_000, size: 1 }
+}
+
+impl Entrant {
+    fn called(mut self, label: &str) -> Self {
+        label.clone_into(&mut self.label);
+        self
+    }
+}
+
+fn question(text: &'static str, measure: Measure, against: Against, floor: f64, aim: f64) -> Question {
+    Question { text, measure, against, floor, aim }
+}
+
+/// All rows. In a quick run the data is small and the time short: its figures mean nothing.
+pub(crate) fn all(quick: bool) -> Vec<Row> {
+    let row = |name, title, work, callers, entrants, questions| Row {
+        name,
+        title,
+        work,
+        durability: Durability::Full,
+        callers,
+        entrants,
+        questions,
+        // Many short turns rather than a few long ones: what else the machine does comes and goes within seconds.
+        turns: 11,
+        warm_ms: if quick { 50 } else { 200 },
+        // Of many callers some wait long: the time has to be longer than that.
+        measure_ms: match (quick, callers) {
+            (true, _) => 150,
+            (false, 1) => 1_000,
+            (false, _) => 2_000,
+        },
+        calls: None,
+    };
+    let least = if quick { 10 } else { 1 };
+    let many_pools = || {
+        let pools = ["r2d2_sqlite", "deadpool-sqlite", "tokio-rusqlite", "sqlx", "diesel"];
+        pools.map(|contender| entrant(contender, 1)).to_vec()
+    };
+    let crowd = || {
+        let mut entrants = vec![entrant("ours", 5), entrant("rusqlite", 1).called("rusqlite behind a mutex")];
+        entrants.extend(["r2d2_sqlite", "deadpool-sqlite", "sqlx", "diesel"].map(|contender| entrant(contender, 16)));
+        entrants.extend(many_pools());
+        entrants
+    };
+    let alone = || {
+        let mut entrants = vec![entrant("ours", 5), entrant("rusqlite", 1)];
+        entrants.extend(many_pools());
+        entrants.push(entrant("rusqlite-0.40", 1));
+        entrants
+    };
+    let readers = || {
+        let mut entrants = vec![entrant("ours", 17), entrant("ours", 5).called("ours, 5 connections")];
+        entrants.push(entrant("rusqlite", 16).called("rusqlite, one each"));
+        let pools = ["r2d2_sqlite", "deadpool-sqlite", "tokio-rusqlite", "sqlx", "diesel"];
+        entrants.extend(pools.map(|contender| entrant(contender, 16)));
+        entrants
+    };
+    let newest = |label, contender, stored| Entrant { stored: stored / least, ..entrant(contender, 5) }.called(label);
+    let cross = |contender| Entrant { stored: 5_000, size: 9, ..entrant(contender, 5) };
+    let batches = |contender| Entrant { stored: 0, size: 2_000 / least, ..entrant(contender, 5) };
+    let crowded = |label, size| Entrant { stored: 0, size, ..entrant("ours, many", 5) }.called(label);
+    let (r2d2_crowd, rusqlite) = (Against::One("r2d2_sqlite, 16"), Against::One("rusqlite"));
+    vec![
+        row(
+            "save-durable-16",
+            "save_chat_message, durable, 16 callers",
+            Work::Save,
+            16,
+            crowd(),
+            vec![
+                question("against r2d2_sqlite with 16 connections", Measure::Rate, r2d2_crowd, 5.0, 9.0),
+                question("p99 against r2d2_sqlite with 16 connections", Measure::P99, r2d2_crowd, 0.2, 0.02),
+                question("against the best peer", Measure::Rate, Against::Best, 2.0, 2.5),
+            ],
+        ),
+        row(
+            "save-durable-1",
+            "save_chat_message, durable, 1 caller",
+            Work::Save,
+            1,
+            alone(),
+            vec![question("against rusqlite", Measure::Rate, rusqlite, 0.9, 0.97)],
+        ),
+        Row {
+            durability: Durability::Normal,
+            ..row(
+                "save-normal-16",
+                "save_chat_message, `normal`, 16 callers",
+                Work::Save,
+                16,
+                crowd(),
+                vec![question("against r2d2_sqlite with 16 connections", Measure::Rate, r2d2_crowd, 1.5, 3.0)],
+            )
+        },
+        Row {
+            durability: Durability::Normal,
+            ..row(
+                "save-normal-1",
+                "save_chat_message, `normal`, 1 caller",
+                Work::Save,
+                1,
+                alone(),
+                vec![question("against rusqlite (no limit set)", Measure::Rate, rusqlite, 0.0, 1.0)],
+            )
+        },
+        row(
+            "setting-1",
+            "get_chat_setting, routed, 1 caller",
+            Work::Setting,
+            1,
+            alone(),
+            vec![question("against rusqlite with a cached statement", Measure::Rate, rusqlite, 0.85, 0.95)],
+        ),
+        row(
+            "message-16",
+            "get_chat_message_by_message_id (join), 16 callers",
+            Work::Message,
+            16,
+            readers(),
+            vec![
+                question("against the best peer", Measure::Rate, Against::Best, 1.0, 1.3),
+                question("against r2d2_sqlite with 16 connections (no limit set)", Measure::Rate, r2d2_crowd, 0.0, 1.3),
+            ],
+        ),
+        row(
+            "message-1",
+            "get_chat_message_by_message_id (join), 1 caller",
+            Work::Message,
+            1,
+            alone(),
+            vec![question("against rusqlite (no limit set)", Measure::Rate, rusqlite, 0.0, 0.95)],
+        ),
+        row(
+            "newest",
+            "the last 50 messages of a chat, 1 caller",
+            Work::Newest,
+            1,
+            vec![
+                newest("ours, 1,000,000 rows", "ours", 1_000_000),
+                newest("ours, 10,000 rows", "ours", 10_000),
+                newest("rusqlite, 1,000,000 rows", "rusqlite", 1_000_000),
+                newest("rusqlite, 10,000 rows", "rusqlite", 10_000),
+            ],
+            vec![question(
+                "time at 1,000,000 rows against 10,000",
+                Measure::P50,
+                Against::One("ours, 10,000 rows"),
+                1.5,
+                1.2,
+            )],
+        ),
+        row(
+            "cross",
+            "reads over 10 sources",
+            Work::Cross,
+            1,
+            vec![cross("ours, all at a time"), cross("ours, one after the other")]
+                .into_iter()
+                .map(|one| Entrant { label: one.contender.to_owned(), ..one })
+                .collect(),
+            vec![question(
+                "against one after the other",
+                Measure::Rate,
+                Against::One("ours, one after the other"),
+                1.3,
+                1.6,
+            )],
+        ),
+        row(
+            "import",
+            "save_import in batches of 2,000, rows a second",
+            Work::Import,
+            1,
+            vec![batches("ours"), batches("rusqlite")],
+            vec![question("against rusqlite, the same rows in the same batches", Measure::Rate, rusqlite, 0.7, 0.9)],
+        ),
+        Row {
+            turns: 1,
+            calls: Some(if quick { 20 } else { 250 }),
+            ..row(
+                "many",
+                "200 tasks at random chats, each in its own source, 256 open files",
+                Work::Many,
+                200,
+                vec![crowded("ours, 5,000 sources", 5_000 / least), crowded("ours, 40 sources", 40)],
+                vec![
+                    question("memory at the end against a tenth in", Measure::Memory, Against::Itself, 1.1, 1.1),
+                    question(
+                        "throughput against 40 sources, within",
+                        Measure::Within,
+                        Against::One("ours, 40 sources"),
+                        f64::INFINITY,
+                        2.0,
+                    ),
+                ],
+            )
+        },
+    ]
+}

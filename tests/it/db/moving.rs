@@ -1,0 +1,92 @@
+//! `bot db move` and `bot db seal`: with the bot stopped.
+
+use insta::assert_snapshot;
+
+use super::plain;
+use super::site::{Site, TWO, speak};
+use crate::support::sqlite;
+
+/// How many messages of a chat a file has.
+fn messages(site: &Site, file: &str, chat: i64) -> i64 {
+    let sql = "SELECT count(*) FROM chat_messages WHERE chat_id = ?1";
+    sqlite(&site.data(file)).query_row(sql, [chat], |row| row.get(0)).unwrap()
+}
+
+/// A site where a chat of the default source has said three things.
+fn talked() -> Site {
+    let site = Site::new(TWO);
+    let mut running = site.start();
+    for text in ["one", "two", "three"] {
+        speak(&mut running, -200, text);
+    }
+    assert_eq!(running.end().code, Some(0));
+    site
+}
+
+#[test]
+fn chats_are_moved_while_no_bot_runs_and_are_found_at_the_new_place() {
+    let site = talked();
+    let (code, said) = site.said(&["db", "move", "-200", "--to", "archive", "--dry-run"]);
+    assert_eq!(code, 0);
+    assert_snapshot!(said, @r#"
+        Would move to archive: chat -200 from primary (7 rows, about 2 KiB).
+        So that [database.chat_mapping] says so as well, write there:
+        -200 = "archive"
+        "#);
+    assert_eq!((messages(&site, "primary.db", -200), messages(&site, "archive.db", -200)), (3, 0));
+    let (code, said) = site.said(&["db", "move", "-200", "--to", "archive"]);
+    assert_eq!(code, 0);
+    assert_snapshot!(said, @r#"
+        Moved to archive: chat -200 from primary (7 rows and 0 media copied, 7 rows deleted).
+        So that [database.chat_mapping] says so as well, write there:
+        -200 = "archive"
+        "#);
+    assert_eq!((messages(&site, "primary.db", -200), messages(&site, "archive.db", -200)), (0, 3));
+    assert_eq!(site.json(&["route", "-200"])["why"], "moved");
+    let mut running = site.start();
+    assert_eq!(speak(&mut running, -200, "four").0, "archive");
+    assert_eq!(site.json(&["route", "-200"])["why"], "moved");
+    let (code, said) = site.said(&["db", "move", "-200", "--to", "primary"]);
+    assert_eq!(code, 1);
+    assert_snapshot!(said, @"error: chats are moved while no bot runs; stop the bot, move them, and start it again");
+    assert_eq!(running.end().code, Some(0));
+    let moves = site.json(&["move", "-200", "-201", "--to", "primary"]);
+    assert_eq!(moves["moves"][0]["outcome"], "moved");
+    assert_eq!(moves["moves"][1]["outcome"], "failed");
+    assert_eq!(messages(&site, "primary.db", -200), 4);
+    assert_eq!(site.run(&["db", "move", "-200", "-201", "--to", "primary"]).code, Some(1));
+    assert_eq!(site.run(&["db", "move", "-200", "-201", "--to", "archive"]).code, Some(0));
+}
+
+#[test]
+fn what_cannot_be_moved_is_told() {
+    let site = talked();
+    let mut told = String::new();
+    for args in [&["-200", "--to", "nowhere"][..], &["-200", "--abort"], &["-200", "--to", "primary"]] {
+        let (code, said) = site.said(&[&["db", "move"], args].concat());
+        told += &format!("{code}: {said}");
+    }
+    assert_snapshot!(told, @"
+        2: error: there is no such source; known are: `archive`, `primary`
+        1: Chat -200 was not moved: no move of the chat -200 was broken off; there is nothing to undo.
+        1: Chat -200 was not moved: the chat -200 is in `primary` already.
+        ");
+    for args in
+        [&["db", "move", "-200"][..], &["db", "move", "--to", "archive"], &["db", "move", "-200", "--abort", "--keep"]]
+    {
+        assert_eq!(site.run(args).code, Some(2), "{args:?}");
+    }
+}
+
+#[test]
+fn a_sealed_copy_is_one_that_a_read_only_source_can_be() {
+    let site = talked();
+    let file = site.data("primary.db");
+    let said = site.run(&["db", "seal", file.to_str().unwrap()]);
+    assert_eq!((said.code, said.err.as_str()), (Some(0), ""));
+    assert_snapshot!(plain(&said.out), @"Sealed: [home]/data/primary.sealed.db");
+    assert_eq!(messages(&site, "primary.sealed.db", -200), 3);
+    let (code, said) = site.said(&["db", "seal", file.to_str().unwrap()]);
+    assert_eq!(code, 1);
+    assert_snapshot!(said, @"error: [home]/data/primary.sealed.db is there already, and is never written over; give the copy another name");
+}

@@ -1,0 +1,124 @@
+//! `bot db` where there is one file: in either build it looks, and nothing is there to be steered.
+
+use insta::assert_snapshot;
+use serde_json::Value;
+
+use super::{files, plain};
+use crate::program::{Home, Running};
+
+#[test]
+fn it_shows_the_file_and_changes_nothing() {
+    let home = Home::with_made();
+    let before = files(&home.path(""));
+    let said = home.run(&["db", "status"], "");
+    assert_eq!((said.code, said.err.as_str()), (Some(0), ""));
+    assert_snapshot!(plain(&said.out), @"
+        One file needs no lock, so whether a bot runs on it is not known. This is what the files show.
+        Configuration: built-in defaults.
+
+        SOURCE  STATE  ROUTED  CHATS  VERSION  SIZE  PATH
+        primary  readable  the rest  8  6  # KiB  [home]/data/bot.db
+        ");
+    let said = home.run(&["db", "route", "-5"], "");
+    assert_eq!((said.code, said.err.as_str()), (Some(0), ""));
+    assert_snapshot!(said.out, @"Chat -5 is in primary: there is one database.");
+    let said = home.run(&["db", "--json", "status"], "");
+    let status: Value = serde_json::from_str(&said.out).unwrap();
+    assert_eq!((&status["running"], &status["sources"][0]["state"]), (&false.into(), &"readable".into()));
+    assert_eq!(status["sources"][0]["chats"], 8);
+    let said = home.run(&["db", "route", "-5", "--json"], "");
+    assert_snapshot!(said.out, @r#"{"running":false,"chat":-5,"source":"primary","why":"only","inherited_from":null,"certain":true}"#);
+    assert_eq!(files(&home.path("")), before);
+}
+
+#[test]
+fn before_there_is_a_file_it_says_so_and_makes_none() {
+    let home = Home::new();
+    let said = home.run(&["db", "status"], "");
+    assert_eq!((said.code, said.err.as_str()), (Some(0), ""));
+    assert_snapshot!(plain(&said.out), @"
+        One file needs no lock, so whether a bot runs on it is not known. This is what the files show.
+        Configuration: built-in defaults.
+
+        SOURCE  STATE  ROUTED  CHATS  VERSION  SIZE  PATH
+        primary  absent  the rest  -  -  -  [home]/data/bot.db
+        ");
+    assert!(!home.data().exists());
+}
+
+#[test]
+fn what_cannot_be_read_is_told_and_left_as_it_is() {
+    let home = Home::new();
+    std::fs::create_dir(home.data()).unwrap();
+    home.file("data/bot.db", "this is a text and no database at all, long enough to have a header".repeat(9));
+    let before = files(&home.path(""));
+    let said = home.run(&["db", "status"], "");
+    assert_eq!((said.code, said.err.as_str()), (Some(3), ""));
+    assert_snapshot!(plain(&said.out), @"
+        One file needs no lock, so whether a bot runs on it is not known. This is what the files show.
+        Configuration: built-in defaults.
+
+        SOURCE  STATE  ROUTED  CHATS  VERSION  SIZE  PATH
+        primary  unusable  the rest  -  -  # KiB  [home]/data/bot.db
+
+        primary is unusable: [home]/data/bot.db is not a SQLite database; correct the path, or move the file away to start with a new one
+        ");
+    assert_eq!(files(&home.path("")), before);
+}
+
+#[test]
+fn what_needs_sources_says_what_it_needs() {
+    let home = Home::new();
+    let mut told = String::new();
+    for args in [
+        &["db", "adopt", "primary"][..],
+        &["db", "retry", "primary"],
+        &["db", "reload"],
+        &["db", "move", "-5", "--to", "archive"],
+    ] {
+        let said = home.run(args, "");
+        assert_eq!((said.code, said.out.as_str()), (Some(2), ""), "{args:?}");
+        told += &said.err;
+    }
+    assert_snapshot!(told, @"
+        error: there are no sources by name here, only one database file; name sources in [database.sources], and use a bot built with `cargo build --release -p bot --features multi-source`
+        error: there are no sources by name here, only one database file; name sources in [database.sources], and use a bot built with `cargo build --release -p bot --features multi-source`
+        error: there are no sources by name here, only one database file; name sources in [database.sources], and use a bot built with `cargo build --release -p bot --features multi-source`
+        error: there are no sources by name here, only one database file; name sources in [database.sources], and use a bot built with `cargo build --release -p bot --features multi-source`
+        ");
+    assert!(!home.data().exists());
+    for args in [&["db"][..], &["db", "route"], &["db", "route", "x"], &["db", "adopt", "No name"]] {
+        assert_eq!(home.run(args, "").code, Some(2), "{args:?}");
+    }
+}
+
+#[test]
+fn several_bots_work_on_one_file_without_lock_or_socket() {
+    let home = Home::new();
+    let speak = |running: &mut Running, id: u32| {
+        running.say(&format!("{{\"chat\":-5,\"user\":7,\"text\":\"/recall\",\"message_id\":{id}}}"));
+        assert!(running.hear().contains("replies"));
+    };
+    let mut bots: Vec<_> = (0..3).map(|_| Running::start(&mut home.bot(&["-q", "console", "--json"]))).collect();
+    for (bot, id) in bots.iter_mut().zip(1..) {
+        speak(bot, id);
+    }
+    assert_eq!(home.names(), ["bot.db", "bot.db-shm", "bot.db-wal"]);
+    // Looking goes on beside them.
+    let said = home.run(&["db", "status"], "");
+    assert!(said.code == Some(0) && said.out.contains("readable"), "{said:?}");
+    for bot in bots {
+        let said = bot.end();
+        assert_eq!((said.code, said.err.as_str()), (Some(0), ""));
+    }
+    assert_eq!(home.names(), ["bot.db"]);
+    assert_eq!(home.one("SELECT count(*) FROM chat_messages WHERE message_text = '/recall'"), 3);
+}
+
+#[test]
+fn the_version_says_what_it_was_built_with() {
+    let said = Home::new().run(&["--version"], "");
+    let features = if cfg!(feature = "multi-source") { "features: multi-source" } else { "no features" };
+    let expected = format!("bot {} ({features}; SQLite {})\n", env!("CARGO_PKG_VERSION"), rusqlite::version());
+    assert_eq!((said.code, said.out), (Some(0), expected));
+}

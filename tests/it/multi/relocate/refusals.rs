@@ -1,0 +1,162 @@
+//! What is refused, what is said then, and that nothing is changed.
+
+use std::ffi::OsStr;
+use std::ops::ControlFlow;
+
+use database::multi::{MoveError, MoveOptions, Progress, Stage};
+use database::{DatabaseConfig, Durability};
+
+use super::{CHAT, OTHER, answers, fill, go_on, moved, rows_in, small, sources};
+use crate::child::Child;
+use crate::multi::{name, open};
+use crate::support::{Scratch, sqlite};
+
+/// What moving the chat to a source is refused with. Planning it is refused with the same.
+fn said(config: &DatabaseConfig, to: &str) -> String {
+    let (db, control) = open(config);
+    let before = (answers::of(&db), control.explain(CHAT));
+    let refused = moved(&control, CHAT, to).unwrap_err().to_string();
+    assert_eq!(control.plan_move(CHAT, &name(to)).unwrap_err().to_string(), refused);
+    assert_eq!((answers::of(&db), control.explain(CHAT)), before);
+    assert_eq!(control.unfinished_moves().unwrap(), []);
+    db.close();
+    refused
+}
+
+#[test]
+fn a_move_that_cannot_be_is_refused_before_anything_is_changed() {
+    let scratch = Scratch::in_memory();
+    let config = sources(scratch.path(), &[(-2, "archive")]);
+    let (db, _) = open(&config);
+    fill(&db, CHAT, "word");
+    fill(&db, OTHER, "other");
+    db.close();
+    let mut seen = vec![said(&config, "nowhere"), said(&config, "primary")];
+    let mut readonly = config.clone();
+    readonly.sources.get_mut(&name("archive")).unwrap().readonly = true;
+    seen.push(said(&readonly, "archive"));
+    readonly.chat_mapping.insert(CHAT, name("archive"));
+    seen.push(said(&readonly, "third"));
+    // Mapped to where nothing of it is.
+    let mut mapped = config.clone();
+    mapped.chat_mapping.insert(CHAT, name("archive"));
+    seen.push(said(&mapped, "archive"));
+    // Old copies at the target.
+    let add = "INSERT INTO chat_settings (chat_id, key, value) VALUES (-1, 'a', 'x'), (-1, 'b', 'x');
+               INSERT INTO user_data (chat_id, user_id, key, data) VALUES (-1, 1, 'a', 'x')";
+    sqlite(&scratch.file("archive.db")).execute_batch(add).unwrap();
+    seen.push(said(&config, "archive"));
+    sqlite(&scratch.file("archive.db")).execute("DELETE FROM user_data WHERE chat_id = -1", []).unwrap();
+    sqlite(&scratch.file("archive.db")).execute("DELETE FROM chat_settings WHERE chat_id = -1", []).unwrap();
+    // A column that somebody has added.
+    sqlite(&scratch.file("primary.db")).execute("ALTER TABLE chat_users ADD COLUMN mood TEXT", []).unwrap();
+    seen.push(said(&config, "archive"));
+    insta::assert_snapshot!(seen.join("\n"), @"
+    there is no source `nowhere`; known are: `primary`, `archive`, `third`
+    the chat -1 is in `primary` already
+    the source `archive` is read-only, so nothing can be moved there; set `readonly = false` for it first
+    the chat -1 is in `archive`, which is read-only, so that its rows cannot be deleted there; set `readonly = false` for it first
+    the chat -1 is in `archive` already, and other sources hold messages of it too (`primary`: 10); if those are to come here, map the chat to `primary` again in [database.chat_mapping], and move it then
+    the source `archive` holds rows of the chat -1 already (chat_settings: 2, user_data: 1), and not from this move; if they are old copies, clear them with `bot db strays`
+    the table `chat_users` has a column `mood` in `primary` and none in `archive`; no release of this bot made it, so add it there, or drop it here
+    ");
+}
+
+#[test]
+fn a_source_that_is_away_is_not_moved_to_or_from() {
+    let scratch = Scratch::in_memory();
+    let config = sources(scratch.path(), &[(-2, "archive")]);
+    let (db, _) = open(&config);
+    fill(&db, CHAT, "word");
+    fill(&db, OTHER, "other");
+    db.close();
+    std::fs::rename(scratch.file("archive.db"), scratch.file("away.db")).unwrap();
+    let (db, control) = open(&config);
+    for (chat, to) in [(CHAT, "archive"), (OTHER, "primary")] {
+        let refused = moved(&control, chat, to).unwrap_err();
+        assert!(matches!(&refused, MoveError::Unavailable { name, .. } if name.as_str() == "archive"), "{refused}");
+        assert!(refused.to_string().starts_with("the source `archive` cannot be used now: "), "{refused}");
+        assert!(!scratch.file("archive.db").exists());
+    }
+    db.close();
+}
+
+#[test]
+fn leftovers_that_became_the_chats_own_are_not_deleted() {
+    let scratch = Scratch::in_memory();
+    let config = sources(scratch.path(), &[]);
+    let mapped = sources(scratch.path(), &[(-1, "archive")]);
+    let (db, control) = open(&config);
+    fill(&db, CHAT, "word");
+    let stop = |at: Stage| {
+        move |progress: Progress| {
+            if progress.stage == at && progress.done > 5 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        }
+    };
+    control.move_chat(CHAT, &name("archive"), &small(), stop(Stage::Copying)).unwrap_err();
+    db.close();
+    // The part of a copy is read and written as the chat's own now.
+    let (db, control) = open(&mapped);
+    db.set_chat_setting(CHAT, "language", "new").unwrap();
+    let mut seen = Vec::new();
+    for refused in [moved(&control, CHAT, "archive"), moved(&control, CHAT, "primary"), moved(&control, CHAT, "third")]
+    {
+        seen.push(refused.unwrap_err().to_string());
+    }
+    seen.push(control.abort_move(CHAT, go_on).unwrap_err().to_string());
+    assert_eq!(db.get_chat_setting(CHAT, "language").unwrap().as_deref(), Some("new"));
+    db.close();
+    seen.dedup();
+    insta::assert_snapshot!(seen.join("\n"), @"a move of the chat -1 from `primary` to `archive` was broken off, and the chat was mapped to `archive` since then, where that move's leftovers are; map it to `primary` again, and repeat this");
+    let (db, control) = open(&config);
+    control.abort_move(CHAT, go_on).unwrap();
+    control.move_chat(CHAT, &name("archive"), &small(), stop(Stage::Deleting)).unwrap_err();
+    db.close();
+    // Mapped back by hand, to where some rows are left.
+    let (db, control) = open(&sources(scratch.path(), &[(-1, "primary")]));
+    let refused = moved(&control, CHAT, "archive").unwrap_err();
+    insta::assert_snapshot!(refused, @"a move of the chat -1 from `primary` to `archive` was broken off, and the chat was mapped to `primary` since then, where that move's leftovers are; map it to `archive` again, and repeat this");
+    db.close();
+    assert!(rows_in(&scratch.file("archive.db"), CHAT) > 20);
+}
+
+#[test]
+fn rows_that_are_kept_stay_and_the_chat_does_not_come_back_over_them() {
+    let scratch = Scratch::in_memory();
+    let (db, control) = open(&sources(scratch.path(), &[]));
+    fill(&db, CHAT, "word");
+    let before = answers::of(&db);
+    let keep = MoveOptions { keep: true, ..small() };
+    let report = control.move_chat(CHAT, &name("archive"), &keep, go_on).unwrap();
+    assert_eq!((report.deleted, control.explain(CHAT).source), (0, name("archive")));
+    assert_eq!(answers::of(&db), before);
+    let (here, there) = (scratch.file("primary.db"), scratch.file("archive.db"));
+    assert_eq!(rows_in(&here, CHAT), rows_in(&there, CHAT));
+    assert!(matches!(moved(&control, CHAT, "primary"), Err(MoveError::ForeignRows { .. })));
+    assert_eq!(control.unfinished_moves().unwrap(), []);
+    db.close();
+}
+
+/// A helper's task: says what a move to a disk with little room is refused with.
+pub(crate) fn move_to_little_room(folder: &str) -> String {
+    let scratch = Scratch::new();
+    let mut config = sources(scratch.path(), &[]);
+    let archive = config.sources.get_mut(&name("archive")).unwrap();
+    archive.path = std::path::Path::new(folder).join("archive.db");
+    archive.durability = Durability::Full;
+    let (db, control) = open(&config);
+    fill(&db, CHAT, "word");
+    let refused = moved(&control, CHAT, "archive").unwrap_err();
+    assert!(matches!(refused, MoveError::TooLittleDisk { .. }), "{refused}");
+    db.close();
+    refused.to_string()
+}
+
+#[test]
+fn a_disk_with_too_little_room_is_not_filled() {
+    let scratch = Scratch::new();
+    let folder = scratch.path().to_str().unwrap();
+    let script = format!("mount -t tmpfs -o size=4m none {folder}; \"$0\" \"$@\"");
+    let child = Child::start_in_namespace(&script, &["move-to-little-room", folder].map(OsStr::new));
+    insta::assert_snapshot!(child.answer(), @"the disk of `archive` has too little room: about 17 MB are needed, 4 MB are free; make room first");
+}

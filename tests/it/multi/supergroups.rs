@@ -1,0 +1,89 @@
+//! Groups that became supergroups where chats live in many databases: the new chat is where the old one is.
+
+use database::multi::Why;
+use database::{ChatId, DatabaseWrapper, ErrorKind, NewMessage, Route, UserId};
+
+use super::{config_of, files_with, name, open};
+use crate::support::{Scratch, rows};
+
+/// Mapped to `b`, and to `c`.
+const GROUP: ChatId = ChatId(-1);
+const OTHER: ChatId = ChatId(-2);
+/// Mapped nowhere.
+const LATER: ChatId = ChatId(-1_000_000_000_001);
+const ADA: UserId = UserId(7);
+const MAPPING: [(i64, &str); 2] = [(-1, "b"), (-2, "c")];
+
+fn say(db: &DatabaseWrapper, chat: ChatId, message: i64, text: &str) {
+    db.update_chat_user(chat, ADA, "@ada", "Ada").unwrap();
+    db.save_chat_message(chat, &NewMessage::text(message, db.now(), ADA, text)).unwrap();
+}
+
+fn said(db: &DatabaseWrapper, chat: ChatId) -> Vec<String> {
+    let found = db.get_chat_messages_since(chat, &Default::default()).unwrap();
+    found.into_iter().map(|message| message.message_text).collect()
+}
+
+#[test]
+fn the_supergroup_is_where_the_group_is_from_the_first_call_on_and_after_a_restart() {
+    let scratch = Scratch::new();
+    let config = config_of(scratch.path(), &["a", "b", "c"], &MAPPING);
+    let (db, control) = open(&config);
+    say(&db, GROUP, 1, "said in the group");
+    assert_eq!(control.explain(LATER).why, Why::Default);
+    db.migrate_chat(GROUP, LATER).unwrap();
+    assert_eq!((control.explain(LATER).source, control.explain(LATER).why), (name("b"), Why::Inherited(GROUP)));
+    say(&db, LATER, 1, "said in the supergroup");
+    db.close();
+    let (db, control) = open(&config);
+    assert_eq!(control.explain(LATER).why, Why::Inherited(GROUP));
+    say(&db, LATER, 2, "said after the restart");
+    assert_eq!(said(&db, LATER), ["said after the restart", "said in the supergroup", "said in the group"]);
+    assert_eq!(db.current_chat(GROUP), LATER);
+    db.close();
+    for text in ["said in the group", "said in the supergroup", "said after the restart"] {
+        assert_eq!(files_with(&scratch, text), ["b.db"]);
+    }
+}
+
+#[test]
+fn a_second_group_that_is_said_to_have_become_the_same_supergroup_changes_no_row_anywhere() {
+    let scratch = Scratch::new();
+    let config = config_of(scratch.path(), &["a", "b", "c"], &MAPPING);
+    let (db, control) = open(&config);
+    say(&db, GROUP, 1, "said in the group");
+    say(&db, OTHER, 1, "said in the other");
+    db.set_chat_setting(OTHER, "language", "nl").unwrap();
+    db.migrate_chat(GROUP, LATER).unwrap();
+    let all = || ["a.db", "b.db", "c.db"].map(|file| rows(&scratch.file(file)));
+    let before = all();
+    let refused = db.migrate_chat(OTHER, LATER).unwrap_err();
+    assert!(matches!(refused.kind(), ErrorKind::NoSuccessor { .. }), "{refused}");
+    assert_eq!(all(), before);
+    assert_eq!(control.explain(LATER).why, Why::Inherited(GROUP));
+    assert_eq!(db.get_chat_settings(LATER).unwrap().len(), 0);
+    assert_eq!(db.current_chat(OTHER), OTHER);
+    // The same news again is no other news.
+    db.migrate_chat(GROUP, LATER).unwrap();
+    assert_eq!(all(), before);
+}
+
+#[test]
+fn what_the_group_was_is_taken_over_within_its_source() {
+    let scratch = Scratch::new();
+    let (db, _) = open(&config_of(scratch.path(), &["a", "b", "c"], &MAPPING));
+    say(&db, GROUP, 1, "hello");
+    db.set_chat_setting(GROUP, "language", "nl").unwrap();
+    db.add_user_data(GROUP, ADA, "city", "Oslo").unwrap();
+    db.migrate_chat(GROUP, LATER).unwrap();
+    assert_eq!(db.get_chat_setting(LATER, "language").unwrap().as_deref(), Some("nl"));
+    assert_eq!(db.get_user_data(LATER, ADA).unwrap()["city"], "Oslo");
+    assert_eq!(db.source_of(Route::Chat(LATER)).unwrap(), name("b"));
+    db.close();
+    // The alias is all that the shared source knows of it.
+    let shared = rows(&scratch.file("a.db"));
+    let of_chats = |table: &&String| !table.starts_with("switchyard_") && *table != "settings";
+    let held: Vec<_> = shared.keys().filter(of_chats).filter(|table| !shared[*table].is_empty()).collect();
+    assert!(held.is_empty(), "{held:?}");
+    assert_eq!(shared["switchyard_aliases"].len(), 1);
+}
