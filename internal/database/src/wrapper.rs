@@ -136,11 +136,16 @@ impl DatabaseWrapper {
     ) -> Result<T> {
         let mut tries = 1;
         loop {
-            let (answer, before) = self.on_topology(|topology| (f(topology), topology.serving(route)));
+            let (answer, before) = self.on_topology(|topology| {
+                let answer = f(topology);
+                // Only a failure is compared.
+                let before = answer.is_err().then(|| topology.serving(route));
+                (answer, before)
+            });
             match answer {
                 Err(error) if tries < MOST_TRIES && self.explicit.is_none() && may_go_on(&error) => {
                     let now = self.on_topology(|topology| topology.serving(route));
-                    if now == before {
+                    if Some(now) == before {
                         return Err(error);
                     }
                     tries += 1;

@@ -138,7 +138,7 @@ impl Ward {
         let mut looks = 0;
         let mut is_stopped = false;
         while !is_stopped || looks > 0 {
-            let next = self.patients.values().filter_map(|patient| patient.next()).min();
+            let next = self.patients.values().filter_map(Patient::next).min();
             let order = match next {
                 Some(next) if looks < MOST_LOOKS && !is_stopped => {
                     orders.recv_timeout(next.saturating_duration_since(Instant::now()))
