@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use database::multi::Control;
 use database::{
@@ -26,10 +26,20 @@ pub(crate) mod readonly;
 pub(crate) mod refusals;
 mod relocate;
 pub(crate) mod sealing;
+mod standins;
 mod supergroups;
 mod threads;
 
 pub(crate) use relocate::{move_to_little_room, move_until};
+
+/// Waits until this holds.
+fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !holds() {
+        assert!(start.elapsed() < Duration::from_secs(30), "{what}");
+        std::thread::park_timeout(Duration::from_millis(20));
+    }
+}
 
 /// The name of a source.
 pub(crate) fn name(name: &str) -> SourceName {

@@ -64,7 +64,7 @@ fn a_newer_version_is_refused_and_the_file_untouched() {
     }
     let scratch = Scratch::new();
     let config = file_with(&scratch, "UPDATE switchyard_meta SET value = '99' WHERE key = 'schema'");
-    insta::assert_snapshot!(refused(scratch.path(), &config), @"DIR/bot.db has Switchyard schema version 99, and this release knows versions up to 2; use the release that wrote it, or a later one");
+    insta::assert_snapshot!(refused(scratch.path(), &config), @"DIR/bot.db has Switchyard schema version 99, and this release knows versions up to 3; use the release that wrote it, or a later one");
 }
 
 #[test]

@@ -11,10 +11,10 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// A call on a database that failed: which operation, on which source, and why.
 ///
 /// Never carries message text, tokens or passwords.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Error(Box<Failure>);
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Failure {
     op: &'static str,
     source: SourceName,
@@ -22,7 +22,7 @@ struct Failure {
 }
 
 /// Why a call failed.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ErrorKind {
     /// A row with this key is already there; nothing was changed.
@@ -49,6 +49,10 @@ pub enum ErrorKind {
         /// Why, and what to do.
         reason: String,
     },
+    /// The chat has come home, or was moved, while the call waited. Calls are made again by themselves; one that
+    /// answers so met it several times in a row.
+    #[error("the chat's rows went to another source meanwhile; nothing was changed, try again")]
+    Moved,
     /// The source cannot be written.
     #[error("the source is read-only; nothing was changed")]
     ReadOnly,
@@ -162,6 +166,23 @@ impl Error {
                 | K::Damaged { .. }
                 | K::Io { .. }
         )
+    }
+
+    /// Whether nothing was done because the source was not there: elsewhere it may be done.
+    pub(crate) fn is_untouched(&self) -> bool {
+        matches!(self.kind(), ErrorKind::SourceUnavailable { .. } | ErrorKind::Moved)
+    }
+
+    /// Why the source is taken for unavailable from now on, if it is. Being busy, full or misused is no such reason.
+    pub(crate) fn outage(&self) -> Option<String> {
+        use ErrorKind as K;
+        match self.kind() {
+            K::FileReplaced => {
+                Some("its file was moved, removed or replaced while it was open; put the right one back".to_owned())
+            }
+            kind @ (K::Damaged { .. } | K::Io { .. }) => Some(kind.to_string()),
+            _ => None,
+        }
     }
 
     /// Whether the row was already there.

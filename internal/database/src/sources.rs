@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use crate::error::{Error, ErrorKind};
+use crate::gathered::Missing;
 use crate::route::{Route, SourceName};
-use crate::source::Source;
+use crate::source::{Displaced, Source};
 
 /// The sources that there are. A call takes one [`Topology`] and uses it to its end.
 pub(crate) trait SourceSet: Send + Sync {
@@ -20,14 +21,24 @@ pub(crate) trait SourceSet: Send + Sync {
 
 /// Which sources there are and what goes where, at one moment.
 pub(crate) trait Topology: Sync {
-    /// The source a route leads to.
+    /// The source that serves a route now.
     fn resolve(&self, route: Route) -> &Arc<Source>;
 
     /// The source of a name.
     fn named(&self, name: &str) -> Option<&Arc<Source>>;
 
-    /// Every source: the default one first, the others by name.
+    /// Every source that serves chats now: the default one first, the others by name.
     fn every(&self) -> Vec<&Arc<Source>>;
+
+    /// The source that a route's chat belongs to, where that is away and another serves it.
+    fn displaced(&self, _route: Route) -> Option<&Displaced> {
+        None
+    }
+
+    /// The sources that are away, which another serves, and why.
+    fn away(&self) -> Vec<Missing> {
+        Vec::new()
+    }
 
     /// Whether an answer over all sources fails while one of them cannot be asked.
     fn is_strict(&self) -> bool {

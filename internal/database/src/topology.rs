@@ -8,11 +8,11 @@ use std::thread;
 
 use parking_lot::Mutex;
 
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::gathered::{Gathered, Merge, Missing};
 use crate::ids::ChatId;
 use crate::route::Route;
-use crate::source::{ReadTx, Source};
+use crate::source::{Displaced, ReadTx, Source};
 use crate::sources::{Topology, unknown_source};
 
 /// How many sources are opened or waited for at a time at least, however few processors there are.
@@ -28,6 +28,16 @@ pub(crate) struct OnTopology<'a> {
 impl<'a> OnTopology<'a> {
     pub(crate) fn new(topology: &'a dyn Topology, explicit: Option<&'a str>) -> Self {
         Self { topology, explicit }
+    }
+
+    /// The source that a route's chat belongs to, where that is away and another serves it.
+    pub(crate) fn displaced(&self, route: Route) -> Option<&'a Displaced> {
+        self.topology.displaced(route)
+    }
+
+    /// Which source serves a route now: equal as long as it is the same.
+    pub(crate) fn serving(&self, route: Route) -> *const Source {
+        Arc::as_ptr(self.topology.resolve(route))
     }
 
     /// Every source, whatever is named explicitly.
@@ -99,7 +109,13 @@ impl<'a> OnTopology<'a> {
             tracing::info!(target: "database::audit", op, sources = sources.len(), "all sources are read");
         }
         let mut rows = Vec::new();
-        let mut missing = Vec::new();
+        let mut missing = if self.explicit.is_none() { self.topology.away() } else { Vec::new() };
+        if let Some(Missing { source, reason }) = missing.first()
+            && self.topology.is_strict()
+        {
+            return Err(Error::new(op, source, ErrorKind::SourceUnavailable { reason: reason.clone() }));
+        }
+        let away = missing.len();
         let mut first_error = None;
         for (source, answer) in sources.iter().zip(ask_all(op, &sources, f)) {
             match answer {
@@ -116,7 +132,7 @@ impl<'a> OnTopology<'a> {
             }
         }
         match first_error {
-            Some(error) if missing.len() == sources.len() => Err(error),
+            Some(error) if missing.len() == away + sources.len() => Err(error),
             _ => Ok(Gathered::new(merge.apply(rows), missing)),
         }
     }

@@ -36,6 +36,9 @@ struct Shared {
     aliases: Arc<Aliases>,
 }
 
+/// How often a call is made where its route leads to another source each time.
+const MOST_TRIES: u32 = 4;
+
 /// What a wrapper is opened with besides its sources.
 #[derive(Clone)]
 pub struct Options {
@@ -114,8 +117,58 @@ impl DatabaseWrapper {
     ///
     /// # Errors
     /// The source cannot be read, or the closure fails.
-    pub fn read<T>(&self, op: &'static str, route: Route, f: impl FnMut(&ReadTx<'_>) -> Result<T>) -> Result<T> {
-        self.on_topology(|topology| topology.read(op, route, f))
+    pub fn read<T>(&self, op: &'static str, route: Route, mut f: impl FnMut(&ReadTx<'_>) -> Result<T>) -> Result<T> {
+        self.reading(route, |topology| topology.read(op, route, &mut f))
+    }
+
+    /// Runs reads for a route on one topology; where the source failed and another serves the route by now, there.
+    pub(crate) fn reading<T>(&self, route: Route, mut f: impl FnMut(OnTopology<'_>) -> Result<T>) -> Result<T> {
+        self.where_it_leads(route, |error| error.is_untouched() || error.outage().is_some(), &mut f)
+    }
+
+    /// Runs a call on the topology of the moment, and again where it failed so that it may be made again and the
+    /// route leads to another source by now.
+    fn where_it_leads<T>(
+        &self,
+        route: Route,
+        may_go_on: impl Fn(&Error) -> bool,
+        mut f: impl FnMut(OnTopology<'_>) -> Result<T>,
+    ) -> Result<T> {
+        let mut tries = 1;
+        loop {
+            let (answer, before) = self.on_topology(|topology| {
+                let answer = f(topology);
+                // Only a failure is compared.
+                let before = answer.is_err().then(|| topology.serving(route));
+                (answer, before)
+            });
+            match answer {
+                Err(error) if tries < MOST_TRIES && self.explicit.is_none() && may_go_on(&error) => {
+                    let now = self.on_topology(|topology| topology.serving(route));
+                    if Some(now) == before {
+                        return Err(error);
+                    }
+                    tries += 1;
+                }
+                answer => return answer,
+            }
+        }
+    }
+
+    /// Refuses a call that makes no sense anywhere but in the chat's own source.
+    pub(crate) fn refuse_displaced(&self, op: &'static str, chat: ChatId) -> Result<()> {
+        self.on_topology(|topology| match topology.displaced(Route::Chat(chat)) {
+            None => Ok(()),
+            Some(displaced) => {
+                let reason = "another file serves its chats, which this is not for".to_owned();
+                Err(Error::new(op, &displaced.home, ErrorKind::SourceUnavailable { reason }))
+            }
+        })
+    }
+
+    /// Whether a chat's source is away and another file serves it meanwhile: what was said before is not there.
+    pub fn is_displaced(&self, chat: ChatId) -> bool {
+        self.on_topology(|topology| topology.displaced(Route::Chat(chat)).is_some())
     }
 
     /// Runs a write on the source that the route leads to, in one transaction, and answers once it is committed.
@@ -133,16 +186,19 @@ impl DatabaseWrapper {
         op: &'static str,
         recorded: &str,
         route: Route,
-        f: impl FnMut(&mut WriteTx<'_>) -> Result<T>,
+        mut f: impl FnMut(&mut WriteTx<'_>) -> Result<T>,
     ) -> Result<T> {
         if let Some(name) = &self.explicit {
             return Err(Error::new(op, &SourceName::unchecked(name), ErrorKind::ExplicitWrite));
         }
-        self.on_topology(|topology| {
+        let observer = self.shared.observer.as_ref();
+        self.where_it_leads(route, Error::is_untouched, |topology| {
             let source = topology.source(op, route)?;
             let _span = tracing::debug_span!("write", op, %route, source = %source.name()).entered();
-            let recorder = self.shared.observer.as_ref().map(|observer| Recorder { observer, op: recorded, route });
-            source.write(op, recorder.as_ref(), f)
+            let displaced = topology.displaced(route);
+            let recorder = Recorder { observer, displaced, op: recorded, route };
+            let is_kept = observer.is_some() || displaced.is_some();
+            source.write(op, is_kept.then_some(&recorder), &mut f)
         })
     }
 

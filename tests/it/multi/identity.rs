@@ -6,7 +6,7 @@ use database::multi::{Adopt, Control};
 use database::{ChatId, DatabaseConfig, DatabaseWrapper, ErrorKind, Health, Options};
 use rstest::rstest;
 
-use super::{config_of, name, open};
+use super::{config_of, eventually, name, open};
 use crate::support::{Scratch, rows_of, sqlite};
 use crate::versions::schema::build;
 
@@ -131,7 +131,7 @@ fn what_was_accepted_once_is_not_accepted_for_good() {
     }
     // Found out by the write, then by each call.
     db.set_chat_setting(CHAT, "language", "fr").unwrap_err();
-    assert!(said(&scratch, &db).contains("is missing or empty"));
+    eventually("the reason is known", || said(&scratch, &db).contains("is missing or empty"));
     assert!(!path.exists());
     db.close();
 }

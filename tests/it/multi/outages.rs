@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use database::multi::Control;
 use database::{ChatId, DatabaseConfig, DatabaseWrapper, ErrorKind, Health, NewMessage, Options, UserId};
 
-use super::{config_of, name, open};
+use super::{config_of, eventually, name, open};
 use crate::child::Child;
 use crate::support::{Scratch, rows, sqlite};
 
@@ -203,6 +203,7 @@ fn another_database_in_the_place_of_an_open_one_is_neither_read_nor_written_nor_
     let said = || {
         db.get_chat_setting(CHAT, "language").unwrap_err().to_string().replace(scratch.path().to_str().unwrap(), "DIR")
     };
+    eventually("the reason is known", || said().contains("another file"));
     insta::assert_snapshot!(said(), @"settings.get_chat_setting on source `archive`: the source is unavailable (DIR/archive.db-wal belongs to another file than DIR/archive.db, and would be mixed into it; put the file back that it belongs to, or move the log away); nothing was changed");
     // It is no different after a start, or with the log moved away: then it is the identity that does not fit.
     db.close();

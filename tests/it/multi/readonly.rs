@@ -236,7 +236,7 @@ fn what_cannot_be_read_as_it_is_says_why_and_stays_as_it_was() {
     insta::assert_snapshot!(archive(&sql("CREATE TABLE moz_places (id INTEGER)")), @"the source is unavailable (DIR/archive.db is the database of another program (it has a table `moz_places` and none of a bot); correct the path); nothing was changed");
     insta::assert_snapshot!(archive(&sql("PRAGMA user_version=1")), @"the source is unavailable (DIR/archive.db has version 0, and is read-only: it can be read as it is from version 3 on; open it once without `readonly`, which brings it up to date); nothing was changed");
     insta::assert_snapshot!(archive(&changed("UPDATE settings SET value = '7' WHERE key = 'db-migration-version'")), @"the source is unavailable (DIR/archive.db has db-migration-version version 7, and this release knows versions up to 6; use the release that wrote it, or a later one); nothing was changed");
-    insta::assert_snapshot!(archive(&changed("UPDATE switchyard_meta SET value = '99' WHERE key = 'schema'")), @"the source is unavailable (DIR/archive.db has Switchyard schema version 99, and this release knows versions up to 2; use the release that wrote it, or a later one); nothing was changed");
+    insta::assert_snapshot!(archive(&changed("UPDATE switchyard_meta SET value = '99' WHERE key = 'schema'")), @"the source is unavailable (DIR/archive.db has Switchyard schema version 99, and this release knows versions up to 3; use the release that wrote it, or a later one); nothing was changed");
     insta::assert_snapshot!(archive(&|path| {
         make_archive(path);
         let bytes = std::fs::read(path).unwrap();

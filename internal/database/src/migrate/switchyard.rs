@@ -13,7 +13,7 @@ pub(super) const META: &str = "switchyard_meta";
 pub(super) const LATEST: i64 = STEPS.len() as i64;
 
 /// Each step in order; never changed once released.
-const STEPS: [&str; 2] = [
+const STEPS: [&str; 3] = [
     // The indexes are what the lists by date, by thread and by person read along: without them each of these reads
     // the whole chat.
     "
@@ -70,6 +70,29 @@ const STEPS: [&str; 2] = [
         chat_id INTEGER NOT NULL,
         file_unique_id TEXT NOT NULL,
         PRIMARY KEY (chat_id, file_unique_id)
+    );
+    ",
+    // What was written in the place of a source that was away (AUTOINCREMENT: numbers are never used again); at home,
+    // how far that was made, and what could not be.
+    "
+    CREATE TABLE switchyard_journal (
+        seq INTEGER PRIMARY KEY AUTOINCREMENT,
+        source TEXT NOT NULL,
+        episode TEXT NOT NULL,
+        op TEXT NOT NULL,
+        operation TEXT NOT NULL
+    );
+    CREATE INDEX switchyard_journal_source ON switchyard_journal (source, seq);
+    CREATE TABLE switchyard_made (
+        episode TEXT NOT NULL PRIMARY KEY,
+        seq INTEGER NOT NULL
+    );
+    CREATE TABLE switchyard_parked (
+        episode TEXT NOT NULL,
+        seq INTEGER NOT NULL,
+        operation TEXT NOT NULL,
+        reason TEXT NOT NULL,
+        PRIMARY KEY (episode, seq)
     );
     ",
 ];

@@ -12,6 +12,7 @@ use parking_lot::Mutex;
 use super::datasource_router::{DataSourceRouter, RoutingTable};
 use super::identity::{DefaultOpener, NamedOpener};
 use super::registry::Registry;
+use super::standin::{Away, StandInOpener};
 use crate::config::DatabaseConfig;
 use crate::source::{Opener, Source};
 use crate::time::Clock;
@@ -26,8 +27,11 @@ pub(crate) struct ConnectionManager {
     default: Arc<dyn Opener>,
     /// Opens any other.
     named: Arc<dyn Opener>,
+    /// Opens what stands in for a source.
+    pub(super) stand_in: Arc<dyn Opener>,
     /// The thread that closes what only earlier tables hold.
     reaper: Mutex<Option<Reaper>>,
+    router: Weak<DataSourceRouter>,
 }
 
 /// A thread, and its way of being told of earlier tables.
@@ -39,24 +43,34 @@ struct Reaper {
     unclosed: Vec<Arc<Source>>,
 }
 
-/// An earlier table, and those of its sources that the next one does not have.
+/// An earlier table, and what of it the next one does not have.
 struct Retired {
     table: Arc<RoutingTable>,
+    /// Sources that are configured no more, or otherwise.
     gone: Vec<Arc<Source>>,
+    /// What stood in for sources that are home again.
+    over: Vec<Away>,
 }
 
 impl Reaper {
-    fn start() -> Self {
+    fn start(router: Weak<DataSourceRouter>) -> Self {
         let (sender, tables) = mpsc::channel::<Retired>();
         let reap = move || {
             // In their order: a source that is in several tables is closed after the last of them.
-            for Retired { table, gone } in tables {
+            for Retired { table, gone, over } in tables {
                 while Arc::strong_count(&table) > 1 {
                     std::thread::park_timeout(LOOK_EVERY);
                 }
                 for source in gone {
                     tracing::info!(source = %source.name(), "a source that is no longer configured so is closed");
                     source.close();
+                }
+                for away in over {
+                    away.serving.close();
+                    away.remove();
+                    if let Some(router) = router.upgrade() {
+                        router.left(&away.displaced.home);
+                    }
                 }
             }
         };
@@ -72,8 +86,10 @@ impl ConnectionManager {
     pub(super) fn new(config: &DatabaseConfig, clock: &Arc<dyn Clock>, router: Weak<DataSourceRouter>) -> Self {
         let registry = Arc::new(Registry::new(config, Arc::clone(clock)));
         Self {
-            default: Arc::new(DefaultOpener::new(&registry, clock, router)),
-            named: Arc::new(NamedOpener::new(&registry, clock)),
+            default: Arc::new(DefaultOpener::new(&registry, clock, router.clone())),
+            named: Arc::new(NamedOpener::new(&registry, clock, router.clone())),
+            stand_in: Arc::new(StandInOpener::new(clock)),
+            router,
             registry,
             reaper: Mutex::new(None),
         }
@@ -101,22 +117,25 @@ impl ConnectionManager {
         sources
     }
 
-    /// Closes the sources of an earlier table that the next one does not have, once no call uses that table or one
-    /// before it; never on the thread of a caller.
+    /// Closes what an earlier table has and the next one does not, once no call uses that table or one before it;
+    /// never on the thread of a caller.
     pub(super) fn retire(&self, before: Arc<RoutingTable>, next: &RoutingTable) {
         let gone = before.sources.iter().filter(|source| !next.has(source)).cloned().collect();
+        let over = before.stand_ins().filter(|away| !next.has(&away.serving)).cloned().collect();
         let mut reaper = self.reaper.lock();
-        let reaper = reaper.get_or_insert_with(Reaper::start);
+        let reaper = reaper.get_or_insert_with(|| Reaper::start(self.router.clone()));
         // Each table comes, also one of which all sources stay: a later one may be without them while calls still
         // use this.
-        if let Err(SendError(unclosed)) = reaper.tables.send(Retired { table: before, gone }) {
+        if let Err(SendError(unclosed)) = reaper.tables.send(Retired { table: before, gone, over }) {
             reaper.unclosed.extend(unclosed.gone);
+            reaper.unclosed.extend(unclosed.over.into_iter().map(|away| away.serving));
         }
     }
 
     /// Closes all sources, the default one last: the others' openings may still be noted there.
     pub(super) fn close(&self, table: &RoutingTable) {
         let reaper = self.reaper.lock().take();
+        table.stand_ins().for_each(|away| away.serving.close());
         table.sources.iter().rev().for_each(|source| source.close());
         if let Some(Reaper { tables, thread, unclosed }) = reaper {
             unclosed.iter().for_each(|source| source.close());

@@ -2,17 +2,18 @@
 
 use std::path::PathBuf;
 use std::sync::{Arc, mpsc};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use super::datasource_router::{DataSourceRouter, Why};
 use super::registry::Adopt;
 use super::reload::{Change, ReloadError, moved_to_nothing};
+use super::standin::ServedBy;
 use crate::config::DatabaseConfig;
 use crate::error::Result;
 use crate::ids::ChatId;
 use crate::params;
 use crate::route::{Route, SourceName};
-use crate::source::{OpenError, SourceStatus};
+use crate::source::{Health, OpenError, SourceStatus};
 use crate::wrapper::DatabaseWrapper;
 
 /// The databases as whoever runs the bot sees them. Cheap to clone.
@@ -44,6 +45,8 @@ pub struct SourceReport {
     pub is_default: bool,
     /// How many chats are routed to it by name.
     pub chats: usize,
+    /// Who serves its chats while it is away, and since when.
+    pub away: Option<(ServedBy, SystemTime)>,
 }
 
 /// Where a chat lives now.
@@ -80,6 +83,13 @@ impl Control {
         }
     }
 
+    /// Sees to the sources whose stand-ins an earlier run left.
+    pub(super) fn heal_what_was_left(&self) {
+        for name in self.router.all_away() {
+            self.router.healer.failed(&name);
+        }
+    }
+
     /// Goes over to another configuration. Calls that are under way end on the one they began with. No source is
     /// opened; those that are configured no more are closed when no call uses them.
     ///
@@ -105,7 +115,12 @@ impl Control {
             generation: table.generation,
             data_dir: self.router.with_plan(|plan| plan.config.data_dir.clone()),
             sources: sources
-                .map(|(place, (source, chats))| SourceReport { source: source.status(), is_default: place == 0, chats })
+                .map(|(place, (source, chats))| SourceReport {
+                    source: source.status(),
+                    is_default: place == 0,
+                    chats,
+                    away: table.away_of(place).map(|away| (away.by, away.since)),
+                })
                 .collect(),
         }
     }
@@ -141,8 +156,11 @@ impl Control {
     /// # Errors
     /// There is no such source, or it cannot be opened.
     pub fn retry(&self, name: &SourceName) -> Result<()> {
-        if let Some(source) = self.router.source(name) {
-            source.retry();
+        if let Some(source) = self.router.source(name)
+            && !matches!(source.status().health, Health::Open)
+            && let Some(found) = self.router.healer.look(name)
+        {
+            return found;
         }
         self.db.on_source(name.as_str()).read("multi.retry", Route::Shared, |tx| {
             tx.value::<i64>("sqlite_schema", "SELECT COUNT(*) FROM sqlite_schema", params![]).map(drop)

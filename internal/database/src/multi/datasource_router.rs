@@ -10,14 +10,18 @@ use arc_swap::ArcSwap;
 use foldhash::fast::RandomState;
 use parking_lot::Mutex;
 
+use super::absence::Absent;
 use super::connection_manager::ConnectionManager;
+use super::healer::Healer;
 use super::lock::DataDirLock;
 use super::reload::{Change, ReloadError};
+use super::standin::{Away, ServedBy};
 use crate::aliases::Aliases;
 use crate::config::{DatabaseConfig, PartialResults};
+use crate::gathered::Missing;
 use crate::ids::ChatId;
 use crate::route::{Route, SourceName};
-use crate::source::Source;
+use crate::source::{Displaced, Source};
 use crate::sources::{SourceSet, Topology};
 use crate::time::Clock;
 
@@ -28,9 +32,14 @@ pub(crate) struct RoutingTable {
     /// The default source first, the others by name.
     pub(crate) sources: Vec<Arc<Source>>,
     /// The chats that live elsewhere, by their source's place in `sources`.
-    routes: HashMap<ChatId, u32, RandomState>,
+    routes: Arc<Routes>,
+    /// The sources that are away and served by another, by their place.
+    away: BTreeMap<u32, Away>,
     is_strict: bool,
 }
+
+/// The chats that live elsewhere than in the default source, by their source's place.
+type Routes = HashMap<ChatId, u32, RandomState>;
 
 /// A route that a move recorded. It outranks the configuration's for as long as that says what it said then.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,13 +70,20 @@ pub(super) struct Plan {
     pub(super) recorded: BTreeMap<ChatId, Recorded>,
 }
 
+/// What the table of the moment was made from.
+pub(super) struct Current {
+    pub(super) plan: Plan,
+    pub(super) absent: Absent,
+}
+
 /// The set of sources that is many: every call's route is looked up in the table of the moment.
 pub(crate) struct DataSourceRouter {
     table: ArcSwap<RoutingTable>,
     /// Held while a table is made, so that each is made from the last.
-    plan: Mutex<Plan>,
+    pub(super) current: Mutex<Current>,
     pub(super) aliases: Arc<Aliases>,
     pub(super) connections: ConnectionManager,
+    pub(super) healer: Healer,
     lock: Mutex<Option<DataDirLock>>,
 }
 
@@ -93,15 +109,21 @@ impl Plan {
         self.config.chat_mapping.keys().chain(self.recorded.keys()).chain(aliases.keys()).copied()
     }
 
-    /// The table, of these sources: the default one first, the others by name.
-    fn table(&self, generation: u64, sources: Vec<Arc<Source>>, aliases: &HashMap<ChatId, ChatId>) -> RoutingTable {
+    /// The routes among these sources: the default one first, the others by name.
+    fn routes(&self, sources: &[Arc<Source>], aliases: &HashMap<ChatId, ChatId>) -> Routes {
         let place: HashMap<&SourceName, u32> = sources.iter().map(|source| source.name()).zip(0..).collect();
         let known = |(name, _): (&SourceName, Why)| place.get(name).copied();
-        let routes =
-            self.chats(aliases).filter_map(|chat| Some((chat, self.route(chat, aliases).and_then(known)?))).collect();
-        let is_strict = self.config.partial_results == PartialResults::Error;
-        drop(place);
-        RoutingTable { generation, sources, routes, is_strict }
+        self.chats(aliases).filter_map(|chat| Some((chat, self.route(chat, aliases).and_then(known)?))).collect()
+    }
+}
+
+impl Current {
+    /// The table of these sources and routes.
+    fn table(&self, generation: u64, sources: Vec<Arc<Source>>, routes: Arc<Routes>) -> RoutingTable {
+        let away = |source: &Arc<Source>| self.absent.away.get(source.name()).cloned();
+        let away = sources.iter().zip(0..).filter_map(|(source, place)| Some((place, away(source)?))).collect();
+        let is_strict = self.plan.config.partial_results == PartialResults::Error;
+        RoutingTable { generation, sources, routes, away, is_strict }
     }
 }
 
@@ -116,12 +138,15 @@ impl DataSourceRouter {
         Arc::new_cyclic(|router: &Weak<Self>| {
             let connections = ConnectionManager::new(config, clock, router.clone());
             let plan = Plan { config: config.clone(), recorded: BTreeMap::new() };
-            let table = plan.table(1, connections.sources(config, &[]), &HashMap::new());
+            let current = Current { plan, absent: Absent::left_behind(config, &connections.stand_in) };
+            let sources = connections.sources(config, &[]);
+            let routes = Arc::new(current.plan.routes(&sources, &HashMap::new()));
             Self {
-                table: ArcSwap::from_pointee(table),
-                plan: Mutex::new(plan),
+                table: ArcSwap::from_pointee(current.table(1, sources, routes)),
+                current: Mutex::new(current),
                 aliases: Arc::clone(aliases),
                 connections,
+                healer: Healer::new(router.clone()),
                 lock: Mutex::new(Some(lock)),
             }
         })
@@ -134,7 +159,7 @@ impl DataSourceRouter {
 
     /// Where a chat lives now, and why.
     pub(super) fn explain(&self, chat: ChatId) -> (SourceName, Why) {
-        let plan = self.plan.lock();
+        let Current { plan, .. } = &*self.current.lock();
         let aliases = self.aliases.all();
         match plan.route(chat, &aliases) {
             Some((name, why)) => (name.clone(), why),
@@ -149,54 +174,69 @@ impl DataSourceRouter {
 
     /// Looks at what the table is made from.
     pub(super) fn with_plan<T>(&self, f: impl FnOnce(&Plan) -> T) -> T {
-        f(&self.plan.lock())
+        f(&self.current.lock().plan)
     }
 
     /// Goes over to another configuration; where that is not possible everything stays as it is.
     pub(super) fn reload(&self, config: &DatabaseConfig) -> Result<Change, ReloadError> {
-        let mut plan = self.plan.lock();
-        super::reload::check(&plan, config)?;
-        if plan.config == *config {
+        let mut current = self.current.lock();
+        super::reload::check(&current, config)?;
+        if current.plan.config == *config {
             return Ok(Change::none(self.table.load().generation));
         }
-        let recorded = plan.recorded.clone();
-        Ok(self.swap(&mut plan, Plan { config: config.clone(), recorded }))
+        current.plan.config = config.clone();
+        Ok(self.swap(&current))
     }
 
     /// Learns which groups became supergroups and which chats were moved, from the default source.
     pub(super) fn learn(&self, aliases: HashMap<ChatId, ChatId>, recorded: BTreeMap<ChatId, Recorded>) -> Change {
-        let mut plan = self.plan.lock();
-        if plan.recorded == recorded && self.aliases.all() == aliases {
+        let mut current = self.current.lock();
+        if current.plan.recorded == recorded && self.aliases.all() == aliases {
             return Change::none(self.table.load().generation);
         }
         self.aliases.replace(aliases);
-        let config = plan.config.clone();
-        self.swap(&mut plan, Plan { config, recorded })
+        current.plan.recorded = recorded;
+        self.swap(&current)
     }
 
     /// Goes over to the routes that a move has recorded (`None`: the record is gone).
     pub(super) fn record(&self, routes: &[(ChatId, Option<Recorded>)]) -> Change {
-        let mut plan = self.plan.lock();
-        let mut next = Plan { config: plan.config.clone(), recorded: plan.recorded.clone() };
+        let mut current = self.current.lock();
         for (chat, route) in routes {
             match route {
-                Some(route) => next.recorded.insert(*chat, route.clone()),
-                None => next.recorded.remove(chat),
+                Some(route) => current.plan.recorded.insert(*chat, route.clone()),
+                None => current.plan.recorded.remove(chat),
             };
         }
-        self.swap(&mut plan, next)
+        self.swap(&current)
     }
 
-    /// Puts a table made from `next` in the place of the last one.
-    fn swap(&self, plan: &mut Plan, next: Plan) -> Change {
+    /// Puts a table in the place of the last one that differs only in who is away.
+    pub(super) fn swap_absent(&self, current: &Current) {
         let before = self.table.load_full();
-        let sources = self.connections.sources(&next.config, &before.sources);
-        let table = Arc::new(next.table(before.generation + 1, sources, &self.aliases.all()));
-        let change = Change::between(&before, &table);
-        *plan = next;
-        self.table.store(Arc::clone(&table));
-        self.connections.retire(before, &table);
-        change
+        self.put(before.generation, before.sources.clone(), Arc::clone(&before.routes), current);
+    }
+
+    /// Puts a table in the place of the last one.
+    fn swap(&self, current: &Current) -> Change {
+        let before = self.table.load_full();
+        let sources = self.connections.sources(&current.plan.config, &before.sources);
+        let routes = Arc::new(current.plan.routes(&sources, &self.aliases.all()));
+        let after = self.put(before.generation + 1, sources, routes, current);
+        Change::between(&before, &after)
+    }
+
+    fn put(
+        &self,
+        generation: u64,
+        sources: Vec<Arc<Source>>,
+        routes: Arc<Routes>,
+        current: &Current,
+    ) -> Arc<RoutingTable> {
+        let after = Arc::new(current.table(generation, sources, routes));
+        let before = self.table.swap(Arc::clone(&after));
+        self.connections.retire(before, &after);
+        after
     }
 }
 
@@ -206,12 +246,11 @@ impl SourceSet for Arc<DataSourceRouter> {
     }
 
     fn aliases_changed(&self) {
-        let mut plan = self.plan.lock();
-        let next = Plan { config: plan.config.clone(), recorded: plan.recorded.clone() };
-        self.swap(&mut plan, next);
+        self.swap(&self.current.lock());
     }
 
     fn close(&self) {
+        self.healer.stop();
         self.connections.close(&self.table());
         // Last: until now the files are this process's.
         *self.lock.lock() = None;
@@ -227,23 +266,56 @@ impl RoutingTable {
     /// Whether a source is one of the table's.
     pub(super) fn has(&self, source: &Arc<Source>) -> bool {
         self.named(source.name().as_str()).is_some_and(|own| Arc::ptr_eq(own, source))
+            || self.away.values().any(|away| Arc::ptr_eq(&away.serving, source))
     }
 
-    /// The source of a chat.
+    /// Those who stand in for sources that are away.
+    pub(super) fn stand_ins(&self) -> impl Iterator<Item = &Away> {
+        self.away.values().filter(|away| away.by == ServedBy::StandIn)
+    }
+
+    /// Who serves the chats of a source.
+    pub(super) fn away_of(&self, place: usize) -> Option<&Away> {
+        self.away.get(&u32::try_from(place).ok()?)
+    }
+
+    /// The source that a chat belongs to.
     pub(super) fn of_chat(&self, chat: ChatId) -> &Arc<Source> {
-        match self.routes.get(&chat) {
-            Some(place) => &self.sources[*place as usize],
-            None => &self.sources[0],
-        }
+        &self.sources[self.place(chat) as usize]
+    }
+
+    fn place(&self, chat: ChatId) -> u32 {
+        self.routes.get(&chat).copied().unwrap_or_default()
     }
 }
 
 impl Topology for RoutingTable {
     fn resolve(&self, route: Route) -> &Arc<Source> {
-        match route {
-            Route::Chat(chat) => self.of_chat(chat),
-            Route::Shared => &self.sources[0],
+        let place = match route {
+            Route::Chat(chat) => self.place(chat),
+            Route::Shared => 0,
+        };
+        if !self.away.is_empty()
+            && let Some(away) = self.away.get(&place)
+        {
+            return &away.serving;
         }
+        &self.sources[place as usize]
+    }
+
+    fn displaced(&self, route: Route) -> Option<&Displaced> {
+        match route {
+            Route::Chat(chat) if !self.away.is_empty() => Some(&self.away.get(&self.place(chat))?.displaced),
+            _ => None,
+        }
+    }
+
+    fn away(&self) -> Vec<Missing> {
+        let missing = |away: &Away| Missing {
+            source: away.displaced.home.clone(),
+            reason: "it is away; what is served in its place is part of the answer".to_owned(),
+        };
+        self.away.values().map(missing).collect()
     }
 
     fn named(&self, name: &str) -> Option<&Arc<Source>> {
@@ -255,7 +327,12 @@ impl Topology for RoutingTable {
     }
 
     fn every(&self) -> Vec<&Arc<Source>> {
-        self.sources.iter().collect()
+        let serving = |(source, place)| match self.away.get(&place) {
+            None => Some(source),
+            // The default source is there already.
+            Some(away) => (away.by == ServedBy::StandIn).then_some(&away.serving),
+        };
+        self.sources.iter().zip(0..).filter_map(serving).collect()
     }
 
     fn is_strict(&self) -> bool {

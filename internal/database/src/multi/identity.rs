@@ -8,7 +8,7 @@ use std::sync::{Arc, Weak};
 use std::time::Instant;
 
 use super::datasource_router::DataSourceRouter;
-use super::registry::{Adopt, Entry, Registry, read_recorded};
+use super::registry::{Adopt, Entry, Registry, read_recorded, read_waiting};
 use crate::error::{Error, ErrorKind, Result};
 use crate::migrate::{self, Identity};
 use crate::route::SourceName;
@@ -20,6 +20,7 @@ use crate::time::Clock;
 pub(super) struct NamedOpener {
     registry: Arc<Registry>,
     clock: Arc<dyn Clock>,
+    router: Weak<DataSourceRouter>,
 }
 
 /// Opens the default source, and learns from it what the router has to know.
@@ -33,8 +34,8 @@ pub(super) struct DefaultOpener {
 type Known = Result<Vec<Entry>, Error>;
 
 impl NamedOpener {
-    pub(super) fn new(registry: &Arc<Registry>, clock: &Arc<dyn Clock>) -> Self {
-        Self { registry: Arc::clone(registry), clock: Arc::clone(clock) }
+    pub(super) fn new(registry: &Arc<Registry>, clock: &Arc<dyn Clock>, router: Weak<DataSourceRouter>) -> Self {
+        Self { registry: Arc::clone(registry), clock: Arc::clone(clock), router }
     }
 
     /// Whether the file may be the source's.
@@ -177,6 +178,10 @@ impl Opener for NamedOpener {
         }
         Ok(database)
     }
+
+    fn failed(&self, config: &SourceConfig) -> bool {
+        self.router.upgrade().is_some_and(|router| router.failed(&config.name))
+    }
 }
 
 impl DefaultOpener {
@@ -209,8 +214,14 @@ impl Opener for DefaultOpener {
             let recorded = database.read_as_writer("multi.recorded", deadline, read_recorded).map_err(unread)?;
             let aliases = database.read_as_writer("multi.aliases", deadline, read_aliases).map_err(unread)?;
             router.learn(aliases, Registry::recorded(recorded));
+            let waiting = database.read_as_writer("multi.waiting", deadline, read_waiting).map_err(unread)?;
+            waiting.iter().for_each(|name| router.was_away(name));
         }
         Ok(database)
+    }
+
+    fn failed(&self, config: &SourceConfig) -> bool {
+        self.router.upgrade().is_some_and(|router| router.failed(&config.name))
     }
 }
 

@@ -1,7 +1,7 @@
 //! Many databases as their files show them while no bot runs. Nothing is opened for writing, made or left behind.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use super::datasource_router::{Plan, Why};
 use super::identity::{NamedOpener, admit_default};
@@ -54,7 +54,7 @@ struct Memory {
 pub fn look(config: &DatabaseConfig) -> Overview {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let registry = Arc::new(Registry::new(config, Arc::clone(&clock)));
-    let opener = NamedOpener::new(&registry, &clock);
+    let opener = NamedOpener::new(&registry, &clock, Weak::new());
     let (defaults, others): (Vec<_>, Vec<_>) =
         config.sources.values().partition(|source| source.name == config.default_source);
     let default = defaults.first().map(|source| (*source, look_closer(source)));

@@ -2,9 +2,13 @@
 //!
 //! [`DatabaseWrapper::open_multi`] gives the wrapper that handlers use, and a [`Control`] for whoever runs the bot.
 
+mod absence;
+mod backoff;
 mod connection_manager;
 mod control;
 mod datasource_router;
+mod healer;
+mod homecoming;
 mod identity;
 mod lock;
 mod look;
@@ -12,6 +16,7 @@ mod registry;
 mod reload;
 mod relocate;
 mod seal;
+mod standin;
 
 pub use control::{Control, RouteReport, SourceReport, Status};
 pub use datasource_router::Why;
@@ -23,6 +28,7 @@ pub use relocate::{
     Difference, MappingChange, MoveError, MoveOptions, MovePlan, MoveReport, Progress, Stage, UnfinishedMove, Unlike,
 };
 pub use seal::{SealError, seal};
+pub use standin::ServedBy;
 
 use std::sync::Arc;
 
@@ -51,6 +57,7 @@ impl DatabaseWrapper {
         let db = Self::over(Box::new(Arc::clone(&router)), options, aliases);
         let control = Control::new(router, db.clone());
         control.learn()?;
+        control.heal_what_was_left();
         Ok((db, control))
     }
 }

@@ -197,3 +197,22 @@ pub(super) fn read_recorded(tx: &crate::ReadTx<'_>) -> Result<Vec<(ChatId, Strin
     let rows: Vec<RouteRow> = tx.query(sql, params![])?;
     Ok(rows.into_iter().map(|row| (row.chat_id, row.source, row.file_said)).collect())
 }
+
+struct Waiting {
+    source: String,
+}
+
+impl FromRow for Waiting {
+    const TABLE: &'static str = "switchyard_journal";
+    const KEY: &'static [&'static str] = &["source"];
+
+    fn from_row(row: &Row<'_>) -> Result<Self, BadColumn> {
+        Ok(Self { source: row.get("source")? })
+    }
+}
+
+/// The sources in whose place the default one was written, and whose writes wait there.
+pub(super) fn read_waiting(tx: &crate::ReadTx<'_>) -> Result<Vec<SourceName>> {
+    let rows: Vec<Waiting> = tx.query("SELECT DISTINCT source FROM switchyard_journal ORDER BY source", params![])?;
+    Ok(rows.iter().filter_map(|row| row.source.parse().ok()).collect())
+}

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::path::PathBuf;
 
-use super::datasource_router::{Plan, RoutingTable};
+use super::absence::Absent;
+use super::datasource_router::{Current, Plan, RoutingTable};
 use crate::config::{DatabaseConfig, Form};
 use crate::ids::ChatId;
 use crate::route::SourceName;
@@ -85,10 +86,26 @@ pub enum ReloadError {
         /// One of the chats.
         chat: ChatId,
     },
+    /// A source goes that is away.
+    #[error(
+        "the source `{name}` cannot go while it is unavailable: what was written in its place waits to come home; mend \
+         it first (`bot db status`)"
+    )]
+    Away {
+        /// The source.
+        name: SourceName,
+    },
+}
+
+/// A source goes while its chats are served elsewhere.
+fn away_to_nothing(absent: &Absent, next: &DatabaseConfig) -> Option<ReloadError> {
+    let name = absent.away.keys().find(|name| !next.sources.contains_key(*name))?;
+    Some(ReloadError::Away { name: name.clone() })
 }
 
 /// Whether the configuration can be gone over to.
-pub(super) fn check(plan: &Plan, next: &DatabaseConfig) -> Result<(), ReloadError> {
+pub(super) fn check(current: &Current, next: &DatabaseConfig) -> Result<(), ReloadError> {
+    let Current { plan, absent } = current;
     let now = &plan.config;
     if next.form != Form::Sources {
         return Err(ReloadError::Form);
@@ -105,7 +122,7 @@ pub(super) fn check(plan: &Plan, next: &DatabaseConfig) -> Result<(), ReloadErro
     {
         return Err(ReloadError::DefaultFile { from, to });
     }
-    moved_to_nothing(plan, next).map_or(Ok(()), Err)
+    moved_to_nothing(plan, next).or_else(|| away_to_nothing(absent, next)).map_or(Ok(()), Err)
 }
 
 /// A chat that was moved to a source that the configuration does not have.

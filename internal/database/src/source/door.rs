@@ -23,6 +23,12 @@ const TO_TELL: Duration = Duration::from_millis(500);
 pub(crate) trait Opener: Send + Sync {
     /// Opens it, waiting for other processes until the deadline. Whatever goes wrong, the file stays as it was.
     fn open(&self, config: &SourceConfig, deadline: Instant) -> Result<Database, OpenError>;
+
+    /// The source is unavailable, told once for each time. Answers whether somebody sees to its being opened again;
+    /// else callers try.
+    fn failed(&self, _config: &SourceConfig) -> bool {
+        false
+    }
 }
 
 /// Whether a source is open, and why not.
@@ -57,8 +63,7 @@ pub(super) struct Door {
 }
 
 enum State {
-    /// Not open. What was open before may still be in the hands of calls that are under way.
-    Closed(Weak<()>),
+    Closed,
     Opening,
     Open,
     Failed(Failure),
@@ -71,8 +76,10 @@ struct Failure {
     why: Why,
     /// Since when it has failed, try after try.
     since: SystemTime,
-    /// Until when it is not tried again.
-    until: Instant,
+    /// Until when callers do not try again; `None` where somebody else does.
+    until: Option<Instant>,
+    /// What was open before may still be in the hands of calls that are under way.
+    old: Weak<()>,
 }
 
 #[derive(Clone)]
@@ -98,9 +105,8 @@ impl Door {
     }
 
     pub(super) fn closed(opener: Arc<dyn Opener>) -> Self {
-        let state = Mutex::new(State::Closed(Weak::new()));
         let (open, left) = (RwLock::new(None), Mutex::new(None));
-        Self { open, state, changed: Condvar::new(), left, opener: Some(opener) }
+        Self { open, state: Mutex::new(State::Closed), changed: Condvar::new(), left, opener: Some(opener) }
     }
 
     pub(super) fn open_now(&self) -> Option<Arc<Database>> {
@@ -118,30 +124,30 @@ impl Door {
             State::Failed(Failure { why: Why::Unavailable(reason), since, .. }) => {
                 Health::Unavailable { reason: reason.clone(), since: *since }
             }
-            State::Closed(_) | State::Shut | State::Failed(_) => Health::Closed,
+            State::Closed | State::Shut | State::Failed(_) => Health::Closed,
         }
     }
 
-    /// Takes a database out of use whose file is no longer the one that was opened. What is opened next has to be
+    /// Takes a database out of use that failed; `false` where that was done already. What is opened next has to be
     /// looked at like any other file.
-    pub(super) fn give_up(&self, database: &Arc<Database>) {
-        if self.opener.is_none() {
-            return;
-        }
+    fn give_up(&self, database: &Arc<Database>, reason: String, until: Option<Instant>) -> bool {
         let mut state = self.state.lock();
         let mut open = self.open.write();
-        if matches!(*state, State::Open) && open.as_ref().is_some_and(|now| Arc::ptr_eq(now, database)) {
+        let is_this = matches!(*state, State::Open) && open.as_ref().is_some_and(|now| Arc::ptr_eq(now, database));
+        if is_this {
             *open = None;
             *self.left.lock() = Some(database.left());
-            *state = State::Closed(Arc::downgrade(&database.in_use));
+            let (why, since, old) = (Why::Unavailable(reason), SystemTime::now(), Arc::downgrade(&database.in_use));
+            *state = State::Failed(Failure { why, since, until, old });
         }
+        is_this
     }
 
-    /// Forgets a failure: the next call tries again at once.
+    /// Lets the next call try again at once.
     pub(super) fn forget_failure(&self) {
         let mut state = self.state.lock();
         if let State::Failed(failure) = &mut *state {
-            failure.until = Instant::now();
+            failure.until = Some(Instant::now());
         }
     }
 
@@ -171,7 +177,7 @@ impl Source {
                 State::Open => return self.door.open_now().ok_or(ErrorKind::Closed),
                 State::Shut => return Err(ErrorKind::Closed),
                 // Whoever waited for an attempt has its outcome; whoever comes later may make another one.
-                State::Failed(failure) if waited || Instant::now() < failure.until => {
+                State::Failed(failure) if waited || failure.until.is_none_or(|until| Instant::now() < until) => {
                     return Err(failure.why.clone().into());
                 }
                 State::Opening => {
@@ -182,7 +188,7 @@ impl Source {
                         return Err(ErrorKind::SourceUnavailable { reason });
                     }
                 }
-                now @ (State::Closed(_) | State::Failed(_)) => {
+                now @ (State::Closed | State::Failed(_)) => {
                     let Some(opener) = opener else { return Err(ErrorKind::Closed) };
                     let before = std::mem::replace(now, State::Opening);
                     let (source, opener) = (Arc::clone(self), Arc::clone(opener));
@@ -193,7 +199,8 @@ impl Source {
                         *now = State::Failed(Failure {
                             why: Why::Unavailable(format!("no thread can be started to open it: {error}")),
                             since: SystemTime::now(),
-                            until: Instant::now(),
+                            until: Some(Instant::now()),
+                            old: Weak::new(),
                         });
                         waited = true;
                     }
@@ -205,12 +212,11 @@ impl Source {
     /// Opens the database and tells whoever waits for it.
     fn open_now(&self, opener: &dyn Opener, before: State) {
         let earlier = match before {
-            State::Closed(old) => {
-                self.wait_closed(&old);
-                None
+            State::Failed(failure) => {
+                self.wait_closed(&failure.old);
+                Some(failure)
             }
-            State::Failed(failure) => Some(failure),
-            State::Opening | State::Open | State::Shut => None,
+            State::Closed | State::Opening | State::Open | State::Shut => None,
         };
         // Those who wait are told that another process had it, rather than that it could not be opened in their time.
         let timeout = self.config.timeout;
@@ -220,6 +226,11 @@ impl Source {
             left.map_or(Ok(()), |left| file::refuse_log_of(left, &self.config.path))?;
             opener.open(&self.config, deadline)
         }));
+        // Callers may go on, elsewhere perhaps, as soon as they are told: whoever has to know does before.
+        let is_failure =
+            matches!(&opened, Ok(Err(error)) if !matches!(error, OpenError::Locked { .. })) || opened.is_err();
+        let is_seen_to = is_failure && opener.failed(&self.config);
+        let until = (!is_seen_to).then(|| Instant::now() + FAILED_FOR);
         let mut state = self.door.state.lock();
         if matches!(*state, State::Shut) {
             drop(state);
@@ -238,10 +249,12 @@ impl Source {
                 State::Open
             }
             Ok(Err(OpenError::Locked { waited, .. })) => {
-                State::Failed(Failure { why: Why::Busy(waited), since: SystemTime::now(), until: Instant::now() })
+                let old = earlier.map_or_else(Weak::new, |earlier| earlier.old);
+                let (since, until) = (SystemTime::now(), Some(Instant::now()));
+                State::Failed(Failure { why: Why::Busy(waited), since, until, old })
             }
-            Ok(Err(error)) => State::Failed(self.failed(error.to_string(), earlier.as_ref())),
-            Err(_) => State::Failed(self.failed("opening it panicked".to_owned(), earlier.as_ref())),
+            Ok(Err(error)) => State::Failed(self.failed(error.to_string(), earlier.as_ref(), until)),
+            Err(_) => State::Failed(self.failed("opening it panicked".to_owned(), earlier.as_ref(), until)),
         };
         self.door.changed.notify_all();
     }
@@ -256,12 +269,24 @@ impl Source {
     }
 
     /// A failure, told once for each reason.
-    fn failed(&self, reason: String, earlier: Option<&Failure>) -> Failure {
+    fn failed(&self, reason: String, earlier: Option<&Failure>, until: Option<Instant>) -> Failure {
         let told = earlier.is_some_and(|earlier| matches!(&earlier.why, Why::Unavailable(known) if *known == reason));
         if !told {
             tracing::warn!(source = %self.name(), reason, "a source is unavailable; the others go on");
         }
         let since = earlier.map_or_else(SystemTime::now, |earlier| earlier.since);
-        Failure { why: Why::Unavailable(reason), since, until: Instant::now() + FAILED_FOR }
+        let old = earlier.map_or_else(Weak::new, |earlier| earlier.old.clone());
+        Failure { why: Why::Unavailable(reason), since, until, old }
+    }
+
+    /// Takes the source for unavailable, since an open database failed.
+    pub(super) fn gave_up(&self, database: &Arc<Database>, reason: &str) {
+        let Some(opener) = &self.door.opener else { return };
+        if self.door.give_up(database, reason.to_owned(), None) {
+            tracing::warn!(source = %self.name(), reason, "a source is unavailable; the others go on");
+            if !opener.failed(&self.config) {
+                self.door.forget_failure();
+            }
+        }
     }
 }

@@ -16,7 +16,8 @@ use super::batch::{Batch, Outcome};
 use super::config::Durability;
 use super::context::{self, Context};
 use super::database::Database;
-use super::operation::{Operation, Step, WriteObserver};
+use super::journal::{self, Displaced};
+use super::operation::{Operation, WriteObserver};
 use super::write::WriteTx;
 use super::writer::{Held, Open, State, run};
 use crate::error::{Error, ErrorKind, Result};
@@ -31,10 +32,15 @@ const MOST_MEMBERS: usize = 128;
 /// A batch is committed at the latest by the first member that finds it this old.
 const OLDEST: Duration = Duration::from_millis(10);
 
-/// Who is to be told of a write, and as what.
+/// What is to be kept of a write besides its rows.
 pub(crate) struct Recorder<'a> {
-    pub(crate) observer: &'a WriteObserver,
+    /// Told of it after the commit.
+    pub(crate) observer: Option<&'a WriteObserver>,
+    /// Where the write is made in the place of a source that is away: it is also noted in this file's journal.
+    pub(crate) displaced: Option<&'a Displaced>,
+    /// What the write is called.
     pub(crate) op: &'a str,
+    /// Where its rows belong.
     pub(crate) route: Route,
 }
 
@@ -136,6 +142,10 @@ impl Database {
         if Instant::now() >= deadline {
             return Part::failed(self.busy(context));
         }
+        let displaced = recorder.and_then(|recorder| recorder.displaced);
+        if displaced.is_some_and(Displaced::is_over) {
+            return Part::failed(context.error(ErrorKind::Moved));
+        }
         let link = match self.link(&mut state.connection, context, deadline) {
             Ok(link) => link,
             Err(error) => return Part::failed(error),
@@ -150,11 +160,18 @@ impl Database {
             }
             return Part::failed(context.sqlite(&error));
         }
-        let ran = catch_unwind(AssertUnwindSafe(|| {
-            let mut tx = WriteTx::new(connection, *context, recorder.is_some());
-            let answer = f(&mut tx)?;
-            Ok::<_, Error>((answer, tx.into_recording()))
-        }));
+        let ran =
+            catch_unwind(AssertUnwindSafe(|| {
+                let mut tx = WriteTx::new(connection, *context, recorder.is_some());
+                let answer = f(&mut tx)?;
+                let operation = recorder.zip(tx.take_recording()).map(|(Recorder { op, route, .. }, steps)| {
+                    Operation { op: (*op).to_owned(), route: *route, steps }
+                });
+                if let (Some(displaced), Some(operation)) = (displaced, &operation) {
+                    journal::note(&mut tx, displaced, operation)?;
+                }
+                Ok::<_, Error>((answer, operation))
+            }));
         // The deadline is that of the caller's statements. What follows is done for others too.
         link.without_deadline();
         let earlier = state.open.as_ref().map(|open| Arc::clone(&open.batch));
@@ -174,13 +191,13 @@ impl Database {
             };
         }
         match ran {
-            Ok(Ok((answer, steps))) => {
+            Ok(Ok((answer, operation))) => {
                 if !is_first && let Err(error) = run(connection, "RELEASE part") {
                     let error = context.sqlite(&error);
                     state.lose();
                     return Part::failed(error);
                 }
-                let batch = join(state, recorder, steps);
+                let batch = join(state, recorder.and_then(|recorder| recorder.observer), operation);
                 Part { end: End::Done(answer), batch: Some(batch) }
             }
             Ok(Err(error)) => {
@@ -227,7 +244,7 @@ impl Database {
 }
 
 /// Makes the part that was just done one of the open transaction's members.
-fn join(state: &mut State, recorder: Option<&Recorder<'_>>, steps: Option<Vec<Step>>) -> Arc<Batch> {
+fn join(state: &mut State, observer: Option<&WriteObserver>, operation: Option<Operation>) -> Arc<Batch> {
     let open = state.open.get_or_insert_with(|| Open {
         batch: Batch::new(),
         members: 0,
@@ -236,8 +253,8 @@ fn join(state: &mut State, recorder: Option<&Recorder<'_>>, steps: Option<Vec<St
         observer: None,
     });
     open.members += 1;
-    if let (Some(Recorder { observer, op, route }), Some(steps)) = (recorder, steps) {
-        open.recorded.push(Operation { op: (*op).to_owned(), route: *route, steps });
+    if let (Some(observer), Some(operation)) = (observer, operation) {
+        open.recorded.push(operation);
         open.observer = Some(Arc::clone(observer));
     }
     Arc::clone(&open.batch)

@@ -11,6 +11,7 @@ mod database;
 mod door;
 mod file;
 mod group;
+mod journal;
 mod look;
 mod open;
 mod open_error;
@@ -46,6 +47,7 @@ pub(crate) use database::Database;
 pub(crate) use door::Opener;
 pub(crate) use file::{FileId, at_rest, create as create_private, create_new};
 pub(crate) use group::Recorder;
+pub(crate) use journal::{Displaced, Noted};
 pub(crate) use look::{Seen, look_closer};
 pub(crate) use open::{Facts, for_reading, for_reading_at_rest};
 
@@ -173,9 +175,33 @@ impl Source {
         self.noticed(&database, database.vacuum(op, deadline))
     }
 
-    /// Tries again at the next call, however short ago it failed.
-    pub(crate) fn retry(&self) {
+    /// Looks at a source that failed: opens it, and has SQLite look for damage.
+    pub(crate) fn look(self: &Arc<Self>) -> Result<()> {
+        const OP: &str = "source.look";
         self.door.forget_failure();
+        let deadline = Instant::now() + self.config.timeout;
+        let database = self.database(OP, deadline)?;
+        if self.config.readonly {
+            return Ok(());
+        }
+        let answer = database.look_for_damage(OP, deadline).and_then(|verdict| match verdict.as_str() {
+            "ok" => Ok(()),
+            _ => Err(self.error(OP, ErrorKind::Damaged { detail: verdict })),
+        });
+        self.noticed(&database, answer)
+    }
+
+    /// Makes noted writes here, each once; answers how many had to be kept aside.
+    pub(crate) fn make_noted(self: &Arc<Self>, noted: &[Noted]) -> Result<u64> {
+        let deadline = Instant::now() + self.config.timeout;
+        let database = self.database("journal.make_noted", deadline)?;
+        self.noticed(&database, database.make_noted(noted, deadline))
+    }
+
+    /// Runs this while nobody writes, with everything committed that was written before.
+    pub(crate) fn while_nobody_writes<T>(self: &Arc<Self>, op: &'static str, f: impl FnOnce() -> T) -> Result<T> {
+        let deadline = Instant::now() + self.config.timeout;
+        self.database(op, deadline)?.while_nobody_writes(op, deadline, f)
     }
 
     /// Ends all use of the database for good: waits for the calls under way, then moves what is in the log into the
@@ -192,12 +218,12 @@ impl Source {
         self.wait_open(deadline).map_err(|kind| self.error(op, kind))
     }
 
-    /// Opens the database again at the next call where its file is not the one that was opened: it may have come back.
+    /// Takes the source for unavailable where the answer says so.
     fn noticed<T>(&self, database: &Arc<Database>, answer: Result<T>) -> Result<T> {
         if let Err(error) = &answer
-            && matches!(error.kind(), ErrorKind::FileReplaced)
+            && let Some(reason) = error.outage()
         {
-            self.door.give_up(database);
+            self.gave_up(database, &reason);
         }
         answer
     }

@@ -130,8 +130,9 @@ impl<'a> WriteTx<'a> {
         Ok(())
     }
 
-    pub(crate) fn into_recording(self) -> Option<Vec<Step>> {
-        self.recording
+    /// What was recorded; nothing further is.
+    pub(super) fn take_recording(&mut self) -> Option<Vec<Step>> {
+        self.recording.take()
     }
 
     fn run(&self, sql: &str, params: &[ValueRef<'_>]) -> Result<u64> {
@@ -156,7 +157,7 @@ impl<'a> WriteTx<'a> {
         run().map(|rows| if is_change { rows as u64 } else { 0 }).map_err(|error| self.context.sqlite(&error))
     }
 
-    fn malformed(&self, detail: String) -> crate::Error {
+    pub(super) fn malformed(&self, detail: String) -> crate::Error {
         self.context.error(ErrorKind::Statement { detail })
     }
 }

@@ -161,6 +161,17 @@ impl Database {
         answer
     }
 
+    /// Runs this while nobody writes, with everything committed that was written before.
+    pub(crate) fn while_nobody_writes<T>(
+        &self,
+        op: &'static str,
+        deadline: Instant,
+        f: impl FnOnce() -> T,
+    ) -> Result<T> {
+        let _seat = self.seat(&self.context(op), deadline)?;
+        Ok(f())
+    }
+
     /// The writer for the caller alone, with everything committed that was written before: what is not is not to be
     /// seen.
     fn seat(&self, context: &Context<'_>, deadline: Instant) -> Result<Seat<'_>> {

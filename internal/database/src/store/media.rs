@@ -41,7 +41,7 @@ impl DatabaseWrapper {
     /// A source cannot be read.
     pub fn get_media_attachment(&self, chat: Option<ChatId>, media: &MediaId) -> Result<Option<MediaAttachment>> {
         let sql = format!("{SELECT} = ?1");
-        self.on_topology(|topology| {
+        self.reading(Route::chat_or_shared(chat), |topology| {
             topology.read_first("media.get_media_attachment", chat, |tx| tx.query_one(&sql, params![media]))
         })
     }

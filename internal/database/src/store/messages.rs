@@ -250,7 +250,7 @@ impl DatabaseWrapper {
         earlier: Earlier,
         f: impl Fn(&ReadTx<'_>, ChatId) -> Result<Vec<ChatMessage>>,
     ) -> Result<Vec<ChatMessage>> {
-        self.on_topology(|topology| {
+        self.reading(Route::Chat(chat), |topology| {
             let messages = topology.read(op, Route::Chat(chat), |tx| {
                 let Some(old) = self.earlier(chat) else { return f(tx, chat) };
                 tx.snapshot()?;

@@ -31,7 +31,7 @@ impl DatabaseWrapper {
         let mut needles = Needles::new(words);
         let (skip, size) = (page.number as usize * page.size as usize, page.size as usize);
         let op = "search.search_messages";
-        self.on_topology(|topology| {
+        self.reading(Route::Chat(chat), |topology| {
             let mut found = topology.read(op, Route::Chat(chat), |tx| {
                 tx.snapshot()?;
                 let mut hits = Vec::new();

@@ -125,7 +125,7 @@ pub(super) const MOVED: [Table; 15] = [
 
 /// The tables that no chat takes along, each with the reason.
 #[cfg(test)]
-pub(super) const STAY: [(&str, &str); 15] = [
+pub(super) const STAY: [(&str, &str); 18] = [
     ("media_attachments", "moves by what messages refer to"),
     ("settings", "belongs to no chat"),
     ("delayed_tasks", "is shared, and holds ids only"),
@@ -141,6 +141,9 @@ pub(super) const STAY: [(&str, &str); 15] = [
     ("switchyard_routes", "is shared"),
     ("switchyard_moves", "is about moves themselves"),
     ("switchyard_moved_media", "is about moves themselves"),
+    ("switchyard_journal", "waits for a source that is away"),
+    ("switchyard_made", "is about the journals of others"),
+    ("switchyard_parked", "is about the journals of others"),
 ];
 
 #[cfg(test)]

@@ -1,0 +1,90 @@
+//! Which sources are away, and the changes between being at home and being served elsewhere.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::datasource_router::{Current, DataSourceRouter};
+use super::standin::{self, Away, ServedBy};
+use crate::config::DatabaseConfig;
+use crate::route::SourceName;
+use crate::source::{Health, Opener};
+
+/// The sources that are away.
+#[derive(Default)]
+pub(super) struct Absent {
+    /// Those whose chats another serves.
+    pub(super) away: BTreeMap<SourceName, Away>,
+    /// Those that are home again while their stand-in is not removed yet: nothing can stand in for them meanwhile.
+    leaving: BTreeSet<SourceName>,
+}
+
+impl Absent {
+    /// The sources whose stand-ins an earlier run left.
+    pub(super) fn left_behind(config: &DatabaseConfig, opener: &Arc<dyn Opener>) -> Self {
+        let left = standin::left_behind(config, opener);
+        let away = left.into_iter().map(|away| (away.displaced.home.clone(), away)).collect();
+        Self { away, leaving: BTreeSet::new() }
+    }
+}
+
+impl DataSourceRouter {
+    /// A source failed: from now on its chats are served as it is configured. Answers whether it will be looked at.
+    pub(super) fn failed(&self, name: &SourceName) -> bool {
+        let mut current = self.current.lock();
+        let Current { plan, absent } = &mut *current;
+        if !absent.away.contains_key(name)
+            && !absent.leaving.contains(name)
+            && let Some(settings) = plan.config.sources.get(name)
+            && let Some(away) = Away::of(&plan.config, settings, &self.table().sources[0], &self.connections.stand_in)
+        {
+            let by = away.by;
+            tracing::warn!(target: "database::audit", source = %name, %by, "a source is away; its chats are served elsewhere");
+            absent.away.insert(name.clone(), away);
+            self.swap_absent(&current);
+        }
+        drop(current);
+        self.healer.failed(name)
+    }
+
+    /// A source in whose place the default one was written by an earlier run.
+    pub(super) fn was_away(&self, name: &SourceName) {
+        let mut current = self.current.lock();
+        let Current { plan, absent } = &mut *current;
+        if plan.config.sources.contains_key(name) && !absent.away.contains_key(name) {
+            let away = Away::by_default(name, &self.table().sources[0]);
+            absent.away.insert(name.clone(), away);
+            self.swap_absent(&current);
+        }
+        drop(current);
+        self.healer.failed(name);
+    }
+
+    /// A source's chats are home again.
+    pub(super) fn returned(&self, name: &SourceName) {
+        let mut current = self.current.lock();
+        let Current { absent, .. } = &mut *current;
+        if absent.away.remove(name).is_some_and(|away| away.by == ServedBy::StandIn) {
+            absent.leaving.insert(name.clone());
+        }
+        self.swap_absent(&current);
+    }
+
+    /// A source's stand-in is removed: another can be made.
+    pub(super) fn left(&self, name: &SourceName) {
+        self.current.lock().absent.leaving.remove(name);
+        let has_failed = |source| matches!(source, Health::Unavailable { .. });
+        if self.source(name).is_some_and(|source| has_failed(source.status().health)) {
+            self.failed(name);
+        }
+    }
+
+    /// Who serves a source's chats while it is away.
+    pub(super) fn away(&self, name: &SourceName) -> Option<Away> {
+        self.current.lock().absent.away.get(name).cloned()
+    }
+
+    /// The sources whose chats another serves.
+    pub(super) fn all_away(&self) -> Vec<SourceName> {
+        self.current.lock().absent.away.keys().cloned().collect()
+    }
+}

@@ -1,0 +1,153 @@
+//! Standing in for a source that is away: which file serves its chats meanwhile, and what is found of that at a start.
+
+use std::fmt;
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Instant, SystemTime};
+
+use crate::config::DatabaseConfig;
+use crate::route::SourceName;
+use crate::source::{Database, Displaced, OnUnavailable, OpenError, Opener, Source, SourceConfig};
+use crate::time::Clock;
+
+/// The folder of the stand-ins in the data directory.
+const FOLDER: &str = "standin";
+
+/// A source that is away, and who serves its chats.
+#[derive(Clone)]
+pub(crate) struct Away {
+    pub(super) displaced: Displaced,
+    /// Who serves its chats: a file of their own, or the default source.
+    pub(super) serving: Arc<Source>,
+    pub(super) by: ServedBy,
+    pub(super) since: SystemTime,
+}
+
+/// Who serves the chats of a source that is away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ServedBy {
+    /// A database of their own.
+    StandIn,
+    /// The default source.
+    Default,
+}
+
+impl fmt::Display for ServedBy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::StandIn => "stand-in",
+            Self::Default => "default",
+        })
+    }
+}
+
+/// Opens stand-ins: made where they are missing, with nothing in them.
+pub(super) struct StandInOpener {
+    clock: Arc<dyn Clock>,
+}
+
+impl StandInOpener {
+    pub(super) fn new(clock: &Arc<dyn Clock>) -> Self {
+        Self { clock: Arc::clone(clock) }
+    }
+}
+
+impl Opener for StandInOpener {
+    fn open(&self, config: &SourceConfig, deadline: Instant) -> Result<Database, OpenError> {
+        let folder = config.path.parent().unwrap_or(Path::new("."));
+        let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
+        made.map_err(|error| OpenError::Other { path: folder.to_owned(), detail: error.to_string() })?;
+        if !config.path.exists() {
+            // What is left of one that was being removed: its database, gone first, was at home.
+            remove(&config.path, &["-wal", "-shm"]);
+        }
+        Database::open(config, deadline, &*self.clock, &|_| Ok(()))
+    }
+}
+
+/// Where the stand-in of a source is.
+pub(super) fn path(config: &DatabaseConfig, name: &SourceName) -> PathBuf {
+    config.data_dir.join(FOLDER).join(format!("{name}.db"))
+}
+
+/// The stand-in of a source: its settings, another file.
+fn stand_in(config: &DatabaseConfig, settings: &SourceConfig, opener: &Arc<dyn Opener>) -> Arc<Source> {
+    let settings = SourceConfig { path: path(config, &settings.name), readonly: false, ..settings.clone() };
+    Arc::new(Source::lazy(settings, Arc::clone(opener)))
+}
+
+impl Away {
+    /// What becomes of a source that fails; `None` where its calls fail with it.
+    pub(super) fn of(
+        config: &DatabaseConfig,
+        settings: &SourceConfig,
+        default: &Arc<Source>,
+        opener: &Arc<dyn Opener>,
+    ) -> Option<Self> {
+        if settings.readonly || settings.name == config.default_source {
+            return None;
+        }
+        let (by, serving) = match settings.on_unavailable {
+            OnUnavailable::StandIn => (ServedBy::StandIn, stand_in(config, settings, opener)),
+            OnUnavailable::Default => (ServedBy::Default, Arc::clone(default)),
+            OnUnavailable::Fail => return None,
+        };
+        Some(Self::new(&settings.name, by, serving))
+    }
+
+    fn new(name: &SourceName, by: ServedBy, serving: Arc<Source>) -> Self {
+        let displaced = Displaced::from(name);
+        Self { displaced, serving, by, since: SystemTime::now() }
+    }
+
+    /// A source in whose place the default one was written, as its journal says.
+    pub(super) fn by_default(name: &SourceName, default: &Arc<Source>) -> Self {
+        Self::new(name, ServedBy::Default, Arc::clone(default))
+    }
+
+    /// Removes the stand-in's file, which is closed, and which holds nothing that is not at home.
+    pub(super) fn remove(&self) {
+        // The database first: a log without it says nothing, a database without its log would be believed.
+        remove(&self.serving.config().path, &["", "-wal", "-shm"]);
+    }
+}
+
+fn remove(path: &Path, suffixes: &[&str]) {
+    for suffix in suffixes {
+        let mut name = path.as_os_str().to_owned();
+        name.push(suffix);
+        match std::fs::remove_file(&name) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                tracing::warn!(file = %Path::new(&name).display(), %error, "a stand-in cannot be removed");
+            }
+            _ => {}
+        }
+    }
+}
+
+/// The stand-ins that an earlier run left, of sources that are configured. Others are told of and left alone.
+pub(super) fn left_behind(config: &DatabaseConfig, opener: &Arc<dyn Opener>) -> Vec<Away> {
+    let Ok(entries) = std::fs::read_dir(config.data_dir.join(FOLDER)) else { return Vec::new() };
+    let mut found = Vec::new();
+    for entry in entries.flatten() {
+        let path = entry.path();
+        if path.extension().is_none_or(|extension| extension != "db") {
+            continue;
+        }
+        let name = path.file_stem().and_then(|stem| stem.to_str()).and_then(|stem| stem.parse::<SourceName>().ok());
+        let settings = name.as_ref().and_then(|name| config.sources.get(name));
+        match settings {
+            Some(settings) if !settings.readonly && settings.name != config.default_source => {
+                found.push(Away::new(&settings.name, ServedBy::StandIn, stand_in(config, settings, opener)));
+            }
+            _ => tracing::error!(
+                file = %path.display(),
+                "a stand-in holds writes of a source that is not configured any more; configure it again, so that they come home"
+            ),
+        }
+    }
+    found
+}

@@ -1,0 +1,162 @@
+//! The journal: what was written in the place of a source that was away, noted in the same transaction, so that it can
+//! be made again at home, in order and once.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use rusqlite::{Connection, OptionalExtension as _};
+
+use super::context::Context;
+use super::database::Database;
+use super::operation::Operation;
+use super::row::{BadColumn, FromRow, Row};
+use super::write::WriteTx;
+use super::writer::run;
+use crate::error::{Error, ErrorKind, Result};
+use crate::params;
+use crate::route::SourceName;
+
+/// A source that is away, whose chats another file serves meanwhile.
+#[derive(Clone, Debug)]
+pub(crate) struct Displaced {
+    /// The source.
+    pub(crate) home: SourceName,
+    /// What this absence alone is called: numbers mean nothing without it where a file was restored from a backup.
+    episode: Arc<str>,
+    is_over: Arc<AtomicBool>,
+}
+
+impl Displaced {
+    pub(crate) fn from(home: &SourceName) -> Self {
+        let episode = Arc::from(uuid::Uuid::new_v4().to_string());
+        Self { home: home.clone(), episode, is_over: Arc::default() }
+    }
+
+    /// Whether its chats are at home again: no write of theirs may be made elsewhere any more.
+    pub(crate) fn is_over(&self) -> bool {
+        self.is_over.load(Ordering::Acquire)
+    }
+
+    /// Its chats are at home again. Said while no write of theirs can be under way.
+    pub(crate) fn end(&self) {
+        self.is_over.store(true, Ordering::Release);
+    }
+}
+
+/// A write that waits to be made at home.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Noted {
+    /// Its number: they are made in this order.
+    pub(crate) seq: i64,
+    /// The absence that it was made in.
+    pub(crate) episode: String,
+    /// The write as it is kept: JSON of an [`Operation`].
+    pub(crate) operation: String,
+}
+
+impl FromRow for Noted {
+    const TABLE: &'static str = "switchyard_journal";
+    const KEY: &'static [&'static str] = &["seq"];
+
+    fn from_row(row: &Row<'_>) -> Result<Self, BadColumn> {
+        Ok(Self { seq: row.get("seq")?, episode: row.get("episode")?, operation: row.get("operation")? })
+    }
+}
+
+/// Notes a write, in its own transaction.
+pub(super) fn note(tx: &mut WriteTx<'_>, displaced: &Displaced, operation: &Operation) -> Result<()> {
+    let kept = serde_json::to_string(operation).map_err(|error| tx.malformed(error.to_string()))?;
+    tx.execute(
+        "INSERT INTO switchyard_journal (source, episode, op, operation) VALUES (?1, ?2, ?3, ?4)",
+        params![displaced.home.as_str(), &*displaced.episode, operation.op, kept],
+    )
+    .map(drop)
+}
+
+/// What became of one write at home.
+enum Made {
+    /// It is made, or was refused as it would have been at home.
+    Settled,
+    /// It cannot be made: it is kept aside, with the reason.
+    Parked(String),
+}
+
+impl Database {
+    /// Makes noted writes here, each whole or not at all, and remembers the last one in the same transaction: all of
+    /// them, or none. Those that came before are passed over. Answers how many had to be kept aside.
+    pub(crate) fn make_noted(&self, noted: &[Noted], deadline: Instant) -> Result<u64> {
+        const OP: &str = "journal.make_noted";
+        let context = self.context(OP);
+        self.on_writer(OP, deadline, |link| {
+            let connection = &link.connection;
+            let failed = |error: rusqlite::Error| context.sqlite(&error);
+            run(connection, "BEGIN IMMEDIATE").map_err(failed)?;
+            let mut parked = 0;
+            for episode in noted.chunk_by(|one, next| one.episode == next.episode) {
+                let (name, Some(end)) = (&episode[0].episode, episode.last()) else { continue };
+                let last = last_made(connection, name).map_err(failed)?;
+                for one in episode.iter().filter(|one| one.seq > last) {
+                    if let Made::Parked(reason) = make(connection, context, one)? {
+                        park(connection, one, &reason).map_err(failed)?;
+                        parked += 1;
+                    }
+                }
+                remember(connection, name, end.seq.max(last)).map_err(failed)?;
+            }
+            run(connection, "COMMIT").map_err(failed)?;
+            Ok(parked)
+        })
+    }
+}
+
+fn make(connection: &Connection, context: Context<'_>, noted: &Noted) -> Result<Made> {
+    let failed = |error: rusqlite::Error| context.sqlite(&error);
+    let operation: Operation = match serde_json::from_str(&noted.operation) {
+        Ok(operation) => operation,
+        Err(error) => return Ok(Made::Parked(format!("it is not understood ({error})"))),
+    };
+    run(connection, "SAVEPOINT noted").map_err(failed)?;
+    let made = WriteTx::new(connection, context, false).replay(&operation.steps);
+    if connection.is_autocommit() {
+        // The transaction is gone with all that was made in it: a full disk does that.
+        return Err(made.err().unwrap_or_else(|| context.error(ErrorKind::OutcomeUnknown { detail: "ended".into() })));
+    }
+    let settled = match made {
+        Ok(()) => Made::Settled,
+        Err(error) => {
+            run(connection, "ROLLBACK TO noted").map_err(failed)?;
+            settle(error)?
+        }
+    };
+    run(connection, "RELEASE noted").map_err(failed)?;
+    Ok(settled)
+}
+
+/// What a failure means: a refusal is what home would have answered too; what will always fail is kept aside; with
+/// anything else the source is not well, and all of it waits.
+fn settle(error: Error) -> Result<Made> {
+    match error.kind() {
+        ErrorKind::Duplicate | ErrorKind::NotFound => Ok(Made::Settled),
+        ErrorKind::Constraint { .. } | ErrorKind::Statement { .. } | ErrorKind::BadValue { .. } => {
+            Ok(Made::Parked(error.kind().to_string()))
+        }
+        _ => Err(error),
+    }
+}
+
+fn last_made(connection: &Connection, episode: &str) -> rusqlite::Result<i64> {
+    let sql = "SELECT seq FROM switchyard_made WHERE episode = ?1";
+    connection.prepare_cached(sql)?.query_row([episode], |row| row.get(0)).optional().map(Option::unwrap_or_default)
+}
+
+fn remember(connection: &Connection, episode: &str, seq: i64) -> rusqlite::Result<()> {
+    let sql = "INSERT INTO switchyard_made (episode, seq) VALUES (?1, ?2)
+               ON CONFLICT (episode) DO UPDATE SET seq = excluded.seq";
+    connection.prepare_cached(sql)?.execute((episode, seq)).map(drop)
+}
+
+fn park(connection: &Connection, noted: &Noted, reason: &str) -> rusqlite::Result<()> {
+    let sql = "INSERT INTO switchyard_parked (episode, seq, operation, reason) VALUES (?1, ?2, ?3, ?4)";
+    connection.prepare_cached(sql)?.execute((&noted.episode, noted.seq, &noted.operation, reason)).map(drop)
+}

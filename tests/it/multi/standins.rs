@@ -1,0 +1,103 @@
+//! A source that is away: who serves its chats meanwhile, and how they come home.
+
+use database::multi::ServedBy;
+use database::{ChatId, DatabaseConfig, ErrorKind, NewMessage, OnUnavailable, UserId};
+use rstest::rstest;
+
+use super::{config_of, eventually, files_with, name, open};
+use crate::support::Scratch;
+
+const AWAY: ChatId = ChatId(-1);
+
+fn config(scratch: &Scratch, policy: OnUnavailable) -> DatabaseConfig {
+    let mut config = config_of(scratch.path(), &["primary", "community"], &[(-1, "community")]);
+    config.sources.get_mut(&name("community")).unwrap().on_unavailable = policy;
+    config
+}
+
+fn say(db: &database::DatabaseWrapper, id: &str, text: &str) -> database::Result<()> {
+    db.update_chat_user(AWAY, UserId(7), "@ada", "Ada")?;
+    db.save_chat_message(AWAY, &NewMessage::text(id, db.now(), UserId(7), text))
+}
+
+fn texts(db: &database::DatabaseWrapper) -> Vec<String> {
+    let messages = db.get_chat_messages_since(AWAY, &Default::default()).unwrap();
+    let mut texts: Vec<_> = messages.into_iter().map(|message| message.message_text).collect();
+    texts.sort();
+    texts
+}
+
+#[rstest]
+#[case::stand_in(OnUnavailable::StandIn, ServedBy::StandIn)]
+#[case::default(OnUnavailable::Default, ServedBy::Default)]
+fn what_is_written_while_a_source_is_away_comes_home(#[case] policy: OnUnavailable, #[case] by: ServedBy) {
+    let scratch = Scratch::new();
+    let (db, control) = open(&config(&scratch, policy));
+    say(&db, "1", "before").unwrap();
+    std::fs::create_dir(scratch.file("away")).unwrap();
+    let move_all = |from: &str, to: &str| {
+        for suffix in ["", "-wal", "-shm"] {
+            let (from, to) = (scratch.file(&format!("{from}{suffix}")), scratch.file(&format!("{to}{suffix}")));
+            if from.exists() {
+                std::fs::rename(from, to).unwrap();
+            }
+        }
+    };
+    move_all("community.db", "away/community.db");
+    // The write that finds it out is in the removed file, and says that it is not known to be kept.
+    let _ = say(&db, "2", "lost in between");
+    eventually("its chats are served elsewhere", || db.is_displaced(AWAY));
+    say(&db, "3", "meanwhile").unwrap();
+    assert_eq!(texts(&db), ["meanwhile"]);
+    let community = |control: &database::multi::Control| control.status().sources.remove(1);
+    assert_eq!(community(&control).away.unwrap().0, by);
+    assert!(!scratch.file("community.db").exists(), "nothing is made in its place");
+    move_all("away/community.db", "community.db");
+    control.retry(&name("community")).unwrap();
+    assert!(!db.is_displaced(AWAY));
+    let all = texts(&db);
+    assert!(all.contains(&"before".to_owned()) && all.contains(&"meanwhile".to_owned()), "{all:?}");
+    eventually("the stand-in is removed", || !scratch.file("standin/community.db").exists());
+    db.close();
+    let expected: &[&str] = if by == ServedBy::Default { &["community.db", "primary.db"] } else { &["community.db"] };
+    assert_eq!(files_with(&scratch, "meanwhile"), expected);
+}
+
+#[test]
+fn what_waits_in_a_stand_in_outlives_the_bot() {
+    let scratch = Scratch::new();
+    let config = config(&scratch, OnUnavailable::StandIn);
+    let (db, _) = open(&config);
+    say(&db, "1", "before").unwrap();
+    db.close();
+    std::fs::rename(scratch.file("community.db"), scratch.file("away.db")).unwrap();
+    let (db, _) = open(&config);
+    say(&db, "2", "meanwhile").unwrap();
+    db.close();
+    let (db, _) = open(&config);
+    assert!(db.is_displaced(AWAY), "from the first call on");
+    assert_eq!(texts(&db), ["meanwhile"]);
+    say(&db, "3", "still away").unwrap();
+    std::fs::rename(scratch.file("away.db"), scratch.file("community.db")).unwrap();
+    eventually("it comes home by itself", || !db.is_displaced(AWAY));
+    assert_eq!(texts(&db), ["before", "meanwhile", "still away"]);
+    db.close();
+}
+
+#[test]
+fn where_calls_are_to_fail_they_fail_and_nothing_is_made() {
+    let scratch = Scratch::new();
+    let config = config(&scratch, OnUnavailable::Fail);
+    let (db, _) = open(&config);
+    say(&db, "1", "before").unwrap();
+    db.close();
+    std::fs::rename(scratch.file("community.db"), scratch.file("away.db")).unwrap();
+    let (db, _) = open(&config);
+    let refused = say(&db, "2", "meanwhile").unwrap_err();
+    assert!(matches!(refused.kind(), ErrorKind::SourceUnavailable { .. }), "{refused}");
+    std::fs::rename(scratch.file("away.db"), scratch.file("community.db")).unwrap();
+    eventually("it is well again", || say(&db, "3", "after").is_ok());
+    assert_eq!(texts(&db), ["after", "before"]);
+    db.close();
+    assert!(!scratch.file("standin").exists());
+}
