@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant, SystemTime};
 
+use super::counters::Counts;
 use super::datasource_router::{DataSourceRouter, Why};
 use super::registry::Adopt;
 use super::reload::{Change, ReloadError, moved_to_nothing};
@@ -123,6 +124,11 @@ impl Control {
                 })
                 .collect(),
         }
+    }
+
+    /// What has happened to sources since the start.
+    pub fn counts(&self) -> Counts {
+        self.router.counters.now()
     }
 
     /// Opens sources side by side, and waits for that long at most. One that takes longer goes on being opened, and

@@ -6,6 +6,7 @@ mod absence;
 mod backoff;
 mod connection_manager;
 mod control;
+mod counters;
 mod datasource_router;
 mod healer;
 mod homecoming;
@@ -19,6 +20,7 @@ mod seal;
 mod standin;
 
 pub use control::{Control, RouteReport, SourceReport, Status};
+pub use counters::Counts;
 pub use datasource_router::Why;
 pub use lock::{Owner, in_charge};
 pub use look::{Overview, SourceLook, look};

@@ -22,8 +22,8 @@ use super::writer::Writer;
 /// How often reads look whether the file is still the one that was opened, in microseconds. (Each commit looks too.)
 const LOOK_EVERY: u64 = 100_000;
 
-/// How long a look for damage may take: a large file is read as a whole.
-const LOOK_FOR_DAMAGE: Duration = Duration::from_secs(3600);
+/// What has SQLite look for damage, until it has found some.
+const CHECK: &str = "PRAGMA quick_check(1)";
 /// How long rewriting a file takes at most.
 const LONGEST: Duration = Duration::from_secs(86_400);
 
@@ -87,16 +87,14 @@ impl Database {
         self.file
     }
 
-    /// What SQLite finds wrong with the file, or `ok`. Takes as long as it takes to read it, and nobody writes meanwhile.
-    pub(crate) fn look_for_damage(&self, op: &'static str, deadline: Instant) -> Result<String> {
+    /// What SQLite finds wrong with the file, or `ok`. Takes as long as it takes to read it.
+    pub(crate) fn look_for_damage(&self, op: &'static str) -> Result<String> {
         let context = self.context(op);
-        self.on_writer(op, deadline, |link| {
-            let look = || {
-                link.until(Instant::now() + LOOK_FOR_DAMAGE)?;
-                link.connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))
-            };
-            look().map_err(|error| context.sqlite(&error))
-        })
+        // A connection of its own: nobody has to wait for it, and readers may use no pragma.
+        let look = || connection::look(&self.path, self.timeout)?.connection.query_row(CHECK, [], |row| row.get(0));
+        let found = look().map_err(|error| context.sqlite(&error))?;
+        self.look(&context)?;
+        Ok(found)
     }
 
     /// What the file says of itself.

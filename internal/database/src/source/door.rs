@@ -183,6 +183,11 @@ impl Source {
                 State::Opening => {
                     waited = true;
                     if changed.wait_until(&mut state, deadline).timed_out() && matches!(*state, State::Opening) {
+                        drop(state);
+                        // Whoever stands in need not wait for it any longer.
+                        if let Some(opener) = opener {
+                            opener.failed(&self.config);
+                        }
                         let (path, timeout) = (self.config.path.display(), self.config.timeout);
                         let reason = format!("{path} could not be opened within {timeout:.1?}");
                         return Err(ErrorKind::SourceUnavailable { reason });

@@ -92,6 +92,8 @@ impl Database {
             let connection = &link.connection;
             let failed = |error: rusqlite::Error| context.sqlite(&error);
             run(connection, "BEGIN IMMEDIATE").map_err(failed)?;
+            // All of it has to come home, however long it takes.
+            link.without_deadline();
             let mut parked = 0;
             for episode in noted.chunk_by(|one, next| one.episode == next.episode) {
                 let (name, Some(end)) = (&episode[0].episode, episode.last()) else { continue };

@@ -31,6 +31,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::params;
 use crate::route::SourceName;
 
 pub use config::{Durability, OnUnavailable, SourceConfig};
@@ -159,7 +160,14 @@ impl Source {
         }
         let deadline = Instant::now() + self.config.timeout;
         let database = self.database(op, deadline)?;
-        self.noticed(&database, database.write(op, deadline, recorder, f))
+        let answer = database.write(op, deadline, recorder, f);
+        if let Err(error) = &answer
+            && matches!(error.kind(), ErrorKind::ReadOnly)
+        {
+            // Not so configured: a disk that fails is often made so by the system.
+            self.gave_up(&database, "its file cannot be written any more");
+        }
+        self.noticed(&database, answer)
     }
 
     /// Moves what is in the log into the file and empties the log; `false` where another process holds that back.
@@ -175,20 +183,23 @@ impl Source {
         self.noticed(&database, database.vacuum(op, deadline))
     }
 
-    /// Looks at a source that failed: opens it, and has SQLite look for damage.
+    /// Looks at a source that failed: opens it, has SQLite look for damage, and writes.
     pub(crate) fn look(self: &Arc<Self>) -> Result<()> {
         const OP: &str = "source.look";
         self.door.forget_failure();
-        let deadline = Instant::now() + self.config.timeout;
-        let database = self.database(OP, deadline)?;
-        if self.config.readonly {
-            return Ok(());
-        }
-        let answer = database.look_for_damage(OP, deadline).and_then(|verdict| match verdict.as_str() {
+        let database = self.database(OP, Instant::now() + self.config.timeout)?;
+        let answer = database.look_for_damage(OP).and_then(|verdict| match verdict.as_str() {
             "ok" => Ok(()),
             _ => Err(self.error(OP, ErrorKind::Damaged { detail: verdict })),
         });
-        self.noticed(&database, answer)
+        self.noticed(&database, answer)?;
+        if self.config.readonly {
+            return Ok(());
+        }
+        self.write(OP, None, |tx| {
+            // It changes nothing and is written all the same.
+            tx.execute("UPDATE switchyard_meta SET value = value WHERE key = 'schema'", params![]).map(drop)
+        })
     }
 
     /// Makes noted writes here, each once; answers how many had to be kept aside.
