@@ -36,6 +36,7 @@ impl<'a> OnTopology<'a> {
     }
 
     /// The source for a route: the explicit one, else the route's.
+    #[inline]
     pub(crate) fn source(&self, op: &'static str, route: Route) -> Result<&'a Arc<Source>> {
         match self.explicit {
             None => Ok(self.topology.resolve(route)),

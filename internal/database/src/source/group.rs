@@ -144,7 +144,8 @@ impl Database {
         let is_first = state.open.is_none();
         // IMMEDIATE: a transaction that begins by reading could not become a writer later, whatever the timeout.
         let begin = if is_first { "BEGIN IMMEDIATE" } else { "SAVEPOINT part" };
-        if let Err(error) = link.until(deadline).and_then(|()| run(connection, begin)) {
+        link.until(deadline);
+        if let Err(error) = run(connection, begin) {
             if connection.is_autocommit() != is_first {
                 state.lose();
             }

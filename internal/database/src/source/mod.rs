@@ -126,6 +126,7 @@ impl Source {
     }
 
     /// A read inside a write would be acted on.
+    #[inline]
     pub(crate) fn refuse_nested_read(&self, op: &'static str) -> Result<()> {
         if WRITING.get() { Err(self.error(op, ErrorKind::NestedRead)) } else { Ok(()) }
     }
@@ -185,6 +186,7 @@ impl Source {
     }
 
     /// The open database, opened where it is not; waits until the deadline at most.
+    #[inline]
     fn database(self: &Arc<Self>, op: &'static str, deadline: Instant) -> Result<Arc<Database>> {
         if let Some(database) = self.door.open_now() {
             return Ok(database);
@@ -210,9 +212,8 @@ impl Source {
 /// A connection that looks at a file and changes nothing; `None` where there is nothing to look at.
 pub(crate) fn probe(path: &Path, timeout: std::time::Duration) -> Option<rusqlite::Connection> {
     matches!(file::look_readonly(path), Ok(()))
-        .then(|| connection::probe(path, timeout).ok())
+        .then(|| connection::probe(path, timeout).and_then(|link| link.into_connection(timeout)).ok())
         .flatten()
-        .map(|link| link.connection)
 }
 
 /// Marks this thread as being inside a write.

@@ -135,7 +135,9 @@ impl<'a> WriteTx<'a> {
     }
 
     fn run(&self, sql: &str, params: &[ValueRef<'_>]) -> Result<u64> {
-        let is_change = begins_with(sql, &["INSERT", "UPDATE", "DELETE", "WITH", "REPLACE"]);
+        let is_change = sql.starts_with("INSERT ")
+            || sql.starts_with("UPDATE ")
+            || begins_with(sql, &["INSERT", "UPDATE", "DELETE", "WITH", "REPLACE"]);
         if !is_change && !begins_with(sql, &["CREATE", "ALTER", "DROP"]) {
             return Err(self.malformed(
                 "a write is made of INSERT, UPDATE, DELETE and WITH, and of CREATE, ALTER and DROP; transactions, \
@@ -163,7 +165,7 @@ impl<'a> WriteTx<'a> {
 
 /// Whether a statement begins with one of these words.
 pub(super) fn begins_with(sql: &str, words: &[&str]) -> bool {
-    let sql = sql.trim_start().as_bytes();
+    let sql = sql.as_bytes().trim_ascii_start();
     words.iter().any(|word| {
         sql.get(..word.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(word.as_bytes()))
             && sql.get(word.len()).is_none_or(|next| !next.is_ascii_alphanumeric() && *next != b'_')
