@@ -12,6 +12,7 @@ use rusqlite::{Connection, OpenFlags};
 use super::checkpoint::KEPT_BYTES;
 use super::config::Durability;
 use super::file;
+use super::prepared::Prepared;
 use super::row::KnownColumns;
 
 /// Statements kept ready on each connection.
@@ -30,6 +31,8 @@ pub(super) struct Link {
     pub(super) connection: Connection,
     /// What its cached statements call their columns.
     pub(super) columns: KnownColumns,
+    /// That they are prepared once.
+    pub(super) prepared: Prepared,
     limits: Arc<Limits>,
 }
 
@@ -133,6 +136,8 @@ fn only_reads(context: AuthContext<'_>) -> Authorization {
         AuthAction::Function { function_name } if !function_name.eq_ignore_ascii_case("load_extension") => {
             Authorization::Allow
         }
+        // What debug builds ask to know whether the schema has changed.
+        AuthAction::Pragma { pragma_name: "schema_version", pragma_value: None } => Authorization::Allow,
         // What a move asks for a table's columns.
         AuthAction::Pragma { pragma_name: "table_info", .. } => Authorization::Allow,
         _ => Authorization::Deny,
@@ -225,7 +230,7 @@ fn open(path: &Path, mode: OpenFlags, timeout: Duration) -> rusqlite::Result<Lin
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     let watching = Arc::clone(&limits);
     connection.progress_handler(STEPS_BETWEEN_LOOKS, Some(move || watching.statement_is_over()))?;
-    let link = Link { connection, columns: KnownColumns::default(), limits };
+    let link = Link { connection, columns: KnownColumns::default(), prepared: Prepared::default(), limits };
     link.wait_for_locks(timeout);
     // 8 MB of cache; no memory mapping, since a file cut short by another process would kill this one.
     link.connection.execute_batch("PRAGMA cache_size=-8000; PRAGMA mmap_size=0;")?;

@@ -152,7 +152,7 @@ impl Database {
             return Part::failed(context.sqlite(&error));
         }
         let ran = catch_unwind(AssertUnwindSafe(|| {
-            let mut tx = WriteTx::new(connection, *context, recorder.is_some());
+            let mut tx = WriteTx::new(link, *context, recorder.is_some());
             let answer = f(&mut tx)?;
             Ok::<_, Error>((answer, tx.into_recording()))
         }));

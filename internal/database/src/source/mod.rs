@@ -15,6 +15,7 @@ mod look;
 mod open;
 mod open_error;
 mod operation;
+mod prepared;
 mod read;
 mod readers;
 mod row;

@@ -116,6 +116,8 @@ impl<'a> ReadTx<'a> {
                 break;
             }
         }
+        drop(rows);
+        self.link.prepared.used(&self.link.connection, sql, &statement);
         Ok(())
     }
 
@@ -135,6 +137,8 @@ impl<'a> ReadTx<'a> {
                 break;
             }
         }
+        drop(rows);
+        self.link.prepared.used(&self.link.connection, sql, &statement);
         Ok(())
     }
 

@@ -1,8 +1,8 @@
 //! What a write's closure is given: statements that change rows, recorded where a recording is wanted.
 
-use rusqlite::Connection;
 use rusqlite::types::ValueRef as SqliteRef;
 
+use super::connection::Link;
 use super::context::Context;
 use super::operation::{Changed, Refusal, Step};
 use super::value::{Value, ValueRef, bind, bind_stored};
@@ -13,7 +13,7 @@ use crate::error::{ErrorKind, Result};
 /// A write is blind: it cannot read, and learns of its statements' effect only through [`WriteTx::require`] and
 /// [`WriteTx::only_if`]. That is what makes it replayable on another database. Conditions on data go into the SQL.
 pub struct WriteTx<'a> {
-    connection: &'a Connection,
+    link: &'a Link,
     context: Context<'a>,
     recording: Option<Vec<Step>>,
     statements: u32,
@@ -22,8 +22,8 @@ pub struct WriteTx<'a> {
 }
 
 impl<'a> WriteTx<'a> {
-    pub(crate) fn new(connection: &'a Connection, context: Context<'a>, record: bool) -> Self {
-        Self { connection, context, recording: record.then(Vec::new), statements: 0, skipping: false }
+    pub(super) fn new(link: &'a Link, context: Context<'a>, record: bool) -> Self {
+        Self { link, context, recording: record.then(Vec::new), statements: 0, skipping: false }
     }
 
     /// Runs a statement.
@@ -89,7 +89,7 @@ impl<'a> WriteTx<'a> {
         rows: impl IntoIterator<Item = R>,
     ) -> Result<u64> {
         let run = || {
-            let mut statement = self.connection.prepare_cached(sql)?;
+            let mut statement = self.link.connection.prepare_cached(sql)?;
             let mut changed = 0;
             for row in rows {
                 bind_stored(&mut statement, row)?;
@@ -146,13 +146,15 @@ impl<'a> WriteTx<'a> {
             ));
         }
         // It would be kept at once and by itself.
-        if self.connection.is_autocommit() {
+        if self.link.connection.is_autocommit() {
             return Err(self.context.transaction_gone());
         }
         let run = || {
-            let mut statement = self.connection.prepare_cached(sql)?;
+            let mut statement = self.link.connection.prepare_cached(sql)?;
             bind(&mut statement, params)?;
-            statement.raw_execute()
+            let rows = statement.raw_execute()?;
+            self.link.prepared.used(&self.link.connection, sql, &statement);
+            Ok(rows)
         };
         // SQLite leaves the count of the last change where a statement changes no rows.
         run().map(|rows| if is_change { rows as u64 } else { 0 }).map_err(|error| self.context.sqlite(&error))
