@@ -115,7 +115,7 @@ fn date_of(day: u32) -> (u32, u32, u32) {
 
 /// The day of a date, counted from the 1st of January of the year 0; `None` where the calendar has none.
 fn day_of(year: u32, month: u32, day: u32) -> Option<u32> {
-    let is_leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    let is_leap = year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
     let last = match month {
         2 => 28 + u32::from(is_leap),
         4 | 6 | 9 | 11 => 30,

@@ -199,3 +199,47 @@ fn processors() -> usize {
     static PROCESSORS: LazyLock<usize> = LazyLock::new(|| thread::available_parallelism().map_or(1, NonZero::get));
     *PROCESSORS
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+    use crate::params;
+    use crate::source::{Database, SourceConfig};
+    use crate::time::SystemClock;
+
+    #[test]
+    fn a_question_that_takes_long_is_divided_among_the_processors_and_answered_in_order() {
+        let folder = tempfile::tempdir().unwrap();
+        let open = |number: usize| {
+            let config = SourceConfig::new(folder.path().join(format!("{number}.db")));
+            let deadline = Instant::now() + config.timeout;
+            let database = Database::open(&config, deadline, &SystemClock, &|_| Ok(())).unwrap();
+            let sql = "INSERT INTO settings (key, value, created_at, updated_at) VALUES ('place', ?1, '', '')";
+            let place = number.to_string();
+            database.write("test.place", deadline, None, |tx| tx.execute(sql, params![place])).unwrap();
+            Arc::new(Source::opened(config, database))
+        };
+        let sources: Vec<_> = (0..6).map(open).collect();
+        let threads = Mutex::new(HashSet::new());
+        let answers = ask_all("test.ask_all", &sources.iter().collect::<Vec<_>>(), |tx| {
+            let is_first = threads.lock().is_empty();
+            threads.lock().insert(thread::current().id());
+            // The first takes long enough; the next waits for help, where there is a processor that can give it.
+            let begin = Instant::now();
+            let enough = |threads: usize| if is_first { false } else { threads > 1 || processors() == 1 };
+            let most = if is_first { WORTH_A_THREAD } else { Duration::from_secs(20) };
+            while !enough(threads.lock().len()) && begin.elapsed() < most {
+                thread::yield_now();
+            }
+            Ok(tx
+                .value::<String>("settings", "SELECT value FROM settings WHERE key = 'place'", &[])?
+                .into_iter()
+                .collect())
+        });
+        let answers: Vec<_> = answers.into_iter().flat_map(Result::unwrap).collect();
+        assert_eq!(answers, ["0", "1", "2", "3", "4", "5"]);
+        assert_eq!(threads.into_inner().len() > 1, processors() > 1);
+    }
+}

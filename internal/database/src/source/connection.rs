@@ -32,7 +32,7 @@ pub(super) struct Link {
     /// What its cached statements call their columns.
     pub(super) columns: KnownColumns,
     /// That they are prepared once.
-    pub(super) prepared: Prepared,
+    pub(super) prepared: Box<Prepared>,
     limits: Arc<Limits>,
 }
 
@@ -230,7 +230,7 @@ fn open(path: &Path, mode: OpenFlags, timeout: Duration) -> rusqlite::Result<Lin
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     let watching = Arc::clone(&limits);
     connection.progress_handler(STEPS_BETWEEN_LOOKS, Some(move || watching.statement_is_over()))?;
-    let link = Link { connection, columns: KnownColumns::default(), prepared: Prepared::default(), limits };
+    let link = Link { connection, columns: KnownColumns::default(), prepared: Box::default(), limits };
     link.wait_for_locks(timeout);
     // 8 MB of cache; no memory mapping, since a file cut short by another process would kill this one.
     link.connection.execute_batch("PRAGMA cache_size=-8000; PRAGMA mmap_size=0;")?;

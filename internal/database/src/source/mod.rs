@@ -122,6 +122,9 @@ impl Source {
     pub(crate) fn read<T>(self: &Arc<Self>, op: &'static str, f: impl FnOnce(&ReadTx<'_>) -> Result<T>) -> Result<T> {
         self.refuse_nested_read(op)?;
         let deadline = Instant::now() + self.config.timeout;
+        if let Some(database) = self.door.kept() {
+            return database.read(op, deadline, f);
+        }
         let database = self.database(op, deadline)?;
         self.noticed(&database, database.read(op, deadline, f))
     }

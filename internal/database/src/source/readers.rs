@@ -232,6 +232,8 @@ mod tests {
     fn read(readers: &Readers) -> i64 {
         let Ok(reader) = readers.take(soon()) else { panic!("no reader") };
         let Ok(link) = reader.link() else { panic!("no connection") };
+        // While it is lent: others find all slots taken.
+        thread::yield_now();
         link.connection.query_row("SELECT x FROM t", [], |row| row.get(0)).unwrap()
     }
 
@@ -245,8 +247,6 @@ mod tests {
                 scope.spawn(|| {
                     for _ in 0..500 {
                         assert_eq!(read(&readers), 7);
-                        // Without it the slots would hardly ever be full.
-                        thread::yield_now();
                         done.fetch_add(1, Ordering::Relaxed);
                     }
                 });

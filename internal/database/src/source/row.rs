@@ -52,7 +52,7 @@ impl KnownColumns {
             known.swap(place, place / 2);
             return Arc::clone(&known[place / 2].names);
         }
-        let names: Names = statement.column_names().into_iter().map(Box::from).collect();
+        let names: Names = statement.column_names().map(Box::from).collect();
         // A text without a star names its columns itself, so they stay whatever becomes of the tables.
         if !sql.contains('*') {
             known.truncate(KNOWN - 1);
