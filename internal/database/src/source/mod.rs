@@ -16,6 +16,7 @@ mod look;
 mod open;
 mod open_error;
 mod operation;
+mod prepared;
 mod read;
 mod readers;
 mod row;
@@ -124,11 +125,15 @@ impl Source {
     pub(crate) fn read<T>(self: &Arc<Self>, op: &'static str, f: impl FnOnce(&ReadTx<'_>) -> Result<T>) -> Result<T> {
         self.refuse_nested_read(op)?;
         let deadline = Instant::now() + self.config.timeout;
+        if let Some(database) = self.door.kept() {
+            return database.read(op, deadline, f);
+        }
         let database = self.database(op, deadline)?;
         self.noticed(&database, database.read(op, deadline, f))
     }
 
     /// A read inside a write would be acted on.
+    #[inline]
     pub(crate) fn refuse_nested_read(&self, op: &'static str) -> Result<()> {
         if WRITING.get() { Err(self.error(op, ErrorKind::NestedRead)) } else { Ok(()) }
     }
@@ -222,6 +227,7 @@ impl Source {
     }
 
     /// The open database, opened where it is not; waits until the deadline at most.
+    #[inline]
     fn database(self: &Arc<Self>, op: &'static str, deadline: Instant) -> Result<Arc<Database>> {
         if let Some(database) = self.door.open_now() {
             return Ok(database);
@@ -247,9 +253,8 @@ impl Source {
 /// A connection that looks at a file and changes nothing; `None` where there is nothing to look at.
 pub(crate) fn probe(path: &Path, timeout: std::time::Duration) -> Option<rusqlite::Connection> {
     matches!(file::look_readonly(path), Ok(()))
-        .then(|| connection::probe(path, timeout).ok())
+        .then(|| connection::probe(path, timeout).and_then(|link| link.into_connection(timeout)).ok())
         .flatten()
-        .map(|link| link.connection)
 }
 
 /// Marks this thread as being inside a write.
