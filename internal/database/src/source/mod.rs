@@ -23,6 +23,8 @@ mod turn;
 mod value;
 mod write;
 mod writer;
+#[cfg(test)]
+mod writer_tests;
 
 use std::cell::Cell;
 use std::path::{Path, PathBuf};
