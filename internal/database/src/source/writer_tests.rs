@@ -84,3 +84,14 @@ fn what_is_left_open_is_undone_and_its_members_are_told() {
     set(&database, "after").unwrap();
     assert_eq!(keys(&database), ["after"]);
 }
+
+#[test]
+fn a_database_that_is_only_read_has_no_connection_that_writes() {
+    let folder = tempfile::tempdir().unwrap();
+    open(&folder, "a.db").close();
+    let config = SourceConfig { readonly: true, ..SourceConfig::new(folder.path().join("a.db")) };
+    let database = Database::open_readonly(&config, soon(), &|_| Ok(())).unwrap();
+    let error = set(&database, "after").unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::ReadOnly), "{error}");
+    assert!(!database.writer.is_open());
+}
