@@ -1,5 +1,6 @@
 //! What whoever runs the bot can ask and do while it runs.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant, SystemTime};
@@ -14,7 +15,7 @@ use crate::error::Result;
 use crate::ids::ChatId;
 use crate::params;
 use crate::route::{Route, SourceName};
-use crate::source::{Health, OpenError, SourceStatus};
+use crate::source::{Health, OpenError, Source, SourceStatus};
 use crate::wrapper::DatabaseWrapper;
 
 /// The databases as whoever runs the bot sees them. Cheap to clone.
@@ -106,10 +107,9 @@ impl Control {
     pub fn status(&self) -> Status {
         let table = self.router.table();
         let mut chats = vec![0; table.sources.len()];
-        for (_, source) in table.routes() {
-            if let Some(place) = table.sources.iter().position(|one| Arc::ptr_eq(one, source)) {
-                chats[place] += 1;
-            }
+        let places: HashMap<*const Source, usize> = table.sources.iter().map(Arc::as_ptr).zip(0..).collect();
+        for place in table.routes().filter_map(|(_, source)| places.get(&Arc::as_ptr(source))) {
+            chats[*place] += 1;
         }
         let sources = table.sources.iter().zip(chats).enumerate();
         Status {

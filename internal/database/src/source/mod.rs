@@ -25,6 +25,8 @@ mod turn;
 mod value;
 mod write;
 mod writer;
+#[cfg(test)]
+mod writer_tests;
 
 use std::cell::Cell;
 use std::path::{Path, PathBuf};
