@@ -204,6 +204,8 @@ fn a_helper_does_its_task() {
             db.close();
         }
         #[cfg(feature = "multi-source")]
+        ["outage-load", folder] => crate::multi::standins::torture::load(folder),
+        #[cfg(feature = "multi-source")]
         ["without-threads", folder] => say(&crate::multi::refusals::without_threads(folder)),
         #[cfg(feature = "multi-source")]
         ["seal", path, to] => say(&crate::multi::sealing::seal_unprivileged(path, to)),

@@ -26,7 +26,7 @@ pub(crate) mod readonly;
 pub(crate) mod refusals;
 mod relocate;
 pub(crate) mod sealing;
-mod standins;
+pub(crate) mod standins;
 mod supergroups;
 mod threads;
 

@@ -2,6 +2,7 @@
 
 mod model;
 mod property;
+pub(crate) mod torture;
 
 use database::multi::ServedBy;
 use database::{ChatId, DatabaseConfig, ErrorKind, NewMessage, OnUnavailable, UserId};

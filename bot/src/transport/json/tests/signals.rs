@@ -55,7 +55,7 @@ fn a_signal_lets_what_has_begun_finish_and_the_rest_is_told_in_order() {
 #[test]
 fn a_signal_is_answered_for_what_was_read_ahead_too() {
     let parts = Parts::new();
-    let (begun, begins) = channel();
+    let (begun, begins) = channel::<()>();
     let (begun, (release, released)) = (Mutex::new(begun), channel::<()>());
     let released = Mutex::new(released);
     let (begun, begins) = channel();

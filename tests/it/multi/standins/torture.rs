@@ -1,0 +1,325 @@
+//! Outages under load, with processes that are killed in between: whatever was answered is at home in the end, once and
+//! in order, and in no other chat's file.
+//!
+//! The longer form, 300 outages in some minutes:
+//!
+//! ```text
+//! OUTAGES=300 cargo test -p tests --features multi-source --test it standins::torture -- --nocapture
+//! ```
+
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::fs::{OpenOptions, Permissions};
+use std::io::Write as _;
+use std::os::unix::fs::{FileExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use database::multi::Control;
+use database::{ChatId, DatabaseConfig, DatabaseWrapper, Durability, NewMessage, OnUnavailable, UserId};
+
+use super::super::{config_of, eventually, name, open};
+use crate::child::{self, Child};
+use crate::support::{Scratch, sqlite};
+
+/// The sources that fail, what becomes of each then, and its chat.
+const SOURCES: [(&str, OnUnavailable, i64); 3] =
+    [("stands", OnUnavailable::StandIn, 1), ("falls", OnUnavailable::Fail, 2), ("lends", OnUnavailable::Default, 3)];
+/// The chat of the default source.
+const AT_HOME: i64 = 4;
+/// One who is found in every row.
+const SPEAKER: UserId = UserId(1);
+
+fn config(folder: &Path) -> DatabaseConfig {
+    let mapping = SOURCES.map(|(source, _, chat)| (-chat, source));
+    let mut config = config_of(folder, &["primary", "falls", "lends", "stands"], &mapping);
+    for (source, policy, _) in SOURCES {
+        let settings = config.sources.get_mut(&name(source)).unwrap();
+        settings.path = disk(folder).join(format!("{source}.db"));
+        settings.on_unavailable = policy;
+    }
+    for settings in config.sources.values_mut() {
+        settings.timeout = Duration::from_secs(2);
+        settings.durability = Durability::Normal;
+    }
+    config
+}
+
+/// Where the files of the sources that fail are.
+fn disk(folder: &Path) -> PathBuf {
+    folder.join("disk")
+}
+
+/// What is said in a chat: to be found in a file's bytes, however many there are.
+fn words(chat: i64, number: i64) -> String {
+    format!("CANARY-{chat}-{number}")
+}
+
+/// The helper: writes into each chat until it is killed or told to settle, and notes what was answered.
+pub(crate) fn load(folder: &str) {
+    let folder = Path::new(folder);
+    let (db, control) = open(&config(folder));
+    let acks = folder.join("acks");
+    let last = last_acked(&acks);
+    let acks = Mutex::new(OpenOptions::new().append(true).create(true).open(&acks).unwrap());
+    child::say("ready");
+    let is_asked = |what: &str| folder.join(what).exists();
+    std::thread::scope(|scope| {
+        for chat in 1..=AT_HOME {
+            let (db, acks, mut number) = (&db, &acks, last.get(&chat).copied().unwrap_or_default());
+            scope.spawn(move || {
+                while !is_asked("settle") {
+                    number += 1;
+                    if say(db, chat, number) {
+                        acks.lock().unwrap().write_all(format!("{chat} {number}\n").as_bytes()).unwrap();
+                    }
+                    std::thread::park_timeout(Duration::from_millis(2));
+                }
+            });
+        }
+        while !is_asked("settle") {
+            if is_asked("retry") {
+                retry(&control);
+                std::fs::remove_file(folder.join("retry")).unwrap();
+            }
+            std::thread::park_timeout(Duration::from_millis(5));
+        }
+    });
+    eventually("all are at home again", || {
+        retry(&control);
+        (1..=AT_HOME).all(|chat| !db.is_displaced(ChatId(-chat)))
+    });
+    db.close();
+    child::say("settled");
+}
+
+fn retry(control: &Control) {
+    for (source, ..) in SOURCES {
+        // It may still be away.
+        let _ = control.retry(&name(source));
+    }
+}
+
+/// Says something, and says in a setting that it was said last. Whether both were answered.
+fn say(db: &DatabaseWrapper, chat: i64, number: i64) -> bool {
+    let chat_id = ChatId(-chat);
+    let message = NewMessage::text(number, db.now(), SPEAKER, words(chat, number));
+    let said = match db.save_chat_message(chat_id, &message) {
+        // What was not answered before a kill may be there.
+        Err(error) => error.is_duplicate(),
+        Ok(()) => true,
+    };
+    said && db.set_chat_setting(chat_id, "last", &number.to_string()).is_ok()
+}
+
+fn acked(path: &Path) -> BTreeMap<i64, Vec<i64>> {
+    let mut acked: BTreeMap<i64, Vec<i64>> = BTreeMap::new();
+    for line in std::fs::read_to_string(path).unwrap_or_default().lines() {
+        let (chat, number) = line.split_once(' ').unwrap();
+        acked.entry(chat.parse().unwrap()).or_default().push(number.parse().unwrap());
+    }
+    acked
+}
+
+fn last_acked(path: &Path) -> BTreeMap<i64, i64> {
+    acked(path).into_iter().map(|(chat, numbers)| (chat, *numbers.last().unwrap())).collect()
+}
+
+/// What happens to a source's file.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Fault {
+    MovedAway,
+    /// The folder's permission is taken while nothing is open.
+    Forbidden,
+    /// An empty file is in its place.
+    Emptied,
+    /// The header is overwritten while nothing is open.
+    Damaged,
+}
+
+/// Numbers that look random, and are the same in every run.
+struct Chance(u64);
+
+impl Chance {
+    fn below(&mut self, limit: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % limit
+    }
+}
+
+struct Trial {
+    scratch: Scratch,
+    chance: Chance,
+    helper: Option<Child>,
+    kills: usize,
+}
+
+impl Trial {
+    fn start(&mut self) {
+        let mut helper =
+            Child::start_unprivileged(&["outage-load", self.scratch.path().to_str().unwrap()].map(OsStr::new));
+        assert_eq!(helper.line(), "ready");
+        self.helper = Some(helper);
+    }
+
+    fn kill(&mut self) {
+        self.helper.take().unwrap().kill();
+        self.kills += 1;
+    }
+
+    fn pause(&mut self, most: u64) {
+        std::thread::park_timeout(Duration::from_millis(self.chance.below(most)));
+    }
+
+    fn file(&self, source: &str, suffix: &str) -> PathBuf {
+        disk(self.scratch.path()).join(format!("{source}.{suffix}"))
+    }
+
+    fn carry(&self, source: &str, from: &str, to: &str) {
+        for suffix in ["", "-wal", "-shm"] {
+            let (from, to) =
+                (self.file(source, &format!("{from}{suffix}")), self.file(source, &format!("{to}{suffix}")));
+            if from.exists() {
+                std::fs::rename(from, to).unwrap();
+            }
+        }
+    }
+
+    fn begin(&self, fault: Fault, source: &str) {
+        match fault {
+            Fault::MovedAway => self.carry(source, "db", "away"),
+            Fault::Emptied => {
+                self.carry(source, "db", "away");
+                std::fs::write(self.file(source, "db"), "").unwrap();
+            }
+            Fault::Forbidden => {
+                std::fs::set_permissions(disk(self.scratch.path()), Permissions::from_mode(0)).unwrap();
+            }
+            Fault::Damaged => self.overwrite(source, &[0; 16]),
+        }
+    }
+
+    fn end(&self, fault: Fault, source: &str) {
+        match fault {
+            Fault::MovedAway | Fault::Emptied => {
+                if fault == Fault::Emptied {
+                    assert_eq!(std::fs::metadata(self.file(source, "db")).unwrap().len(), 0, "it is left alone");
+                    std::fs::remove_file(self.file(source, "db")).unwrap();
+                }
+                assert!(!self.file(source, "db").exists(), "nothing is made in its place");
+                self.carry(source, "away", "db");
+            }
+            Fault::Forbidden => {
+                std::fs::set_permissions(disk(self.scratch.path()), Permissions::from_mode(0o777)).unwrap();
+            }
+            Fault::Damaged => self.overwrite(source, b"SQLite format 3\0"),
+        }
+    }
+
+    fn overwrite(&self, source: &str, header: &[u8]) {
+        let file = OpenOptions::new().write(true).open(self.file(source, "db")).unwrap();
+        file.write_all_at(header, 0).unwrap();
+    }
+
+    /// One outage: it begins, the bot goes on for a while, it ends, and the bot is killed on the way home or not.
+    fn outage(&mut self, round: u64) {
+        let fault = [Fault::MovedAway, Fault::Forbidden, Fault::Emptied, Fault::Damaged][(round % 4) as usize];
+        let source = SOURCES[(round / 4 % 3) as usize].0;
+        if matches!(fault, Fault::Forbidden | Fault::Damaged) {
+            self.kill();
+            self.begin(fault, source);
+            self.start();
+        } else {
+            self.begin(fault, source);
+        }
+        self.pause(250);
+        if self.chance.below(4) == 0 {
+            self.kill();
+            self.start();
+            self.pause(100);
+        }
+        self.end(fault, source);
+        if self.chance.below(2) == 0 {
+            // Somewhere between the first look and the removal of the stand-in.
+            self.ask("retry");
+            self.pause(60);
+            self.kill();
+            let _ = std::fs::remove_file(self.scratch.file("retry"));
+            self.start();
+        } else {
+            self.ask("retry");
+            eventually("it is looked at", || !self.scratch.file("retry").exists());
+        }
+    }
+
+    fn ask(&self, what: &str) {
+        std::fs::write(self.scratch.file(what), "").unwrap();
+    }
+}
+
+fn outages() -> u64 {
+    std::env::var("OUTAGES").map_or(12, |outages| outages.parse().expect("OUTAGES is a number"))
+}
+
+#[test]
+fn outages_under_load_lose_nothing_double_nothing_and_keep_the_order() {
+    let scratch = Scratch::new();
+    let everybodys = |path: &Path| std::fs::set_permissions(path, Permissions::from_mode(0o777)).unwrap();
+    std::fs::create_dir(disk(scratch.path())).unwrap();
+    [scratch.path(), &disk(scratch.path())].into_iter().for_each(everybodys);
+    let begun = Instant::now();
+    let mut trial = Trial { scratch, chance: Chance(1), helper: None, kills: 0 };
+    trial.start();
+    trial.pause(100);
+    for round in 0..outages() {
+        trial.outage(round);
+    }
+    trial.ask("settle");
+    let mut helper = trial.helper.take().unwrap();
+    assert_eq!(helper.line(), "settled");
+    helper.finish();
+    let acked = acked(&trial.scratch.file("acks"));
+    let file = |chat: i64| match SOURCES.iter().find(|(.., of)| *of == chat) {
+        Some((source, ..)) => trial.file(source, "db"),
+        None => trial.scratch.file("primary.db"),
+    };
+    for (chat, numbers) in &acked {
+        check(&file(*chat), *chat, numbers);
+    }
+    // What was to be in no other chat's file is in none.
+    for chat in [1, 2] {
+        let words = format!("CANARY-{chat}-");
+        for other in (1..=AT_HOME).filter(|other| *other != chat) {
+            let bytes = std::fs::read(file(other)).unwrap();
+            assert!(!bytes.windows(words.len()).any(|part| part == words.as_bytes()), "chat {chat} in {other}'s file");
+        }
+    }
+    assert!(std::fs::read_dir(trial.scratch.file("standin")).unwrap().next().is_none(), "no stand-in is left");
+    let answered: usize = acked.values().map(Vec::len).sum();
+    let (kills, seconds) = (trial.kills, begun.elapsed().as_secs());
+    println!(
+        "{} outages, {kills} kills, {answered} answered writes in {seconds} s: none lost, none doubled",
+        outages()
+    );
+}
+
+/// That a chat's home has what was answered, once and in order.
+fn check(path: &Path, chat: i64, answered: &[i64]) {
+    let home = sqlite(path);
+    let number = |sql: &str| -> i64 { home.query_row(sql, [-chat], |row| row.get(0)).unwrap() };
+    let ok: String = home.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
+    assert_eq!(ok, "ok");
+    let mut statement = home.prepare("SELECT 1 FROM chat_messages WHERE chat_id = ?1 AND message_id = ?2").unwrap();
+    for number in answered {
+        assert!(statement.exists((-chat, number.to_string())).unwrap(), "{} was answered", words(chat, *number));
+    }
+    let messages = number("SELECT COUNT(*) FROM chat_messages WHERE chat_id = ?1");
+    let counted = number("SELECT SUM(messages_count) FROM chat_stats WHERE chat_id = ?1");
+    assert_eq!(messages, counted, "chat {chat}: each is counted once");
+    let highest = number("SELECT MAX(CAST(message_id AS INTEGER)) FROM chat_messages WHERE chat_id = ?1");
+    let last = number("SELECT CAST(value AS INTEGER) FROM chat_settings WHERE chat_id = ?1 AND key = 'last'");
+    assert!(last >= *answered.last().unwrap() && last <= highest, "chat {chat}: {last} was said last, of {highest}");
+    let parked = "SELECT COUNT(*) FROM switchyard_parked WHERE ?1 < 0";
+    assert_eq!(number(parked), 0, "nothing is kept aside");
+}
