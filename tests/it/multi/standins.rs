@@ -1,5 +1,6 @@
 //! A source that is away: who serves its chats meanwhile, and how they come home.
 
+pub(crate) mod killed;
 mod model;
 mod property;
 pub(crate) mod torture;
