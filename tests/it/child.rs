@@ -222,6 +222,8 @@ fn a_helper_does_its_task() {
         #[cfg(feature = "multi-source")]
         ["come-home", folder, policy] => crate::multi::standins::killed::come_home(folder, policy),
         #[cfg(feature = "multi-source")]
+        ["write-to-a-failing-disk", folder] => crate::multi::standins::failing::write_to_a_failing_disk(folder),
+        #[cfg(feature = "multi-source")]
         ["outage-load", folder] => crate::multi::standins::torture::load(folder),
         #[cfg(feature = "multi-source")]
         ["without-threads", folder] => say(&crate::multi::refusals::without_threads(folder)),

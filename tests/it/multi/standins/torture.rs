@@ -1,10 +1,10 @@
-//! Outages under load, with processes that are killed in between: whatever was answered is at home in the end, once and
-//! in order, and in no other chat's file.
+//! Outages under load, with processes that are killed in between, and kills without outages: whatever was answered is
+//! at home in the end, once and in order, in whole transactions, and in no other chat's file.
 //!
-//! The longer form, 300 outages in some minutes:
+//! The longer form, some minutes:
 //!
 //! ```text
-//! OUTAGES=300 cargo test -p tests --features multi-source --test it standins::torture -- --nocapture
+//! OUTAGES=300 KILLS=1000 cargo test -p tests --features multi-source --test it standins::torture -- --nocapture
 //! ```
 
 use std::collections::BTreeMap;
@@ -17,7 +17,9 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use database::multi::Control;
-use database::{ChatId, DatabaseConfig, DatabaseWrapper, Durability, ErrorKind, NewMessage, OnUnavailable, UserId};
+use database::{
+    ChatId, DatabaseConfig, DatabaseWrapper, Durability, ErrorKind, NewMessage, OnUnavailable, Route, UserId, params,
+};
 
 use super::super::{config_of, eventually, name, open};
 use super::killed::count_up;
@@ -121,7 +123,21 @@ fn say(db: &DatabaseWrapper, chat: i64, number: i64) -> bool {
         Err(error) => error.is_duplicate(),
         Ok(()) => true,
     };
-    said && db.set_chat_setting(chat_id, "last", &number.to_string()).is_ok()
+    said && say_twice(db, chat_id, number).is_ok()
+}
+
+/// Writes a number in two places, in one transaction.
+fn say_twice(db: &DatabaseWrapper, chat: ChatId, number: i64) -> database::Result<()> {
+    db.write("test.say_twice", Route::Chat(chat), |tx| {
+        ["last", "twin"].into_iter().try_for_each(|key| {
+            tx.execute(
+                "INSERT INTO chat_settings (chat_id, key, value, created_at, updated_at) VALUES (?1, ?2, ?3, 'x', 'x')
+                 ON CONFLICT DO UPDATE SET value = excluded.value",
+                params![chat, key, number.to_string()],
+            )
+            .map(drop)
+        })
+    })
 }
 
 fn acked(path: &Path) -> BTreeMap<i64, Vec<i64>> {
@@ -173,9 +189,21 @@ struct Trial {
     chance: Chance,
     helper: Option<Child>,
     kills: usize,
+    begun: Instant,
 }
 
 impl Trial {
+    fn begin_load() -> Self {
+        let scratch = Scratch::new();
+        let everybodys = |path: &Path| std::fs::set_permissions(path, Permissions::from_mode(0o777)).unwrap();
+        std::fs::create_dir(disk(scratch.path())).unwrap();
+        [scratch.path(), &disk(scratch.path())].into_iter().for_each(everybodys);
+        let mut trial = Self { scratch, chance: Chance(1), helper: None, kills: 0, begun: Instant::now() };
+        trial.start();
+        trial.pause(100);
+        trial
+    }
+
     fn start(&mut self) {
         let mut helper =
             Child::start_unprivileged(&["outage-load", self.scratch.path().to_str().unwrap()].map(OsStr::new));
@@ -284,17 +312,29 @@ fn outages() -> u64 {
 
 #[test]
 fn outages_under_load_lose_nothing_double_nothing_and_keep_the_order() {
-    let scratch = Scratch::new();
-    let everybodys = |path: &Path| std::fs::set_permissions(path, Permissions::from_mode(0o777)).unwrap();
-    std::fs::create_dir(disk(scratch.path())).unwrap();
-    [scratch.path(), &disk(scratch.path())].into_iter().for_each(everybodys);
-    let begun = Instant::now();
-    let mut trial = Trial { scratch, chance: Chance(1), helper: None, kills: 0 };
-    trial.start();
-    trial.pause(100);
+    let mut trial = Trial::begin_load();
     for round in 0..outages() {
         trial.outage(round);
     }
+    settle_and_check(&mut trial, &format!("{} outages", outages()));
+    let standins = trial.scratch.file("standin");
+    assert!(std::fs::read_dir(standins).unwrap().next().is_none(), "no stand-in is left");
+}
+
+#[test]
+fn kills_under_load_lose_nothing_double_nothing_and_leave_whole_transactions() {
+    let kills = std::env::var("KILLS").map_or(12, |kills| kills.parse().expect("KILLS is a number"));
+    let mut trial = Trial::begin_load();
+    for _ in 0..kills {
+        trial.pause(120);
+        trial.kill();
+        trial.start();
+    }
+    settle_and_check(&mut trial, "no outage");
+}
+
+/// Lets all come home, and checks that each chat's home has what was answered.
+fn settle_and_check(trial: &mut Trial, what: &str) {
     trial.ask("settle");
     let mut helper = trial.helper.take().unwrap();
     assert_eq!(helper.line(), "settled");
@@ -325,13 +365,9 @@ fn outages_under_load_lose_nothing_double_nothing_and_keep_the_order() {
             assert!(!bytes.windows(words.len()).any(|part| part == words.as_bytes()), "chat {chat} in {other}'s file");
         }
     }
-    assert!(std::fs::read_dir(trial.scratch.file("standin")).unwrap().next().is_none(), "no stand-in is left");
     let answered: usize = acked.values().map(Vec::len).sum();
-    let (kills, seconds) = (trial.kills, begun.elapsed().as_secs());
-    println!(
-        "{} outages, {kills} kills, {answered} answered writes in {seconds} s: none lost, none doubled",
-        outages()
-    );
+    let (kills, seconds) = (trial.kills, trial.begun.elapsed().as_secs());
+    println!("{what}, {kills} kills, {answered} answered writes in {seconds} s: none lost, none doubled");
 }
 
 /// That a chat's home has what was answered, once and in order.
@@ -350,6 +386,8 @@ fn check(path: &Path, chat: i64, answered: &[i64]) {
     let highest = number("SELECT MAX(CAST(message_id AS INTEGER)) FROM chat_messages WHERE chat_id = ?1");
     let last = number("SELECT CAST(value AS INTEGER) FROM chat_settings WHERE chat_id = ?1 AND key = 'last'");
     assert!(last >= *answered.last().unwrap() && last <= highest, "chat {chat}: {last} was said last, of {highest}");
+    let twin = number("SELECT CAST(value AS INTEGER) FROM chat_settings WHERE chat_id = ?1 AND key = 'twin'");
+    assert_eq!(last, twin, "chat {chat}: a transaction is kept whole");
     let parked = "SELECT COUNT(*) FROM switchyard_parked WHERE ?1 < 0";
     assert_eq!(number(parked), 0, "nothing is kept aside");
 }
