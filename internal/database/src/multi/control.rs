@@ -5,6 +5,7 @@ use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant, SystemTime};
 
 use super::datasource_router::{DataSourceRouter, Why};
+use super::particulars::Questions;
 use super::registry::Adopt;
 use super::reload::{Change, ReloadError, moved_to_nothing};
 use super::standin::ServedBy;
@@ -21,6 +22,7 @@ use crate::wrapper::DatabaseWrapper;
 pub struct Control {
     pub(super) router: Arc<DataSourceRouter>,
     pub(super) db: DatabaseWrapper,
+    pub(super) questions: Arc<Questions>,
 }
 
 /// All sources as they are now.
@@ -65,7 +67,7 @@ pub struct RouteReport {
 
 impl Control {
     pub(super) fn new(router: Arc<DataSourceRouter>, db: DatabaseWrapper) -> Self {
-        Self { router, db }
+        Self { router, db, questions: Arc::default() }
     }
 
     /// Opens the default source, which knows the aliases and the moves. Whether that fails is told elsewhere.
@@ -123,6 +125,11 @@ impl Control {
                 })
                 .collect(),
         }
+    }
+
+    /// The configuration that is in force.
+    pub fn config(&self) -> DatabaseConfig {
+        self.router.with_plan(|plan| plan.config.clone())
     }
 
     /// Opens sources side by side, and waits for that long at most. One that takes longer goes on being opened, and

@@ -10,8 +10,10 @@ mod datasource_router;
 mod healer;
 mod homecoming;
 mod identity;
+mod journal_report;
 mod lock;
 mod look;
+mod particulars;
 mod registry;
 mod reload;
 mod relocate;
@@ -20,15 +22,18 @@ mod standin;
 
 pub use control::{Control, RouteReport, SourceReport, Status};
 pub use datasource_router::Why;
+pub use journal_report::{JournalEntry, JournalReport, SettledWrites, look_at_journal};
 pub use lock::{Owner, in_charge};
 pub use look::{Overview, SourceLook, look};
+pub use particulars::Particulars;
 pub use registry::Adopt;
 pub use reload::{Change, ReloadError, Rerouted};
 pub use relocate::{
-    Difference, MappingChange, MoveError, MoveOptions, MovePlan, MoveReport, Progress, Stage, UnfinishedMove, Unlike,
+    Clear, Cleared, ClearedStrays, Difference, MappingChange, MoveError, MoveOptions, MovePlan, MoveReport, Progress,
+    Stage, Stray, Strays, UnfinishedMove, Unlike, look_at_strays,
 };
 pub use seal::{SealError, seal};
-pub use standin::ServedBy;
+pub use standin::{ServedBy, ownerless};
 
 use std::sync::Arc;
 
