@@ -13,12 +13,13 @@ pub mod server;
 mod socket;
 
 use std::path::Path;
+use std::time::Duration;
 
 use database::{ChatId, DatabaseWrapper, Route, SourceName};
 
 use leftovers::{JournalReport, Settle, SettledReport, StraysReport};
 use protocol::{Accept, Fault, FaultKind};
-use report::{ReloadReport, RouteReport, SourceReport, StatusReport};
+use report::{ReloadReport, RouteReport, ServedBy, SourceReport, StatusReport};
 
 /// What only whoever opened the databases knows of them and can do with them.
 pub trait Operator: Send + Sync {
@@ -45,6 +46,11 @@ pub trait Operator: Send + Sync {
     /// # Errors
     /// The configuration is not followed.
     fn reload(&self) -> Result<ReloadReport, Fault>;
+
+    /// The databases that cannot be used now. Asked often: looks at no file.
+    fn outages(&self) -> Vec<Outage> {
+        Vec::new()
+    }
 
     /// What waits for sources that are away, and what was kept aside: of each so many at most.
     ///
@@ -77,6 +83,19 @@ pub trait Operator: Send + Sync {
     fn clear_strays(&self, _different: bool) -> Result<StraysReport, Fault> {
         Err(one_file())
     }
+}
+
+/// A database that cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outage {
+    /// The source.
+    pub source: String,
+    /// Why, and what to do, where that is known.
+    pub reason: Option<String>,
+    /// For how long.
+    pub lasted: Duration,
+    /// Who serves its chats meanwhile.
+    pub served_by: Option<ServedBy>,
 }
 
 /// The operator of databases of which nothing more is known than the wrapper tells: one file.

@@ -20,7 +20,7 @@ use crate::control::leftovers::{JournalReport, Settle, SettledReport, StraysRepo
 use crate::control::protocol::{Accept, Fault, FaultKind};
 use crate::control::report::{ReloadReport, RouteReport, SourceReport, StatusReport, Why};
 use crate::control::server::Server;
-use crate::control::{Operator, absolute};
+use crate::control::{Operator, Outage, absolute};
 use crate::text::chart::counted;
 use crate::transport::signals::StopSignals;
 
@@ -240,6 +240,19 @@ impl Operator for Many {
         let what =
             "this process does not follow its configuration: it imports, or is starting or ending; ask again later";
         self.following.reload().ok_or_else(|| Fault::new(FaultKind::NotNow, what))
+    }
+
+    fn outages(&self) -> Vec<Outage> {
+        let outages = self.control.outages().into_iter();
+        outages
+            .map(|multi::Outage { source, reason, since, served_by, .. }| Outage {
+                source: source.to_string(),
+                reason,
+                // A clock that was set back makes it new.
+                lasted: since.elapsed().unwrap_or_default(),
+                served_by: served_by.map(leftovers::served_by),
+            })
+            .collect()
     }
 
     fn journal(&self, source: Option<&SourceName>, most: usize) -> Result<JournalReport, Fault> {

@@ -75,6 +75,10 @@ fn what_waits_is_listed_without_what_was_written(#[case] policy: OnUnavailable) 
     assert_eq!((told[&name("primary")].waiting, told[&name("primary")].parked), (Some(0), Some(0)));
     assert_eq!(told[&name("primary")].version, Some(6));
     assert!(told[&name("primary")].uuid.is_some() && told[&name("community")].uuid.is_none());
+    let outages = control.outages();
+    assert_eq!(outages.len(), 1);
+    assert_eq!((&outages[0].source, outages[0].served_by.is_some()), (&name("community"), true));
+    assert!(outages[0].reason.as_ref().unwrap().contains("bot db adopt"));
     db.close();
 
     let files = look_at_journal(&config, None, 10);
@@ -84,6 +88,7 @@ fn what_waits_is_listed_without_what_was_written(#[case] policy: OnUnavailable) 
 
     let (db, control) = open(&config);
     come_back(&scratch, &db, &control);
+    assert_eq!(control.outages(), []);
     eventually("nothing waits any more", || counts(&control.journal(None, 10).unwrap()).is_empty());
     assert_eq!(control.particulars(Duration::from_secs(10))[&name("community")].waiting, Some(0));
     db.close();

@@ -105,6 +105,11 @@ impl Source {
         self.door.is_open()
     }
 
+    /// Whether it is open, and why not. Looks at no file.
+    pub(crate) fn health(&self) -> Health {
+        self.door.health()
+    }
+
     /// The source as it is now.
     pub(crate) fn status(&self) -> SourceStatus {
         let SourceConfig { name, path, readonly, max_connections, .. } = &self.config;
