@@ -11,8 +11,8 @@ use bot::handlers::Bot;
 use bot::message::{ChatKind, Event, Handle as _, Incoming};
 use database::multi::Control;
 use database::{
-    ChatId, ChatType, DatabaseConfig, DatabaseWrapper, MessageId, NewChatInfo, OnUnavailable, SourceName, Timestamp,
-    UserId,
+    ChatId, ChatType, ClassDelta, DatabaseConfig, DatabaseWrapper, MessageId, NewChatInfo, OnUnavailable, SourceName,
+    Timestamp, TokenDelta, UserId,
 };
 
 use super::{ADA, BOB, GROUP, OWNER, answer, bot_on};
@@ -152,6 +152,9 @@ fn nobody_is_judged_and_nothing_is_learnt() {
     site.take_away();
     // As if everything for it were there: it was all said to the stand-in.
     site.db().set_chat_setting(ChatId(GROUP), "detect-spam", "true").unwrap();
+    let tokens = ["cheap", "pills"].map(|token| TokenDelta { token: token.to_owned(), spam: 9, ham: 0 });
+    let classes = [true, false].map(|is_spam| ClassDelta { is_spam, messages: 9, tokens: 18 });
+    site.db().update_bayes(Some(ChatId(GROUP)), &tokens, &classes).unwrap();
     assert!(site.say(BOB, "/spam cheap pills").contains("cannot learn now"));
     assert!(site.say(BOB, "/ham lunch").contains("cannot learn now"));
     assert_eq!(site.say(ADA, "cheap pills"), "");

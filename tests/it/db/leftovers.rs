@@ -125,6 +125,37 @@ fn strays_are_listed_and_cleared_with_a_bot_and_without() {
     assert_eq!((code, said.as_str()), (0, "No database has rows of chats that live in another.\n"));
 }
 
+/// The commands of `docs/troubleshooting.md`, "A lost disk".
+#[test]
+fn a_lost_database_is_replaced_by_a_backup_elsewhere_and_what_was_said_since_comes_home() {
+    let (site, running) = with_one_away();
+    let new = site.home.path("new.db");
+    std::fs::rename(site.home.path("away.db"), &new).unwrap();
+    site.configure(&TWO.replace("path = \"archive.db\"", &format!("path = \"{}\"", new.display())));
+    assert_eq!(site.said(&["db", "reload"]).0, 0);
+    assert_eq!(site.said(&["db", "retry", "archive"]).0, 0);
+    until("its chats are home", || site.json(&["status"])["sources"][1]["served_by"].is_null());
+    assert_eq!(
+        site.said(&["db", "journal", "archive"]),
+        (0, "Nothing waits, and nothing was kept aside.\n".to_owned())
+    );
+    assert_eq!(running.end().code, Some(0));
+    let texts = "SELECT COUNT(*) FROM chat_messages WHERE message_text IN ('before', 'a secret')";
+    assert_eq!(sqlite(&new).query_row(texts, [], |row| row.get::<_, i64>(0)).unwrap(), 2);
+    assert!(!site.data("standin/archive.db").exists() && !site.data("archive.db").exists());
+}
+
+#[test]
+fn a_lost_database_without_a_backup_is_made_anew_and_has_what_was_said_since() {
+    let (site, running) = with_one_away();
+    assert_eq!(site.said(&["db", "adopt", "archive", "--new"]).0, 0);
+    until("its chats are home", || site.json(&["status"])["sources"][1]["served_by"].is_null());
+    assert_eq!(running.end().code, Some(0));
+    let texts = "SELECT COUNT(*) FROM chat_messages WHERE message_text = 'a secret'";
+    assert_eq!(sqlite(&site.data("archive.db")).query_row(texts, [], |row| row.get::<_, i64>(0)).unwrap(), 1);
+    assert!(!site.data("standin/archive.db").exists());
+}
+
 #[test]
 fn there_is_neither_beside_one_file() {
     let site = Site::new("path = \"bot.db\"\n");

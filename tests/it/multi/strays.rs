@@ -109,7 +109,7 @@ fn an_attachment_goes_with_the_last_message_that_shows_it_and_only_if_home_has_i
     let mut before = config(&scratch);
     before.chat_mapping.clear();
     let (db, control) = open(&before);
-    for (id, chat) in [("own", CHAT), ("shared", CHAT), ("shared", OTHER)] {
+    for (id, chat) in [("own", CHAT), ("altered", CHAT), ("shared", CHAT), ("shared", OTHER)] {
         let media = NewMedia::new(id);
         // Of one that is there already the same is known.
         let _ = db.add_media_attachment(None, &media);
@@ -118,6 +118,8 @@ fn an_attachment_goes_with_the_last_message_that_shows_it_and_only_if_home_has_i
     }
     let keep = MoveOptions { keep: true, ..MoveOptions::default() };
     control.move_chat(CHAT, &name("archive"), &keep, |_| ControlFlow::Continue(())).unwrap();
+    let alter = "UPDATE media_attachments SET description = 'a cat' WHERE file_unique_id = 'altered'";
+    sqlite(&scratch.file("archive.db")).execute_batch(alter).unwrap();
     let cleared = control.clear_strays(Clear::Same).unwrap().cleared;
     let media: Vec<_> = cleared.iter().filter(|one| one.stray.table == "media_attachments").collect();
     assert_eq!(media.iter().map(|one| one.deleted).collect::<Vec<_>>(), [1]);
@@ -128,7 +130,8 @@ fn an_attachment_goes_with_the_last_message_that_shows_it_and_only_if_home_has_i
         let ids = sql.query_map([], |row| row.get::<_, String>(0)).unwrap();
         ids.map(Result::unwrap).collect::<Vec<_>>()
     };
-    assert_eq!((ids("primary.db"), ids("archive.db")), (vec!["shared".into()], vec!["own".into(), "shared".into()]));
+    assert_eq!(ids("primary.db"), ["altered", "shared"]);
+    assert_eq!(ids("archive.db"), ["altered", "own", "shared"]);
 }
 
 #[test]
