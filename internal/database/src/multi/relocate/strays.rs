@@ -238,7 +238,7 @@ impl Control {
     /// Deletes those attachments that home has just so and that nothing refers to here any more; answers how many.
     fn clear_media(&self, part: &Part, media: &Media, mut ids: media::Ids, others: &[Arc<Source>]) -> Result<u64> {
         let mut same = media::Ids::new();
-        for id in ids.iter() {
+        for id in &ids {
             if media.is_same(part, id)? {
                 same.insert(id.clone());
             }
