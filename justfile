@@ -16,11 +16,19 @@ test:
 test-one NAME:
     cargo test --workspace --features multi-source {{NAME}} -- --nocapture
 
-# Runs all proofs in their long form: damaged and changing configurations, kills, memory
+# Runs all proofs in their long form (docs/proofs.md), one test at a time: some measure times
 proofs:
     CONFIG_MUTATIONS=100000 cargo test -p tests --test it config::mutations
     JSON_FULL_SIZE=1 cargo test --release -p tests --test it json:: -- --nocapture
-    CONFIG_MUTATIONS=100000 RELOAD_ROUNDS=50 cargo test -p tests --features multi-source --test it watch::
+    CONFIG_MUTATIONS=100000 RELOAD_ROUNDS=50 cargo test --release -p tests --features multi-source --test it watch::
+    MODEL_CASES=3000 cargo test --release -p tests --features multi-source --test it multi::model
+    ISOLATION_CASES=3000 cargo test --release -p tests --features multi-source --test it multi::isolation
+    THREADS_FULL_SIZE=1 cargo test --release -p tests --features multi-source --test it multi::threads -- --nocapture --test-threads=1
+    THREADS_FULL_SIZE=1 cargo test --release -p tests --features multi-source --test it held:: -- --nocapture
+
+# Measures which lines of the feature for many databases the tests run
+coverage *FILTER:
+    .ci/coverage {{FILTER}}
 
 # Formats
 fmt:

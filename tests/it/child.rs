@@ -56,7 +56,16 @@ impl Child {
         let task = task.join(OsStr::new("\u{1f}"));
         command.args(["--exact", "child::a_helper_does_its_task", "--nocapture", "--test-threads=1"]);
         command.env(TASK, task).current_dir("/").stdin(Stdio::piped()).stdout(Stdio::piped());
-        let mut process = command.spawn().unwrap();
+        // Another thread may be starting a process at the moment at which the copy of this binary was written: until that
+        // process runs its own program it has the copy open for writing, and such a file cannot be run.
+        let mut process = loop {
+            match command.spawn() {
+                Err(error) if error.kind() == std::io::ErrorKind::ExecutableFileBusy => {
+                    std::thread::park_timeout(Duration::from_millis(5));
+                }
+                spawned => break spawned.unwrap(),
+            }
+        };
         let stdin = process.stdin.take();
         let lines = BufReader::new(process.stdout.take().unwrap());
         Self { process, stdin, lines }

@@ -1,6 +1,7 @@
 //! Many at once: no lost write, no needless error, one moment for who asks for it.
 
 use std::ffi::OsStr;
+use std::os::unix::fs::MetadataExt as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -164,6 +165,36 @@ fn readers_who_ask_for_one_moment_get_one_while_others_write() {
         }
         written_enough.store(true, Ordering::Relaxed);
     });
+}
+
+/// The locks that this process has on a file, as the system lists them.
+fn locks_on(path: &Path) -> Vec<String> {
+    let inode = std::fs::metadata(path).unwrap().ino();
+    let all = std::fs::read_to_string("/proc/locks").unwrap();
+    // Each line begins with a number that changes with what others lock.
+    let on_the_file = all.lines().filter(|line| line.contains(&format!(":{inode} ")));
+    on_the_file.map(|line| line.split_once(':').unwrap().1.trim().to_owned()).collect()
+}
+
+#[test]
+fn opening_a_database_once_more_in_the_same_process_drops_none_of_its_locks() {
+    let scratch = Scratch::new();
+    let path = scratch.file("bot.db");
+    let db = open(&path);
+    db.set_setting("owner", "ada").unwrap();
+    let before = locks_on(&path);
+    assert!(!before.is_empty());
+    // There is something in its log, so it is looked at without that, too.
+    assert!(std::fs::metadata(scratch.file("bot.db-wal")).unwrap().len() > 0);
+    let again = open(&path);
+    assert_eq!(again.get_setting("owner").unwrap().as_deref(), Some("ada"));
+    assert_eq!(locks_on(&path), before);
+    again.close();
+    assert_eq!(locks_on(&path), before);
+    // A look by other means would drop them.
+    drop(std::fs::File::open(&path).unwrap());
+    assert_eq!(locks_on(&path), Vec::<String>::new());
+    db.close();
 }
 
 #[test]

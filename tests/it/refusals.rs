@@ -189,6 +189,8 @@ fn a_setting_out_of_range_is_refused_before_any_file_is_made() {
     insta::assert_snapshot!(refused(scratch.path(), &timeout(Duration::from_secs(3601))), @"timeout is 3601s, but must be between 1 millisecond and 1 hour");
     insta::assert_snapshot!(refused(scratch.path(), &pool(1)), @"max_connections is 1, but must be between 2 and 1000");
     insta::assert_snapshot!(refused(scratch.path(), &pool(1001)), @"max_connections is 1001, but must be between 2 and 1000");
+    let readonly = SourceConfig { readonly: true, ..config.clone() };
+    insta::assert_snapshot!(refused(scratch.path(), &readonly), @"readonly is true, but must be false: the one database of a bot is written");
     assert!(scratch.names().is_empty());
 }
 

@@ -8,7 +8,6 @@ mod worker;
 #[cfg(test)]
 mod tests;
 
-use std::fmt;
 use std::io;
 use std::sync::mpsc::{self, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -128,16 +127,6 @@ impl Drop for Watch {
         if let Some(thread) = self.thread.take_if(|thread| thread.thread().id() != thread::current().id()) {
             // It ended, in whatever way.
             let _ = thread.join();
-        }
-    }
-}
-
-impl fmt::Display for Outcome {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Applied => f.write_str("applied"),
-            Self::Unchanged => f.write_str("unchanged"),
-            Self::Refused(reason) => write!(f, "refused: {reason}"),
         }
     }
 }

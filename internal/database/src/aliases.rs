@@ -1,6 +1,7 @@
 //! Which group each supergroup was before, as calls look it up.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::RwLock;
 
@@ -10,11 +11,16 @@ use crate::ids::ChatId;
 #[derive(Default)]
 pub(crate) struct Aliases {
     old_of_new: RwLock<HashMap<ChatId, ChatId>>,
+    /// Whether there are any: mostly there are none, and no lock is needed to know it.
+    are_any: AtomicBool,
 }
 
 impl Aliases {
     /// What a chat was before it became a supergroup.
     pub(crate) fn earlier(&self, chat: ChatId) -> Option<ChatId> {
+        if !self.are_any.load(Ordering::Acquire) {
+            return None;
+        }
         self.old_of_new.read().get(&chat).copied()
     }
 
@@ -24,7 +30,9 @@ impl Aliases {
     }
 
     pub(crate) fn replace(&self, old_of_new: HashMap<ChatId, ChatId>) {
-        *self.old_of_new.write() = old_of_new;
+        let mut known = self.old_of_new.write();
+        *known = old_of_new;
+        self.are_any.store(!known.is_empty(), Ordering::Release);
     }
 
     /// All of them, the new chat with the old one.

@@ -180,7 +180,8 @@ impl Error {
             K::FileReplaced => {
                 Some("its file was moved, removed or replaced while it was open; put the right one back".to_owned())
             }
-            kind @ (K::Damaged { .. } | K::Io { .. }) => Some(kind.to_string()),
+            // It ended in the middle of a commit: what comes next is better asked of a file that was opened anew.
+            kind @ (K::OutcomeUnknown { .. } | K::Damaged { .. } | K::Io { .. }) => Some(kind.to_string()),
             _ => None,
         }
     }

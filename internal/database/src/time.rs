@@ -74,31 +74,71 @@ impl Timestamp {
         Self(self.0.saturating_add(seconds).clamp(Self::MIN.0, Self::MAX.0))
     }
 
-    /// The stored form, without an allocation.
+    /// The stored form, without an allocation. By hand, since every write makes some of these.
     pub(crate) fn to_text(self) -> TimestampText {
-        let civil = self.to_utc();
+        // From 0 on, for the years 0 to 9999.
+        let seconds = self.0.wrapping_sub(Self::MIN.0).unsigned_abs();
+        let (day, second) = ((seconds / DAY) as u32, (seconds % DAY) as u32);
+        let (year, month, day) = date_of(day);
         let mut text = *b"0000-00-00 00:00:00";
-        let mut put = |at: usize, width: usize, value: i16| {
-            let mut value = value.unsigned_abs();
-            for digit in text[at..at + width].iter_mut().rev() {
-                *digit = b'0' + u8::try_from(value % 10).unwrap_or_default();
-                value /= 10;
-            }
-        };
-        put(0, 4, civil.year());
-        put(5, 2, civil.month().into());
-        put(8, 2, civil.day().into());
-        put(11, 2, civil.hour().into());
-        put(14, 2, civil.minute().into());
-        put(17, 2, civil.second().into());
+        let pairs = [year / 100, year % 100, month, day, second / 3_600, second / 60 % 60, second % 60];
+        for (at, pair) in PAIRS.into_iter().zip(pairs) {
+            text[at] = b'0' + (pair / 10) as u8;
+            text[at + 1] = b'0' + (pair % 10) as u8;
+        }
         TimestampText(text)
     }
+}
+
+const DAY: u64 = 86_400;
+/// Where the pairs of digits stand in the text form.
+const PAIRS: [usize; 7] = [0, 2, 5, 8, 11, 14, 17];
+/// Days of 400 years, after which the calendar repeats itself.
+const DAYS_OF_400_YEARS: u32 = 146_097;
+/// Days from the 1st of March of the year -400 to the 1st of January of the year 0. Years that begin in March have the
+/// day that may be missing at their end.
+const SHIFT: u32 = DAYS_OF_400_YEARS - 60;
+
+// Both ways after Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms".
+
+/// Year, month and day of a day counted from the 1st of January of the year 0.
+fn date_of(day: u32) -> (u32, u32, u32) {
+    let shifted = day + SHIFT;
+    let (era, day) = (shifted / DAYS_OF_400_YEARS, shifted % DAYS_OF_400_YEARS);
+    let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
+    let day = day - (365 * year + year / 4 - year / 100);
+    let month = (5 * day + 2) / 153;
+    let day = day - (153 * month + 2) / 5 + 1;
+    let (month, next) = if month < 10 { (month + 3, 0) } else { (month - 9, 1) };
+    (era * 400 + year + next - 400, month, day)
+}
+
+/// The day of a date, counted from the 1st of January of the year 0; `None` where the calendar has none.
+fn day_of(year: u32, month: u32, day: u32) -> Option<u32> {
+    let is_leap = year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
+    let last = match month {
+        2 => 28 + u32::from(is_leap),
+        4 | 6 | 9 | 11 => 30,
+        1 | 3 | 5 | 7 | 8 | 10 | 12 => 31,
+        _ => return None,
+    };
+    if day == 0 || day > last {
+        return None;
+    }
+    let (year, month) = if month > 2 { (year + 400, month - 3) } else { (year + 399, month + 9) };
+    let (era, year) = (year / 400, year % 400);
+    let day = (153 * month + 2) / 5 + day - 1;
+    Some(era * DAYS_OF_400_YEARS + year * 365 + year / 4 - year / 100 + day - SHIFT)
 }
 
 /// The text form of a [`Timestamp`], held inline.
 pub(crate) struct TimestampText([u8; Timestamp::TEXT_LEN]);
 
 impl TimestampText {
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
     pub(crate) fn as_str(&self) -> &str {
         std::str::from_utf8(&self.0).unwrap_or_default()
     }
@@ -125,21 +165,25 @@ impl FromStr for Timestamp {
         if bytes.len() != Self::TEXT_LEN {
             return Err(invalid());
         }
-        let number = |from: usize, to: usize| {
-            bytes[from..to].iter().try_fold(0_i16, |sum, byte| match byte {
-                b'0'..=b'9' => Some(sum * 10 + i16::from(byte - b'0')),
-                _ => None,
-            })
-        };
         let separators = [(4, b'-'), (7, b'-'), (10, b' '), (13, b':'), (16, b':')];
         if separators.iter().any(|&(at, byte)| bytes[at] != byte) {
             return Err(invalid());
         }
-        let part = |from, to| number(from, to).and_then(|part| i8::try_from(part).ok()).ok_or_else(invalid);
-        let year = number(0, 4).ok_or_else(invalid)?;
-        let civil = DateTime::new(year, part(5, 7)?, part(8, 10)?, part(11, 13)?, part(14, 16)?, part(17, 19)?, 0)
-            .map_err(|_| invalid())?;
-        Self::from_utc(civil).map_err(|_| invalid())
+        let mut pairs = [0_u32; PAIRS.len()];
+        for (pair, at) in pairs.iter_mut().zip(PAIRS) {
+            let (tens, ones) = (bytes[at].wrapping_sub(b'0'), bytes[at + 1].wrapping_sub(b'0'));
+            if tens > 9 || ones > 9 {
+                return Err(invalid());
+            }
+            *pair = u32::from(tens) * 10 + u32::from(ones);
+        }
+        let [century, year, month, day, hour, minute, second] = pairs;
+        if hour > 23 || minute > 59 || second > 59 {
+            return Err(invalid());
+        }
+        let day = day_of(century * 100 + year, month, day).ok_or_else(invalid)?;
+        let seconds = u64::from(day) * DAY + u64::from(hour * 3_600 + minute * 60 + second);
+        Ok(Self(Self::MIN.0.wrapping_add_unsigned(seconds)))
     }
 }
 
@@ -192,6 +236,32 @@ mod tests {
         }
         assert_eq!("0000-01-01 00:00:00".parse(), Ok(Timestamp::MIN));
         assert_eq!("9999-12-31 23:59:59".parse(), Ok(Timestamp::MAX));
+    }
+
+    #[test]
+    fn every_day_and_every_second_of_a_day_are_those_of_the_calendar() {
+        // After 400 years the calendar repeats itself.
+        let days = (0..146_097).map(|day| (day - 100_000) * 86_400);
+        let all = (Timestamp::MIN.0..=Timestamp::MAX.0).step_by(11 * 86_401);
+        for seconds in days.chain(-86_400..86_400).chain(all).chain([Timestamp::MAX.0]) {
+            let moment = Timestamp::from_unix_seconds(seconds).unwrap();
+            let civil = EPOCH.saturating_add(jiff::SignedDuration::from_secs(seconds));
+            let text = moment.to_string();
+            assert_eq!(text, civil.strftime("%Y-%m-%d %H:%M:%S").to_string());
+            assert_eq!(text.parse(), Ok(moment));
+        }
+    }
+
+    #[test]
+    fn dates_that_the_calendar_does_not_have_are_refused() {
+        for year in [0, 1, 4, 1900, 2000, 2023, 2024, 9999] {
+            for (month, day) in (0..=13).flat_map(|month| (0..=32).map(move |day| (month, day))) {
+                let text = format!("{year:04}-{month:02}-{day:02} 00:00:00");
+                let civil = DateTime::new(year, month, day, 0, 0, 0, 0).ok();
+                let expected = civil.and_then(|civil| Timestamp::from_utc(civil).ok());
+                assert_eq!(text.parse().ok(), expected, "{text}");
+            }
+        }
     }
 
     #[test]

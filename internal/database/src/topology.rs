@@ -2,9 +2,10 @@
 
 use std::hash::Hash;
 use std::num::NonZero;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
@@ -17,6 +18,10 @@ use crate::sources::{Topology, unknown_source};
 
 /// How many sources are opened or waited for at a time at least, however few processors there are.
 const AT_ONCE: usize = 4;
+
+/// How long this thread asks open sources by itself. Starting a thread and waiting for its end takes about a tenth of
+/// that, so a question that ends right afterwards is hardly slower, and a long one is divided almost from the beginning.
+const WORTH_A_THREAD: Duration = Duration::from_micros(500);
 
 /// The verbs for reading, on one topology.
 #[derive(Clone, Copy)]
@@ -46,6 +51,7 @@ impl<'a> OnTopology<'a> {
     }
 
     /// The source for a route: the explicit one, else the route's.
+    #[inline]
     pub(crate) fn source(&self, op: &'static str, route: Route) -> Result<&'a Arc<Source>> {
         match self.explicit {
             None => Ok(self.topology.resolve(route)),
@@ -138,10 +144,9 @@ impl<'a> OnTopology<'a> {
     }
 }
 
-/// What each source answers. This thread asks those that are open, one after the other: a thread costs more than most
-/// answers do (ten sources with a row each: 28 us in turn, 279 us on four threads; with 200 rows each 0.9 and 1.8 ms; see
-/// `docs/PERFORMANCE.md`). Those that have to be opened, or waited for, are asked meanwhile by other threads, several at
-/// a time, so that they do not hold up the rest or each other.
+/// What each source answers. This thread asks those that are open, one after the other: most answers cost less than a
+/// thread does. Once they have taken a while and some are left, other processors help. Those that have to be opened, or
+/// waited for, are asked meanwhile by threads of their own, so that they do not hold up the rest or each other.
 fn ask_all<T: Send>(
     op: &'static str,
     sources: &[&Arc<Source>],
@@ -151,31 +156,106 @@ fn ask_all<T: Send>(
         return vec![Err(nested)];
     }
     let (open, others): (Vec<_>, Vec<_>) = (0..sources.len()).partition(|place| sources[*place].is_open());
-    let ask = |place: usize| (place, sources[place].read(op, &f));
-    if others.is_empty() || sources.len() == 1 {
-        return (0..sources.len()).map(|place| ask(place).1).collect();
-    }
-    let threads = thread::available_parallelism().map_or(AT_ONCE, NonZero::get).max(AT_ONCE).min(others.len());
-    let next = AtomicUsize::new(0);
+    let (open, others) = (Queue::new(open), Queue::new(others));
     let answers = Mutex::new(Vec::with_capacity(sources.len()));
-    let work = || {
-        while let Some(place) = others.get(next.fetch_add(1, Ordering::Relaxed)) {
-            let answer = ask(*place);
-            answers.lock().push(answer);
-        }
+    let ask = |place: usize| {
+        let answer = sources[place].read(op, &f);
+        answers.lock().push((place, answer));
     };
+    let help_with = &|queue: &Queue| std::iter::from_fn(|| queue.next()).for_each(&ask);
     thread::scope(|scope| {
-        for _ in 0..threads {
-            // Where no thread is to be had, this one does the work.
-            let _ = thread::Builder::new().name("reads".into()).spawn_scoped(scope, work);
+        let start = |threads: usize, queue| {
+            for _ in 0..threads {
+                // Where no thread is to be had, this one does the work.
+                let work = move || help_with(queue);
+                let _ = thread::Builder::new().name("reads".into()).spawn_scoped(scope, work);
+            }
+        };
+        if sources.len() > 1 && others.left() > 0 {
+            start(processors().max(AT_ONCE).min(others.left()), &others);
         }
-        for place in open {
-            let answer = ask(place);
-            answers.lock().push(answer);
+        let mut helpers = processors() - 1;
+        let began = Instant::now();
+        while let Some(place) = open.next() {
+            ask(place);
+            if helpers > 0 && open.left() > 1 && began.elapsed() >= WORTH_A_THREAD {
+                start(std::mem::take(&mut helpers).min(open.left() - 1), &open);
+            }
         }
-        work();
+        help_with(&others);
     });
     let mut answers = answers.into_inner();
     answers.sort_by_key(|(place, _)| *place);
     answers.into_iter().map(|(_, answer)| answer).collect()
+}
+
+/// Sources that several threads ask, by their places.
+struct Queue {
+    places: Vec<usize>,
+    taken: AtomicUsize,
+}
+
+impl Queue {
+    fn new(places: Vec<usize>) -> Self {
+        Self { places, taken: AtomicUsize::new(0) }
+    }
+
+    fn next(&self) -> Option<usize> {
+        self.places.get(self.taken.fetch_add(1, Ordering::Relaxed)).copied()
+    }
+
+    /// How many nobody has taken yet.
+    fn left(&self) -> usize {
+        self.places.len().saturating_sub(self.taken.load(Ordering::Relaxed))
+    }
+}
+
+/// How many processors there are for this process. Asked for once: finding out takes longer than most reads.
+fn processors() -> usize {
+    static PROCESSORS: LazyLock<usize> = LazyLock::new(|| thread::available_parallelism().map_or(1, NonZero::get));
+    *PROCESSORS
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+    use crate::params;
+    use crate::source::{Database, SourceConfig};
+    use crate::time::SystemClock;
+
+    #[test]
+    fn a_question_that_takes_long_is_divided_among_the_processors_and_answered_in_order() {
+        let folder = tempfile::tempdir().unwrap();
+        let open = |number: usize| {
+            let config = SourceConfig::new(folder.path().join(format!("{number}.db")));
+            let deadline = Instant::now() + config.timeout;
+            let database = Database::open(&config, deadline, &SystemClock, &|_| Ok(())).unwrap();
+            let sql = "INSERT INTO settings (key, value, created_at, updated_at) VALUES ('place', ?1, '', '')";
+            let place = number.to_string();
+            database.write("test.place", deadline, None, |tx| tx.execute(sql, params![place])).unwrap();
+            Arc::new(Source::opened(config, database))
+        };
+        let sources: Vec<_> = (0..6).map(open).collect();
+        let threads = Mutex::new(HashSet::new());
+        let answers = ask_all("test.ask_all", &sources.iter().collect::<Vec<_>>(), |tx| {
+            let is_first = threads.lock().is_empty();
+            threads.lock().insert(thread::current().id());
+            // The first takes long enough; the next waits for help, where there is a processor that can give it.
+            let begin = Instant::now();
+            let enough = |threads: usize| if is_first { false } else { threads > 1 || processors() == 1 };
+            let most = if is_first { WORTH_A_THREAD } else { Duration::from_secs(20) };
+            while !enough(threads.lock().len()) && begin.elapsed() < most {
+                thread::yield_now();
+            }
+            Ok(tx
+                .value::<String>("settings", "SELECT value FROM settings WHERE key = 'place'", &[])?
+                .into_iter()
+                .collect())
+        });
+        let answers: Vec<_> = answers.into_iter().flat_map(Result::unwrap).collect();
+        assert_eq!(answers, ["0", "1", "2", "3", "4", "5"]);
+        assert_eq!(threads.into_inner().len() > 1, processors() > 1);
+    }
 }

@@ -6,7 +6,7 @@ use database::{
 };
 
 use super::{config_of, logged, open, take_away};
-use crate::support::Scratch;
+use crate::support::{Scratch, time};
 
 /// Mapped to `z`.
 const CHAT: ChatId = ChatId(-1);
@@ -31,7 +31,8 @@ fn found(db: &DatabaseWrapper, chat: Option<ChatId>, id: &str) -> Option<String>
 
 fn show(db: &DatabaseWrapper, chat: ChatId, message: i64, media: &str) {
     db.update_chat_user(chat, ADA, "@ada", "Ada").unwrap();
-    let message = NewMessage::text(message, db.now(), ADA, "look at this");
+    // In one second, so that the ids order them.
+    let message = NewMessage::text(message, time("2026-01-01 12:00:00"), ADA, "look at this");
     db.save_chat_message(chat, &NewMessage { media_id: Some(media.into()), ..message }).unwrap();
 }
 

@@ -1,5 +1,8 @@
 //! A source that is away: who serves its chats meanwhile, and how they come home.
 
+mod model;
+mod property;
+
 use database::multi::ServedBy;
 use database::{ChatId, DatabaseConfig, ErrorKind, NewMessage, OnUnavailable, UserId};
 use rstest::rstest;

@@ -143,6 +143,11 @@ impl Write {
         KINDS[self.kind].1(db, self)
     }
 
+    /// What the write is called.
+    pub(crate) fn op(&self) -> &'static str {
+        KINDS[self.kind].0
+    }
+
     pub(crate) fn chat(&self) -> ChatId {
         ChatId(-self.chat)
     }

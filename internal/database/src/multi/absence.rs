@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::counters::Count;
 use super::datasource_router::{Current, DataSourceRouter};
 use super::standin::{self, Away, ServedBy};
 use crate::config::DatabaseConfig;
@@ -40,6 +41,7 @@ impl DataSourceRouter {
             let by = away.by;
             tracing::warn!(target: "database::audit", source = %name, %by, "a source is away; its chats are served elsewhere");
             absent.away.insert(name.clone(), away);
+            self.counters.add(Count::Outage, 1);
             self.swap_absent(&current);
         }
         drop(current);

@@ -1,9 +1,11 @@
 //! What whoever runs the bot can ask and do while it runs.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant, SystemTime};
 
+use super::counters::Counts;
 use super::datasource_router::{DataSourceRouter, Why};
 use super::particulars::Questions;
 use super::registry::Adopt;
@@ -14,7 +16,7 @@ use crate::error::Result;
 use crate::ids::ChatId;
 use crate::params;
 use crate::route::{Route, SourceName};
-use crate::source::{Health, OpenError, SourceStatus};
+use crate::source::{Health, OpenError, Source, SourceStatus};
 use crate::wrapper::DatabaseWrapper;
 
 /// The databases as whoever runs the bot sees them. Cheap to clone.
@@ -107,10 +109,9 @@ impl Control {
     pub fn status(&self) -> Status {
         let table = self.router.table();
         let mut chats = vec![0; table.sources.len()];
-        for (_, source) in table.routes() {
-            if let Some(place) = table.sources.iter().position(|one| Arc::ptr_eq(one, source)) {
-                chats[place] += 1;
-            }
+        let places: HashMap<*const Source, usize> = table.sources.iter().map(Arc::as_ptr).zip(0..).collect();
+        for place in table.routes().filter_map(|(_, source)| places.get(&Arc::as_ptr(source))) {
+            chats[*place] += 1;
         }
         let sources = table.sources.iter().zip(chats).enumerate();
         Status {
@@ -130,6 +131,11 @@ impl Control {
     /// The configuration that is in force.
     pub fn config(&self) -> DatabaseConfig {
         self.router.with_plan(|plan| plan.config.clone())
+    }
+
+    /// What has happened to sources since the start.
+    pub fn counts(&self) -> Counts {
+        self.router.counters.now()
     }
 
     /// Opens sources side by side, and waits for that long at most. One that takes longer goes on being opened, and

@@ -12,6 +12,7 @@ use parking_lot::Mutex;
 
 use super::absence::Absent;
 use super::connection_manager::ConnectionManager;
+use super::counters::Counters;
 use super::healer::Healer;
 use super::lock::DataDirLock;
 use super::reload::{Change, ReloadError};
@@ -84,6 +85,7 @@ pub(crate) struct DataSourceRouter {
     pub(super) aliases: Arc<Aliases>,
     pub(super) connections: ConnectionManager,
     pub(super) healer: Healer,
+    pub(super) counters: Counters,
     lock: Mutex<Option<DataDirLock>>,
 }
 
@@ -147,6 +149,7 @@ impl DataSourceRouter {
                 aliases: Arc::clone(aliases),
                 connections,
                 healer: Healer::new(router.clone()),
+                counters: Counters::default(),
                 lock: Mutex::new(Some(lock)),
             }
         })

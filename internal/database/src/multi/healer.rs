@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::Weak;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender, SyncSender};
 use std::thread::JoinHandle;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
@@ -17,6 +17,9 @@ use crate::route::SourceName;
 
 /// How many sources are looked at at once.
 const MOST_LOOKS: usize = 8;
+
+/// How long it is waited for looks at the end. One at a disk that does not answer goes on alone.
+const STOP_WITHIN: Duration = Duration::from_secs(5);
 
 /// Sees to sources that failed.
 pub(super) struct Healer {
@@ -86,9 +89,13 @@ impl Healer {
         found.recv().ok()
     }
 
-    /// Begins no further look, and waits for those under way: what comes home is at home or waits.
+    /// Begins no further look, and waits a while for those under way.
     pub(super) fn stop(&self) {
-        let _ = self.tell_to_stop().map(JoinHandle::join);
+        let Some(thread) = self.tell_to_stop() else { return };
+        let deadline = Instant::now() + STOP_WITHIN;
+        while !thread.is_finished() && Instant::now() < deadline {
+            std::thread::park_timeout(Duration::from_millis(5));
+        }
     }
 
     /// Has the thread end once the looks under way have.
@@ -150,10 +157,10 @@ impl Ward {
                 Err(RecvTimeoutError::Timeout) => {}
                 Ok(Order::Stop) => is_stopped = true,
                 Ok(Order::Failed(name)) => self.patients.entry(name).or_default().failed(Instant::now()),
-                Ok(Order::Look(name, asker)) => self.patients.entry(name).or_default().asked(asker),
+                Ok(Order::Look(name, asker)) => self.patients.entry(name).or_default().asked(asker, Instant::now()),
                 Ok(Order::Looked(name, found)) => {
                     looks -= 1;
-                    self.patients.entry(name).or_default().looked(&found);
+                    self.patients.entry(name).or_default().looked(&found, Instant::now());
                 }
             }
             if self.router.strong_count() == 0 {
@@ -185,7 +192,8 @@ impl Ward {
                 Ok(_) => begun += 1,
                 Err(error) => {
                     let reason = format!("no thread can be started to look at it: {error}");
-                    patient.looked(&Err(Error::new("healer.look", name, ErrorKind::SourceUnavailable { reason })));
+                    let error = Error::new("healer.look", name, ErrorKind::SourceUnavailable { reason });
+                    patient.looked(&Err(error), now);
                 }
             }
         }
@@ -210,17 +218,16 @@ impl Patient {
         }
     }
 
-    fn asked(&mut self, asker: Asker) {
+    fn asked(&mut self, asker: Asker, now: Instant) {
         if let State::Looked = self.state {
             self.asked_since.push(asker);
         } else {
             self.asked.push(asker);
-            self.state = State::Waits(Instant::now());
+            self.state = State::Waits(now);
         }
     }
 
-    fn looked(&mut self, found: &Result<()>) {
-        let now = Instant::now();
+    fn looked(&mut self, found: &Result<()>, now: Instant) {
         if found.is_ok() {
             self.backoff.returned(now);
             self.state = State::Well;
@@ -242,4 +249,64 @@ impl Patient {
 /// A number from 0 to 1, another one each time.
 fn chance() -> f64 {
     f64::from(uuid::Uuid::new_v4().as_fields().0) / f64::from(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error() -> Result<()> {
+        let name = "archive".parse().unwrap();
+        Err(Error::new("test.look", &name, ErrorKind::SourceUnavailable { reason: "gone".to_owned() }))
+    }
+
+    /// Begins the look that is due.
+    fn begin(patient: &mut Patient, now: Instant) {
+        assert!(patient.next().is_some_and(|next| next <= now), "no look is due");
+        patient.state = State::Looked;
+    }
+
+    #[test]
+    fn a_source_is_looked_at_at_once_then_at_growing_pauses_and_by_one_look_at_a_time() {
+        let mut now = Instant::now();
+        let mut patient = Patient::default();
+        patient.failed(now);
+        let mut last = Duration::ZERO;
+        for _ in 0..5 {
+            begin(&mut patient, now);
+            // Whoever meets the failure meanwhile begins no other look, and does not make the pause longer.
+            (0..10).for_each(|_| patient.failed(now));
+            assert!(patient.next().is_none());
+            patient.looked(&error(), now);
+            let pause = patient.next().unwrap() - now;
+            assert!(pause > last, "{pause:?} after {last:?}");
+            (last, now) = (pause, now + pause);
+        }
+        begin(&mut patient, now);
+        patient.looked(&Ok(()), now);
+        assert!(patient.next().is_none(), "it is well");
+        // It comes and goes: the pauses go on growing.
+        patient.failed(now + Duration::from_secs(1));
+        assert!(patient.next().unwrap() - now > last);
+    }
+
+    #[test]
+    fn whoever_asks_during_a_look_is_answered_by_the_next_one() {
+        let now = Instant::now();
+        let mut patient = Patient::default();
+        let ask = |patient: &mut Patient| {
+            let (asker, found) = mpsc::sync_channel(1);
+            patient.asked(asker, now);
+            found
+        };
+        let early = ask(&mut patient);
+        begin(&mut patient, now);
+        let late = ask(&mut patient);
+        patient.looked(&error(), now);
+        assert!(early.try_recv().unwrap().is_err());
+        assert!(late.try_recv().is_err(), "the file may have been put back during the look");
+        begin(&mut patient, now);
+        patient.looked(&Ok(()), now);
+        assert!(late.try_recv().unwrap().is_ok());
+    }
 }

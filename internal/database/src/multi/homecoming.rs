@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use super::counters::Count;
 use super::datasource_router::DataSourceRouter;
 use super::standin::{Away, ServedBy};
 use crate::error::Result;
@@ -16,6 +17,7 @@ const CHUNK: usize = 200;
 /// Looks at a source that failed; where it is well its chats come home.
 pub(super) fn look(router: &DataSourceRouter, name: &SourceName) -> Result<()> {
     let Some(home) = router.source(name) else { return Ok(()) };
+    router.counters.add(Count::Look, 1);
     home.look()?;
     match router.away(name) {
         None => Ok(()),
@@ -57,6 +59,9 @@ fn come_home(router: &DataSourceRouter, home: &Arc<Source>, away: &Away) -> Resu
         Ok(())
     })??;
     let Progress { last, writes, parked } = progress;
+    for (count, many) in [(Count::Return, 1), (Count::Made, writes as u64), (Count::Parked, parked)] {
+        router.counters.add(count, many);
+    }
     tracing::info!(target: "database::audit", source = %name, writes, parked, "a source's chats are home again");
     if parked > 0 {
         tracing::error!(source = %name, parked, "writes could not be made at home and are kept aside; see `bot db journal`");

@@ -6,6 +6,7 @@ mod absence;
 mod backoff;
 mod connection_manager;
 mod control;
+mod counters;
 mod datasource_router;
 mod healer;
 mod homecoming;
@@ -22,6 +23,7 @@ mod seal;
 mod standin;
 
 pub use control::{Control, RouteReport, SourceReport, Status};
+pub use counters::Counts;
 pub use datasource_router::Why;
 pub use journal_report::{JournalEntry, JournalReport, SettledWrites, look_at_journal};
 pub use lock::{Owner, in_charge};

@@ -1,7 +1,8 @@
 //! What only the files of sources can tell while a bot runs, asked so that a disk that does not answer holds up
-//! nobody: side by side, for a bounded time, and one question at a time of each source.
+//! nobody: side by side, for a bounded time, and never again while a question hangs.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
@@ -14,6 +15,12 @@ use crate::error::Result;
 use crate::params;
 use crate::route::SourceName;
 use crate::source::{ReadTx, Source};
+
+/// How many sources are asked at a time.
+const AT_ONCE: usize = 8;
+
+/// A source that has not answered for so long is not asked again until it has: each question costs a thread.
+const HANGS: Duration = Duration::from_secs(1);
 
 /// What a source's files say of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -29,33 +36,37 @@ pub struct Particulars {
     pub waiting: Option<u64>,
 }
 
-/// The sources that were asked and have not answered yet.
+/// The sources that were asked and have not answered yet, and since when.
 #[derive(Default)]
-pub(super) struct Questions(Mutex<BTreeSet<SourceName>>);
+pub(super) struct Questions(Mutex<BTreeMap<SourceName, Instant>>);
 
 impl Control {
     /// What the sources' files say. Opens none; waits for that long at most, and has nothing of those that have not
     /// answered by then.
     pub fn particulars(&self, wait: Duration) -> BTreeMap<SourceName, Particulars> {
         let deadline = Instant::now() + wait;
-        let table = self.router.table();
+        let (table, next) = (self.router.table(), Arc::new(AtomicUsize::new(0)));
         let (told, answers) = mpsc::channel();
-        for (place, source) in table.sources.iter().enumerate() {
-            let name = source.name().clone();
-            if !self.questions.0.lock().insert(name.clone()) {
-                continue;
-            }
-            let (told, questions) = (told.clone(), Arc::clone(&self.questions));
-            let (source, away, asked) = (Arc::clone(source), table.away_of(place).cloned(), name.clone());
-            let ask = move || {
-                let answer = ask(&source, away.as_ref());
-                questions.0.lock().remove(&asked);
-                // Whoever asked may have given up.
-                let _ = told.send((asked, answer));
+        for _ in 0..AT_ONCE.min(table.sources.len()) {
+            let (told, next, table) = (told.clone(), Arc::clone(&next), Arc::clone(&table));
+            let questions = Arc::clone(&self.questions);
+            let work = move || {
+                loop {
+                    let place = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(source) = table.sources.get(place).filter(|_| Instant::now() < deadline) else { return };
+                    let name = source.name().clone();
+                    let asked = *questions.0.lock().entry(name.clone()).or_insert_with(Instant::now);
+                    if asked.elapsed() > HANGS {
+                        continue;
+                    }
+                    let answer = ask(source, table.away_of(place));
+                    questions.0.lock().remove(&name);
+                    // Whoever asked may have given up.
+                    let _ = told.send((name, answer));
+                }
             };
-            if let Err(error) = std::thread::Builder::new().name("asks sources".into()).spawn(ask) {
-                tracing::debug!(%error, "no thread can be started that asks a source");
-                self.questions.0.lock().remove(&name);
+            if let Err(error) = std::thread::Builder::new().name("asks sources".into()).spawn(work) {
+                tracing::debug!(%error, "no thread can be started that asks sources");
             }
         }
         drop(told);

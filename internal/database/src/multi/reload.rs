@@ -86,10 +86,10 @@ pub enum ReloadError {
         /// One of the chats.
         chat: ChatId,
     },
-    /// A source goes that is away.
+    /// A source goes, or is only read from now on, that is away.
     #[error(
-        "the source `{name}` cannot go while it is unavailable: what was written in its place waits to come home; mend \
-         it first (`bot db status`)"
+        "the source `{name}` cannot go or become read-only while it is away: what was written in its place waits to come \
+         home; mend it first (`bot db status`)"
     )]
     Away {
         /// The source.
@@ -99,7 +99,8 @@ pub enum ReloadError {
 
 /// A source goes while its chats are served elsewhere.
 fn away_to_nothing(absent: &Absent, next: &DatabaseConfig) -> Option<ReloadError> {
-    let name = absent.away.keys().find(|name| !next.sources.contains_key(*name))?;
+    let can_come_home = |name: &SourceName| next.sources.get(name).is_some_and(|source| !source.readonly);
+    let name = absent.away.keys().find(|name| !can_come_home(name))?;
     Some(ReloadError::Away { name: name.clone() })
 }
 

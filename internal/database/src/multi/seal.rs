@@ -148,3 +148,44 @@ fn compare(source: &Connection, target: &Path) -> rusqlite::Result<Option<String
     }
     Ok(None)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A folder with a database of two rows, and a connection to it.
+    fn made() -> (tempfile::TempDir, PathBuf, Connection) {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("a.db");
+        let connection = Connection::open(&file).expect("it opens");
+        let sql = "CREATE TABLE switchyard_meta (key TEXT PRIMARY KEY, value TEXT);
+                   INSERT INTO switchyard_meta VALUES ('uuid', 'one'), ('other', 'x');";
+        connection.execute_batch(sql).expect("it is filled");
+        (folder, file, connection)
+    }
+
+    #[test]
+    fn the_copy_of_a_file_that_was_written_meanwhile_is_taken_away() {
+        let (folder, file, connection) = made();
+        let target = folder.path().join("copy.db");
+        let sealed = copy(&file, &connection, &target, || false);
+        assert!(matches!(sealed, Err(SealError::Written { .. })), "{sealed:?}");
+        assert!(!target.exists());
+        let again = Connection::open(&file).expect("it opens");
+        assert_eq!(copy(&file, &again, &target, || true).expect("nobody wrote it"), target);
+    }
+
+    #[test]
+    fn a_copy_with_other_rows_or_of_another_database_is_told_from_what_it_was_made_of() {
+        let (folder, file, connection) = made();
+        let target = folder.path().join("copy.db");
+        copy(&file, &connection, &target, || true).expect("it is made");
+        assert_eq!(compare(&connection, &target), Ok(None));
+        let change = |sql| Connection::open(&target).and_then(|copy| copy.execute_batch(sql)).expect("it is changed");
+        change("DELETE FROM switchyard_meta WHERE key = 'other'");
+        let found = compare(&connection, &target);
+        assert_eq!(found, Ok(Some("1 rows in switchyard_meta instead of 2".to_owned())));
+        change("UPDATE switchyard_meta SET value = 'two' WHERE key = 'uuid'");
+        assert_eq!(compare(&connection, &target), Ok(Some("its identity".to_owned())));
+    }
+}

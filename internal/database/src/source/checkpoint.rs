@@ -150,7 +150,8 @@ impl Log {
 
     /// Moves the little that is left and lets the log begin anew with the next write.
     fn begin_anew(&self, link: &Link, pragma: &str) {
-        let found = link.connection.busy_timeout(WAIT_FOR_READERS).and_then(|()| checkpoint(&link.connection, pragma));
+        link.wait_for_locks(WAIT_FOR_READERS);
+        let found = checkpoint(&link.connection, pragma);
         if let Ok(Found { is_busy: false, .. }) = found {
             self.moved_at.store(0, Ordering::Relaxed);
             return;

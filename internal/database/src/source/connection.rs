@@ -12,6 +12,8 @@ use rusqlite::{Connection, OpenFlags};
 use super::checkpoint::KEPT_BYTES;
 use super::config::Durability;
 use super::file;
+use super::prepared::Prepared;
+use super::row::KnownColumns;
 
 /// Statements kept ready on each connection.
 const STATEMENT_CACHE: usize = 128;
@@ -20,29 +22,84 @@ const STEPS_BETWEEN_LOOKS: i32 = 20_000;
 /// A deadline that never comes.
 const NEVER: u64 = u64::MAX;
 
+/// How long a lock that is taken is left alone, try after try, in milliseconds; the last one again and again. (SQLite's
+/// own way of waiting.)
+const PAUSES: [u64; 12] = [1, 2, 5, 10, 15, 20, 25, 25, 25, 50, 50, 100];
+
 /// A connection whose statements end at a deadline.
 pub(super) struct Link {
     pub(super) connection: Connection,
-    deadline: Arc<AtomicU64>,
+    /// What its cached statements call their columns.
+    pub(super) columns: KnownColumns,
+    /// That they are prepared once.
+    pub(super) prepared: Box<Prepared>,
+    limits: Arc<Limits>,
+}
+
+/// Until when a connection may take, in [`micros`]. SQLite is told once where to look, rather than by every call.
+struct Limits {
+    /// When statements are stopped.
+    statements: AtomicU64,
+    /// Until when locks are waited for.
+    locks: AtomicU64,
 }
 
 impl Link {
     /// Statements that run past the deadline are stopped from now on, and locks are waited for until then.
-    pub(super) fn until(&self, deadline: Instant) -> rusqlite::Result<()> {
-        self.deadline.store(micros(deadline), Ordering::Relaxed);
-        self.connection.busy_timeout(deadline.saturating_duration_since(Instant::now()))
+    pub(super) fn until(&self, deadline: Instant) {
+        self.until_micros(micros(deadline));
+    }
+
+    /// The same, in [`micros`].
+    pub(super) fn until_micros(&self, deadline: u64) {
+        self.limits.statements.store(deadline, Ordering::Relaxed);
+        self.limits.locks.store(deadline, Ordering::Relaxed);
     }
 
     /// Statements run to their end from now on.
     pub(super) fn without_deadline(&self) {
-        self.deadline.store(NEVER, Ordering::Relaxed);
+        self.limits.statements.store(NEVER, Ordering::Relaxed);
+    }
+
+    /// Locks are waited for so long from now on.
+    pub(super) fn wait_for_locks(&self, patience: Duration) {
+        self.limits.locks.store(micros(Instant::now() + patience), Ordering::Relaxed);
+    }
+
+    /// The connection alone. It has no deadline, and waits so long for each lock.
+    pub(super) fn into_connection(self, timeout: Duration) -> rusqlite::Result<Connection> {
+        self.without_deadline();
+        self.connection.busy_timeout(timeout)?;
+        Ok(self.connection)
+    }
+}
+
+impl Limits {
+    fn statement_is_over(&self) -> bool {
+        micros(Instant::now()) > self.statements.load(Ordering::Relaxed)
+    }
+
+    /// Waits a little for a lock, for the time of that number; `false` where there is no time left.
+    fn wait_for_lock(&self, tried: i32) -> bool {
+        let left = self.locks.load(Ordering::Relaxed).saturating_sub(micros(Instant::now()));
+        if left == 0 {
+            return false;
+        }
+        let pause = usize::try_from(tried).ok().and_then(|tried| PAUSES.get(tried)).unwrap_or(&100);
+        std::thread::park_timeout(Duration::from_micros(left.min(pause * 1_000)));
+        true
     }
 }
 
 /// Microseconds since the first connection was opened.
 pub(super) fn micros(moment: Instant) -> u64 {
     static START: LazyLock<Instant> = LazyLock::new(Instant::now);
-    u64::try_from(moment.saturating_duration_since(*START).as_micros()).unwrap_or(NEVER)
+    whole_micros(moment.saturating_duration_since(*START))
+}
+
+/// A duration in microseconds. (`as_micros` counts in 128 bits, which every call would pay for.)
+pub(super) fn whole_micros(duration: Duration) -> u64 {
+    duration.as_secs().saturating_mul(1_000_000).saturating_add(duration.subsec_micros().into())
 }
 
 /// A connection that writes.
@@ -79,6 +136,8 @@ fn only_reads(context: AuthContext<'_>) -> Authorization {
         AuthAction::Function { function_name } if !function_name.eq_ignore_ascii_case("load_extension") => {
             Authorization::Allow
         }
+        // What debug builds ask to know whether the schema has changed.
+        AuthAction::Pragma { pragma_name: "schema_version", pragma_value: None } => Authorization::Allow,
         // What a move asks for a table's columns.
         AuthAction::Pragma { pragma_name: "table_info", .. } => Authorization::Allow,
         _ => Authorization::Deny,
@@ -162,18 +221,20 @@ pub(super) fn retry_while_busy<T>(
 fn open(path: &Path, mode: OpenFlags, timeout: Duration) -> rusqlite::Result<Link> {
     // No URI names: a path is a path. Each connection has one user at a time, so SQLite's own mutex is not needed.
     let mut connection = Connection::open_with_flags(path, mode | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
-    connection.busy_timeout(timeout)?;
+    let limits = Arc::new(Limits { statements: AtomicU64::new(NEVER), locks: AtomicU64::new(0) });
+    let waiting = Arc::clone(&limits);
+    connection.busy_handler(Some(move |tried| waiting.wait_for_lock(tried)))?;
     connection.set_prepared_statement_cache_capacity(STATEMENT_CACHE);
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
     // Without it a cached statement is prepared again whenever a bound value might change the plan.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
+    let watching = Arc::clone(&limits);
+    connection.progress_handler(STEPS_BETWEEN_LOOKS, Some(move || watching.statement_is_over()))?;
+    let link = Link { connection, columns: KnownColumns::default(), prepared: Box::default(), limits };
+    link.wait_for_locks(timeout);
     // 8 MB of cache; no memory mapping, since a file cut short by another process would kill this one.
-    connection.execute_batch("PRAGMA cache_size=-8000; PRAGMA mmap_size=0;")?;
-    let deadline = Arc::new(AtomicU64::new(NEVER));
-    let watched = Arc::clone(&deadline);
-    let is_over = move || micros(Instant::now()) > watched.load(Ordering::Relaxed);
-    connection.progress_handler(STEPS_BETWEEN_LOOKS, Some(is_over))?;
-    Ok(Link { connection, deadline })
+    link.connection.execute_batch("PRAGMA cache_size=-8000; PRAGMA mmap_size=0;")?;
+    Ok(link)
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use crate::route::SourceName;
 
 use super::checkpoint::Log;
 use super::config::Durability;
-use super::connection::{self, micros};
+use super::connection::{self, micros, whole_micros};
 use super::context::Context;
 use super::file::{FileId, Left};
 use super::read::ReadTx;
@@ -22,8 +22,8 @@ use super::writer::Writer;
 /// How often reads look whether the file is still the one that was opened, in microseconds. (Each commit looks too.)
 const LOOK_EVERY: u64 = 100_000;
 
-/// How long a look for damage may take: a large file is read as a whole.
-const LOOK_FOR_DAMAGE: Duration = Duration::from_secs(3600);
+/// What has SQLite look for damage, until it has found some.
+const CHECK: &str = "PRAGMA quick_check(1)";
 /// How long rewriting a file takes at most.
 const LONGEST: Duration = Duration::from_secs(86_400);
 
@@ -68,13 +68,16 @@ impl Database {
         f: impl FnOnce(&ReadTx<'_>) -> Result<T>,
     ) -> Result<T> {
         let context = self.context(op);
-        if micros(Instant::now()).saturating_sub(self.looked.load(Ordering::Relaxed)) >= LOOK_EVERY {
+        let until = micros(deadline);
+        // The clock was read when the call began, for its deadline.
+        let now = until.saturating_sub(whole_micros(self.timeout));
+        if now.saturating_sub(self.looked.load(Ordering::Relaxed)) >= LOOK_EVERY {
             self.look(&context)?;
         }
         let reader = self.readers.take(deadline).map_err(|none| self.no_reader(none, &context))?;
         let link = reader.link().map_err(|none| self.no_reader(none, &context))?;
-        link.until(deadline).map_err(|error| context.sqlite(&error))?;
-        f(&ReadTx::new(&link.connection, context))
+        link.until_micros(until);
+        f(&ReadTx::new(link, context))
     }
 
     /// The file and the log that were opened.
@@ -87,16 +90,14 @@ impl Database {
         self.file
     }
 
-    /// What SQLite finds wrong with the file, or `ok`. Takes as long as it takes to read it, and nobody writes meanwhile.
-    pub(crate) fn look_for_damage(&self, op: &'static str, deadline: Instant) -> Result<String> {
+    /// What SQLite finds wrong with the file, or `ok`. Takes as long as it takes to read it.
+    pub(crate) fn look_for_damage(&self, op: &'static str) -> Result<String> {
         let context = self.context(op);
-        self.on_writer(op, deadline, |link| {
-            let look = || {
-                link.until(Instant::now() + LOOK_FOR_DAMAGE)?;
-                link.connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))
-            };
-            look().map_err(|error| context.sqlite(&error))
-        })
+        // A connection of its own: nobody has to wait for it, and readers may use no pragma.
+        let look = || connection::look(&self.path, self.timeout)?.connection.query_row(CHECK, [], |row| row.get(0));
+        let found = look().map_err(|error| context.sqlite(&error))?;
+        self.look(&context)?;
+        Ok(found)
     }
 
     /// What the file says of itself.
@@ -104,6 +105,7 @@ impl Database {
         let context = self.context("identity.identity");
         let reader = self.readers.take(deadline).map_err(|none| self.no_reader(none, &context))?;
         let link = reader.link().map_err(|none| self.no_reader(none, &context))?;
+        link.until(deadline);
         migrate::identity(&link.connection).map_err(|error| context.sqlite(&error))
     }
 
@@ -141,8 +143,8 @@ impl Database {
     pub(crate) fn vacuum(&self, op: &'static str, deadline: Instant) -> Result<()> {
         let context = self.context(op);
         self.on_writer(op, deadline, |link| {
-            let vacuum = link.until(Instant::now() + LONGEST).and_then(|()| link.connection.execute_batch("VACUUM"));
-            vacuum.map_err(|error| context.sqlite(&error))
+            link.until(Instant::now() + LONGEST);
+            link.connection.execute_batch("VACUUM").map_err(|error| context.sqlite(&error))
         })
     }
 
@@ -159,7 +161,7 @@ impl Database {
         let checkpoint = || {
             // Readers in other processes are not waited for: what they hold back is moved by whoever comes next.
             link.without_deadline();
-            link.connection.busy_timeout(Duration::ZERO)?;
+            link.wait_for_locks(Duration::ZERO);
             link.connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)")
         };
         if let Err(error) = checkpoint() {

@@ -51,7 +51,9 @@ pub enum Health {
 }
 
 pub(super) struct Door {
-    /// The open database: looked at by every call.
+    /// The database that is opened once: looked at by every read, without a lock or a count that all share.
+    kept: Option<Arc<Database>>,
+    /// The open database: looked at by every other call.
     open: RwLock<Option<Arc<Database>>>,
     /// How it comes to be open.
     state: Mutex<State>,
@@ -100,13 +102,27 @@ impl From<Why> for ErrorKind {
 
 impl Door {
     pub(super) fn opened(database: Database) -> Self {
-        let open = RwLock::new(Some(Arc::new(database)));
-        Self { open, state: Mutex::new(State::Open), changed: Condvar::new(), left: Mutex::new(None), opener: None }
+        let kept = Some(Arc::new(database));
+        let open = RwLock::new(kept.clone());
+        Self {
+            kept,
+            open,
+            state: Mutex::new(State::Open),
+            changed: Condvar::new(),
+            left: Mutex::new(None),
+            opener: None,
+        }
     }
 
     pub(super) fn closed(opener: Arc<dyn Opener>) -> Self {
         let (open, left) = (RwLock::new(None), Mutex::new(None));
-        Self { open, state: Mutex::new(State::Closed), changed: Condvar::new(), left, opener: Some(opener) }
+        let state = Mutex::new(State::Closed);
+        Self { kept: None, open, state, changed: Condvar::new(), left, opener: Some(opener) }
+    }
+
+    /// The database, where it is opened once and never given up.
+    pub(super) fn kept(&self) -> Option<&Arc<Database>> {
+        self.kept.as_ref()
     }
 
     pub(super) fn open_now(&self) -> Option<Arc<Database>> {
@@ -183,6 +199,11 @@ impl Source {
                 State::Opening => {
                     waited = true;
                     if changed.wait_until(&mut state, deadline).timed_out() && matches!(*state, State::Opening) {
+                        drop(state);
+                        // Whoever stands in need not wait for it any longer.
+                        if let Some(opener) = opener {
+                            opener.failed(&self.config);
+                        }
                         let (path, timeout) = (self.config.path.display(), self.config.timeout);
                         let reason = format!("{path} could not be opened within {timeout:.1?}");
                         return Err(ErrorKind::SourceUnavailable { reason });

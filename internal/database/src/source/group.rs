@@ -154,7 +154,8 @@ impl Database {
         let is_first = state.open.is_none();
         // IMMEDIATE: a transaction that begins by reading could not become a writer later, whatever the timeout.
         let begin = if is_first { "BEGIN IMMEDIATE" } else { "SAVEPOINT part" };
-        if let Err(error) = link.until(deadline).and_then(|()| run(connection, begin)) {
+        link.until(deadline);
+        if let Err(error) = run(connection, begin) {
             if connection.is_autocommit() != is_first {
                 state.lose();
             }
@@ -162,7 +163,7 @@ impl Database {
         }
         let ran =
             catch_unwind(AssertUnwindSafe(|| {
-                let mut tx = WriteTx::new(connection, *context, recorder.is_some());
+                let mut tx = WriteTx::new(link, *context, recorder.is_some());
                 let answer = f(&mut tx)?;
                 let operation = recorder.zip(tx.take_recording()).map(|(Recorder { op, route, .. }, steps)| {
                     Operation { op: (*op).to_owned(), route: *route, steps }

@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use rusqlite::{Connection, OptionalExtension as _};
 
+use super::connection::Link;
 use super::context::Context;
 use super::database::Database;
 use super::operation::Operation;
@@ -92,12 +93,14 @@ impl Database {
             let connection = &link.connection;
             let failed = |error: rusqlite::Error| context.sqlite(&error);
             run(connection, "BEGIN IMMEDIATE").map_err(failed)?;
+            // All of it has to come home, however long it takes.
+            link.without_deadline();
             let mut parked = 0;
             for episode in noted.chunk_by(|one, next| one.episode == next.episode) {
                 let (name, Some(end)) = (&episode[0].episode, episode.last()) else { continue };
                 let last = last_made(connection, name).map_err(failed)?;
                 for one in episode.iter().filter(|one| one.seq > last) {
-                    if let Made::Parked(reason) = make(connection, context, one)? {
+                    if let Made::Parked(reason) = make(link, context, one)? {
                         park(connection, one, &reason).map_err(failed)?;
                         parked += 1;
                     }
@@ -110,14 +113,15 @@ impl Database {
     }
 }
 
-fn make(connection: &Connection, context: Context<'_>, noted: &Noted) -> Result<Made> {
+fn make(link: &Link, context: Context<'_>, noted: &Noted) -> Result<Made> {
+    let connection = &link.connection;
     let failed = |error: rusqlite::Error| context.sqlite(&error);
     let operation: Operation = match serde_json::from_str(&noted.operation) {
         Ok(operation) => operation,
         Err(error) => return Ok(Made::Parked(format!("it is not understood ({error})"))),
     };
     run(connection, "SAVEPOINT noted").map_err(failed)?;
-    let made = WriteTx::new(connection, context, false).replay(&operation.steps);
+    let made = WriteTx::new(link, context, false).replay(&operation.steps);
     if connection.is_autocommit() {
         // The transaction is gone with all that was made in it: a full disk does that.
         return Err(made.err().unwrap_or_else(|| context.error(ErrorKind::OutcomeUnknown { detail: "ended".into() })));
@@ -197,7 +201,7 @@ impl Database {
             for one in parked.into_iter().filter(|one| wanted(&one.episode, one.seq)) {
                 let still = match what {
                     Aside::Drop => None,
-                    Aside::Retry => match make(connection, context, &one)? {
+                    Aside::Retry => match make(link, context, &one)? {
                         Made::Settled => None,
                         Made::Parked(reason) => Some(reason),
                     },

@@ -69,7 +69,7 @@ impl Seen {
     /// Reads from the file; `None` where there is nothing to read from.
     pub(crate) fn read<T>(&self, op: &'static str, f: impl FnOnce(&ReadTx<'_>) -> Result<T>) -> Option<Result<T>> {
         let context = Context { op, source: &self.name, timeout: self.timeout };
-        self.link.as_ref().map(|link| f(&ReadTx::new(&link.connection, context)))
+        self.link.as_ref().map(|link| f(&ReadTx::new(link, context)))
     }
 
     /// What was found, without the connection.
@@ -111,7 +111,7 @@ fn read(path: &Path, config: &SourceConfig) -> Result<Option<(Contents, Facts, L
             return Err(format!("{path} was not read, since {what}; a bot that opens it can read it"));
         }
     };
-    link.until(Instant::now() + timeout).map_err(failed)?;
+    link.until(Instant::now() + timeout);
     check_length(path, &link.connection, timeout).map_err(refused)?;
     let survey = migrate::survey(path, &link.connection, config.readonly);
     let Survey { version, additions, chats } = survey.map_err(|error| refused(error.at(path, timeout)))?;

@@ -16,6 +16,7 @@ mod look;
 mod open;
 mod open_error;
 mod operation;
+mod prepared;
 mod read;
 mod readers;
 mod row;
@@ -24,6 +25,8 @@ mod turn;
 mod value;
 mod write;
 mod writer;
+#[cfg(test)]
+mod writer_tests;
 
 use std::cell::Cell;
 use std::path::{Path, PathBuf};
@@ -31,6 +34,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::params;
 use crate::route::SourceName;
 
 pub use config::{Durability, OnUnavailable, SourceConfig};
@@ -128,11 +132,15 @@ impl Source {
     pub(crate) fn read<T>(self: &Arc<Self>, op: &'static str, f: impl FnOnce(&ReadTx<'_>) -> Result<T>) -> Result<T> {
         self.refuse_nested_read(op)?;
         let deadline = Instant::now() + self.config.timeout;
+        if let Some(database) = self.door.kept() {
+            return database.read(op, deadline, f);
+        }
         let database = self.database(op, deadline)?;
         self.noticed(&database, database.read(op, deadline, f))
     }
 
     /// A read inside a write would be acted on.
+    #[inline]
     pub(crate) fn refuse_nested_read(&self, op: &'static str) -> Result<()> {
         if WRITING.get() { Err(self.error(op, ErrorKind::NestedRead)) } else { Ok(()) }
     }
@@ -164,7 +172,14 @@ impl Source {
         }
         let deadline = Instant::now() + self.config.timeout;
         let database = self.database(op, deadline)?;
-        self.noticed(&database, database.write(op, deadline, recorder, f))
+        let answer = database.write(op, deadline, recorder, f);
+        if let Err(error) = &answer
+            && matches!(error.kind(), ErrorKind::ReadOnly)
+        {
+            // Not so configured: a disk that fails is often made so by the system.
+            self.gave_up(&database, "its file cannot be written any more");
+        }
+        self.noticed(&database, answer)
     }
 
     /// Moves what is in the log into the file and empties the log; `false` where another process holds that back.
@@ -180,20 +195,23 @@ impl Source {
         self.noticed(&database, database.vacuum(op, deadline))
     }
 
-    /// Looks at a source that failed: opens it, and has SQLite look for damage.
+    /// Looks at a source that failed: opens it, has SQLite look for damage, and writes.
     pub(crate) fn look(self: &Arc<Self>) -> Result<()> {
         const OP: &str = "source.look";
         self.door.forget_failure();
-        let deadline = Instant::now() + self.config.timeout;
-        let database = self.database(OP, deadline)?;
-        if self.config.readonly {
-            return Ok(());
-        }
-        let answer = database.look_for_damage(OP, deadline).and_then(|verdict| match verdict.as_str() {
+        let database = self.database(OP, Instant::now() + self.config.timeout)?;
+        let answer = database.look_for_damage(OP).and_then(|verdict| match verdict.as_str() {
             "ok" => Ok(()),
             _ => Err(self.error(OP, ErrorKind::Damaged { detail: verdict })),
         });
-        self.noticed(&database, answer)
+        self.noticed(&database, answer)?;
+        if self.config.readonly {
+            return Ok(());
+        }
+        self.write(OP, None, |tx| {
+            // It changes nothing and is written all the same.
+            tx.execute("UPDATE switchyard_meta SET value = value WHERE key = 'schema'", params![]).map(drop)
+        })
     }
 
     /// Makes noted writes here, each once; answers how many had to be kept aside.
@@ -231,6 +249,7 @@ impl Source {
     }
 
     /// The open database, opened where it is not; waits until the deadline at most.
+    #[inline]
     fn database(self: &Arc<Self>, op: &'static str, deadline: Instant) -> Result<Arc<Database>> {
         if let Some(database) = self.door.open_now() {
             return Ok(database);
@@ -256,9 +275,8 @@ impl Source {
 /// A connection that looks at a file and changes nothing; `None` where there is nothing to look at.
 pub(crate) fn probe(path: &Path, timeout: std::time::Duration) -> Option<rusqlite::Connection> {
     matches!(file::look_readonly(path), Ok(()))
-        .then(|| connection::probe(path, timeout).ok())
+        .then(|| connection::probe(path, timeout).and_then(|link| link.into_connection(timeout)).ok())
         .flatten()
-        .map(|link| link.connection)
 }
 
 /// Marks this thread as being inside a write.

@@ -149,8 +149,9 @@ pub(crate) fn for_reading(path: &Path, timeout: Duration) -> Result<Looked, Open
     file::look_readonly(path)?;
     let path = absolute(path)?;
     let had_log = file::beside(&path, "-wal").exists();
-    let link = connection::look(&path, timeout).map_err(|error| unreadable(&path, &error, timeout))?;
-    let looked = Looked { connection: Some(link.connection), path, had_log, timeout };
+    let connection = connection::look(&path, timeout).and_then(|link| link.into_connection(timeout));
+    let connection = connection.map_err(|error| unreadable(&path, &error, timeout))?;
+    let looked = Looked { connection: Some(connection), path, had_log, timeout };
     let (path, connection) = (&looked.path, looked.connection());
     let checked = check_length(path, connection, timeout).and_then(|()| check_readonly(path, connection, timeout));
     checked.map_err(|error| with_log(path, error))?;

@@ -252,3 +252,31 @@ impl OpenError {
         Self::Other { path: path.to_owned(), detail: error.to_string() }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::ffi;
+
+    use super::*;
+
+    #[test]
+    fn what_sqlite_answers_while_a_file_is_opened_is_told_by_what_is_to_be_done() {
+        let said = |code| {
+            let error = rusqlite::Error::SqliteFailure(ffi::Error::new(code), None);
+            OpenError::from_sqlite(Path::new("a.db"), &error, Duration::from_secs(2)).to_string()
+        };
+        for (code, expected) in [
+            (ffi::SQLITE_NOTADB, "a.db is not a SQLite database; correct the path"),
+            (ffi::SQLITE_CORRUPT, "a.db is damaged ("),
+            (ffi::SQLITE_BUSY, "a.db stayed locked by another process for 2.0s; close that process"),
+            (ffi::SQLITE_LOCKED, "a.db stayed locked by another process for 2.0s; close that process"),
+            (ffi::SQLITE_READONLY, "a.db cannot be written by this user; change its owner or mode"),
+            (ffi::SQLITE_PERM, "a.db cannot be written by this user; change its owner or mode"),
+            (ffi::SQLITE_FULL, "a.db cannot be opened, the disk is full; make room"),
+            (ffi::SQLITE_IOERR, "a.db cannot be opened (Error code 10: disk I/O error"),
+            (ffi::SQLITE_CANTOPEN, "a.db cannot be opened ("),
+        ] {
+            assert!(said(code).starts_with(expected), "{code}: {}", said(code));
+        }
+    }
+}

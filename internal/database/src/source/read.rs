@@ -3,11 +3,12 @@
 use std::cell::Cell;
 use std::ops::ControlFlow;
 
+use rusqlite::CachedStatement;
 use rusqlite::types::ValueRef as SqliteRef;
-use rusqlite::{CachedStatement, Connection};
 
+use super::connection::Link;
 use super::context::Context;
-use super::row::{BadColumn, FromRow, Row};
+use super::row::{self, BadColumn, FromRow, Row};
 use super::value::{FromValue, ValueRef, bind, bind_stored};
 use super::write::begins_with;
 use crate::error::{ErrorKind, Result};
@@ -15,15 +16,15 @@ use crate::error::{ErrorKind, Result};
 /// One read. A single statement sees one moment of the database by itself; a read of several says
 /// [`ReadTx::snapshot`] first, so that all of them see the same moment.
 pub struct ReadTx<'a> {
-    connection: &'a Connection,
+    link: &'a Link,
     context: Context<'a>,
     statements: Cell<u32>,
     held: Cell<bool>,
 }
 
 impl<'a> ReadTx<'a> {
-    pub(crate) fn new(connection: &'a Connection, context: Context<'a>) -> Self {
-        Self { connection, context, statements: Cell::new(0), held: Cell::new(false) }
+    pub(super) fn new(link: &'a Link, context: Context<'a>) -> Self {
+        Self { link, context, statements: Cell::new(0), held: Cell::new(false) }
     }
 
     /// Makes all further statements of this read see the same moment.
@@ -70,8 +71,8 @@ impl<'a> ReadTx<'a> {
     /// The statement fails, or the value does not fit.
     pub fn value<T: FromValue>(&self, table: &'static str, sql: &str, params: &[ValueRef<'_>]) -> Result<Option<T>> {
         let mut answer = None;
-        self.scan(sql, params, |row| {
-            answer = Some(row.first().map_err(|bad| self.bad_value(table, "the first of the answer", bad))?);
+        self.visit(sql, params, |row| {
+            answer = Some(row::first(row).map_err(|bad| self.bad_value(table, "the first of the answer", bad))?);
             Ok(ControlFlow::Break(()))
         })?;
         Ok(answer)
@@ -87,7 +88,22 @@ impl<'a> ReadTx<'a> {
         params: &[ValueRef<'_>],
         mut visit: impl FnMut(&Row<'_>) -> Result<ControlFlow<()>>,
     ) -> Result<()> {
-        if !begins_with(sql, &["SELECT", "WITH", "VALUES", "EXPLAIN"]) {
+        let mut columns = None;
+        self.visit(sql, params, |row| {
+            // Not before the first row: only then has SQLite looked whether the schema has changed.
+            let columns = columns.get_or_insert_with(|| self.link.columns.of(sql, row.as_ref()));
+            visit(&Row::new(row, columns))
+        })
+    }
+
+    /// Visits the rows as rusqlite gives them.
+    fn visit(
+        &self,
+        sql: &str,
+        params: &[ValueRef<'_>],
+        mut visit: impl FnMut(&rusqlite::Row<'_>) -> Result<ControlFlow<()>>,
+    ) -> Result<()> {
+        if !sql.starts_with("SELECT ") && !begins_with(sql, &["SELECT", "WITH", "VALUES", "EXPLAIN"]) {
             let detail = "a read is made of SELECT, WITH and VALUES; changes, transactions, pragmas and other databases are not its own";
             return Err(self.context.error(ErrorKind::Statement { detail: detail.to_owned() }));
         }
@@ -96,10 +112,12 @@ impl<'a> ReadTx<'a> {
         bind(&mut statement, params).map_err(failed)?;
         let mut rows = statement.raw_query();
         while let Some(row) = rows.next().map_err(failed)? {
-            if visit(&Row::new(row))?.is_break() {
+            if visit(row)?.is_break() {
                 break;
             }
         }
+        drop(rows);
+        self.link.prepared.used(&self.link.connection, sql, &statement);
         Ok(())
     }
 
@@ -119,6 +137,8 @@ impl<'a> ReadTx<'a> {
                 break;
             }
         }
+        drop(rows);
+        self.link.prepared.used(&self.link.connection, sql, &statement);
         Ok(())
     }
 
@@ -138,15 +158,15 @@ impl<'a> ReadTx<'a> {
             "{}: a read of several statements says `snapshot` first",
             self.context.op
         );
-        self.connection.prepare_cached(sql).map_err(|error| self.context.sqlite(&error))
+        self.link.connection.prepare_cached(sql).map_err(|error| self.context.sqlite(&error))
     }
 }
 
 impl Drop for ReadTx<'_> {
     fn drop(&mut self) {
-        if self.held.get() && !self.connection.is_autocommit() {
+        if self.held.get() && !self.link.connection.is_autocommit() {
             // A read has nothing to lose; a connection that cannot even end it is found broken by its next call.
-            let _ = self.connection.execute_batch("ROLLBACK");
+            let _ = self.link.connection.execute_batch("ROLLBACK");
         }
     }
 }

@@ -1,26 +1,44 @@
 //! The connections that reads use, opened when first needed, on the caller's thread.
+//!
+//! Each stands in a slot behind a lock of its own. A caller looks first into the slot where it found one last, so that
+//! callers who read side by side touch nothing in common. Another connection is opened only where all open ones are in
+//! use: few that are used much keep more of what they have read in the processors' caches than many.
 
+use std::cell::Cell;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering, fence};
 use std::time::Instant;
+
+use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use super::connection::{self, Link};
 use super::file::FileId;
-use parking_lot::{Condvar, Mutex};
+
+thread_local! {
+    /// The slot where this thread found a connection last, of whatever database.
+    static LAST: Cell<usize> = const { Cell::new(0) };
+}
 
 /// A bounded set of read-only connections.
 pub(super) struct Readers {
     path: PathBuf,
     file: FileId,
-    state: Mutex<State>,
+    slots: Box<[Slot]>,
+    is_closed: AtomicBool,
+    /// How many callers wait for a connection; they do so with `line`.
+    waiting: AtomicUsize,
+    line: Mutex<()>,
     returned: Condvar,
-    most: usize,
 }
 
-struct State {
-    idle: Vec<Link>,
-    /// Idle and lent ones together.
-    open: usize,
-    closed: bool,
+/// A place for a connection, alone in its part of the processors' caches.
+#[repr(align(128))]
+#[derive(Default)]
+struct Slot {
+    /// Locked by whoever has the connection.
+    link: Mutex<Option<Link>>,
+    /// Whether there is one, or one is being opened. Changed only under the lock.
+    is_open: AtomicBool,
 }
 
 /// Why no connection was to be had.
@@ -38,36 +56,74 @@ pub(super) enum NoReader {
 /// A connection on loan.
 pub(super) struct Reader<'a> {
     readers: &'a Readers,
-    link: Option<Link>,
+    slot: &'a Slot,
+    link: Option<MutexGuard<'a, Option<Link>>>,
 }
 
 impl Readers {
     pub(super) fn new(path: PathBuf, file: FileId, most: usize) -> Self {
-        let state = State { idle: Vec::new(), open: 0, closed: false };
-        Self { path, file, state: Mutex::new(state), returned: Condvar::new(), most }
+        Self {
+            path,
+            file,
+            slots: (0..most).map(|_| Slot::default()).collect(),
+            is_closed: AtomicBool::new(false),
+            waiting: AtomicUsize::new(0),
+            line: Mutex::new(()),
+            returned: Condvar::new(),
+        }
     }
 
     /// Lends a connection, waiting until the deadline where all are in use.
+    #[inline]
     pub(super) fn take(&self, deadline: Instant) -> Result<Reader<'_>, NoReader> {
-        let mut state = self.state.lock();
-        loop {
-            if state.closed {
-                return Err(NoReader::Closed);
-            }
-            if let Some(link) = state.idle.pop() {
-                return Ok(Reader { readers: self, link: Some(link) });
-            }
-            if state.open < self.most {
-                state.open += 1;
-                drop(state);
-                let mut reader = Reader { readers: self, link: None };
-                reader.link = Some(self.open(deadline)?);
-                return Ok(reader);
-            }
-            if self.returned.wait_until(&mut state, deadline).timed_out() {
-                return Err(NoReader::Busy);
-            }
+        match self.slots.get(LAST.get()).and_then(|slot| self.lend(slot)).or_else(|| self.find()) {
+            Some(reader) => reader.opened(deadline),
+            None => self.wait(deadline)?.opened(deadline),
         }
+    }
+
+    /// Waits for one that nobody uses.
+    #[cold]
+    fn wait(&self, deadline: Instant) -> Result<Reader<'_>, NoReader> {
+        let mut line = self.line.lock();
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        let found = loop {
+            // Either this sees what was given back, or whoever gave it back sees that somebody waits.
+            fence(Ordering::SeqCst);
+            if let Some(reader) = self.find() {
+                break Some(reader);
+            }
+            if self.returned.wait_until(&mut line, deadline).timed_out() {
+                break self.find();
+            }
+        };
+        self.waiting.fetch_sub(1, Ordering::Relaxed);
+        drop(line);
+        found.ok_or(NoReader::Busy)
+    }
+
+    /// A slot that nobody uses: one with a connection, else one where none was opened yet.
+    fn find(&self) -> Option<Reader<'_>> {
+        let free = |place| Some((place, self.lend(&self.slots[place])?));
+        let new = |place| Some((place, self.reader(&self.slots[place])?));
+        let places = 0..self.slots.len();
+        let (place, reader) = places.clone().find_map(free).or_else(|| places.clone().find_map(new))?;
+        LAST.set(place);
+        Some(reader)
+    }
+
+    /// A slot's connection, where it has one that nobody uses.
+    #[inline]
+    fn lend<'a>(&'a self, slot: &'a Slot) -> Option<Reader<'a>> {
+        if !slot.is_open.load(Ordering::Relaxed) {
+            return None;
+        }
+        self.reader(slot)
+    }
+
+    #[inline]
+    fn reader<'a>(&'a self, slot: &'a Slot) -> Option<Reader<'a>> {
+        slot.link.try_lock().map(|link| Reader { readers: self, slot, link: Some(link) })
     }
 
     /// Opens one more connection, on the file that the others are on. A database that took its place would be read as
@@ -85,51 +141,174 @@ impl Readers {
 
     /// How many connections are open, idle and lent ones together.
     pub(super) fn open_now(&self) -> usize {
-        self.state.lock().open
+        self.slots.iter().filter(|slot| slot.is_open.load(Ordering::Relaxed)).count()
     }
 
-    /// Closes all connections and lends no more.
+    /// Closes all connections and lends no more. Waits for those that are lent.
     pub(super) fn close(&self) {
-        let mut state = self.state.lock();
-        state.closed = true;
-        let idle = std::mem::take(&mut state.idle);
-        state.open -= idle.len();
-        while state.open > 0 {
-            self.returned.wait(&mut state);
+        // Before any slot is locked: whoever has one afterwards sees it.
+        self.is_closed.store(true, Ordering::Relaxed);
+        for slot in &self.slots {
+            let mut link = slot.link.lock();
+            slot.is_open.store(false, Ordering::Relaxed);
+            let closing = link.take();
+            drop(link);
+            drop(closing);
         }
-        drop(state);
+        let _line = self.line.lock();
         self.returned.notify_all();
-        drop(idle);
     }
 }
 
 impl Reader<'_> {
+    /// The same, with its connection open.
+    #[inline]
+    fn opened(mut self, deadline: Instant) -> Result<Self, NoReader> {
+        if self.readers.is_closed.load(Ordering::Relaxed) {
+            return Err(NoReader::Closed);
+        }
+        if let Some(link) = &mut self.link
+            && link.is_none()
+        {
+            self.slot.is_open.store(true, Ordering::Relaxed);
+            **link = Some(self.readers.open(deadline)?);
+        }
+        Ok(self)
+    }
+
+    /// Takes the connection out of use. It is closed once its slot is free.
+    #[cold]
+    fn give_up(&self, link: &mut Option<Link>) -> Option<Box<Link>> {
+        self.slot.is_open.store(false, Ordering::Relaxed);
+        link.take().map(Box::new)
+    }
+
     pub(super) fn link(&self) -> Result<&Link, NoReader> {
-        self.link.as_ref().ok_or(NoReader::Closed)
+        self.link.as_ref().and_then(|link| link.as_ref()).ok_or(NoReader::Closed)
     }
 }
 
 impl Drop for Reader<'_> {
     fn drop(&mut self) {
-        let mut state = self.readers.state.lock();
-        let surplus = match self.link.take() {
-            // One that could not even end its transaction is not lent again.
-            Some(link) if !state.closed && link.connection.is_autocommit() => {
-                state.idle.push(link);
-                None
-            }
-            other => {
-                state.open -= 1;
-                other
-            }
+        let Some(mut link) = self.link.take() else { return };
+        let surplus = match &*link {
+            Some(sound) if sound.connection.is_autocommit() => None,
+            // One that could not even end its transaction is not lent again, nor is one that could not be opened.
+            _ => self.give_up(&mut link),
         };
-        // Under the lock: a lost wake-up would leave a waiter until its deadline. `close` needs all of them.
-        if state.closed {
-            self.readers.returned.notify_all();
-        } else {
+        drop(link);
+        fence(Ordering::SeqCst);
+        if self.readers.waiting.load(Ordering::Relaxed) > 0 {
+            // Whoever counts as waiting holds this lock until it really waits.
+            let _line = self.readers.line.lock();
             self.readers.returned.notify_one();
         }
-        drop(state);
         drop(surplus);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicU32;
+    use std::thread;
+    use std::time::Duration;
+
+    use super::*;
+
+    /// Readers of a new file, and the folder that it is in.
+    fn readers(most: usize) -> (tempfile::TempDir, Readers) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.db");
+        let made = rusqlite::Connection::open(&path).unwrap();
+        made.execute_batch("PRAGMA journal_mode=WAL; CREATE TABLE t (x); INSERT INTO t VALUES (7);").unwrap();
+        let file = FileId::of(&path).unwrap();
+        (folder, Readers::new(path, file, most))
+    }
+
+    fn soon() -> Instant {
+        Instant::now() + Duration::from_secs(30)
+    }
+
+    fn read(readers: &Readers) -> i64 {
+        let Ok(reader) = readers.take(soon()) else { panic!("no reader") };
+        let Ok(link) = reader.link() else { panic!("no connection") };
+        // While it is lent: others find all slots taken.
+        thread::yield_now();
+        link.connection.query_row("SELECT x FROM t", [], |row| row.get(0)).unwrap()
+    }
+
+    #[test]
+    fn whoever_waits_is_served_however_many_want_the_few_there_are() {
+        let (_folder, readers) = readers(2);
+        let began = Instant::now();
+        let done = AtomicU32::new(0);
+        thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    for _ in 0..500 {
+                        assert_eq!(read(&readers), 7);
+                        done.fetch_add(1, Ordering::Relaxed);
+                    }
+                });
+            }
+        });
+        assert_eq!((done.into_inner(), readers.open_now()), (4_000, 2));
+        // A wake-up that is lost costs 30 seconds.
+        assert!(began.elapsed() < Duration::from_secs(29));
+        assert_eq!(readers.waiting.load(Ordering::Relaxed), 0);
+    }
+
+    #[test]
+    fn one_caller_at_a_time_needs_one_connection_whatever_thread_it_is_on() {
+        let (_folder, readers) = readers(4);
+        for slot in [0, 3, 2, 9] {
+            LAST.set(slot);
+            assert_eq!(read(&readers), 7);
+            thread::scope(|scope| assert_eq!(scope.spawn(|| read(&readers)).join().unwrap(), 7));
+        }
+        assert_eq!(readers.open_now(), 1);
+    }
+
+    #[test]
+    fn a_connection_given_back_in_a_transaction_is_not_lent_again() {
+        let (_folder, readers) = readers(1);
+        let Ok(reader) = readers.take(soon()) else { panic!("no reader") };
+        let Ok(link) = reader.link() else { panic!("no connection") };
+        link.connection.execute_batch("BEGIN").unwrap();
+        drop(reader);
+        assert_eq!(readers.open_now(), 0);
+        assert_eq!(read(&readers), 7);
+    }
+
+    #[test]
+    fn who_cannot_open_one_leaves_the_place_to_the_next() {
+        let (folder, readers) = readers(1);
+        let (path, away) = (folder.path().join("a.db"), folder.path().join("away.db"));
+        std::fs::rename(&path, &away).unwrap();
+        assert!(matches!(readers.take(soon()), Err(NoReader::Replaced)));
+        std::fs::rename(&away, &path).unwrap();
+        assert_eq!(read(&readers), 7);
+    }
+
+    #[test]
+    fn closing_waits_for_what_is_lent_and_ends_the_waiting() {
+        let (_folder, readers) = readers(1);
+        let Ok(lent) = readers.take(soon()) else { panic!("no reader") };
+        thread::scope(|scope| {
+            let waiting = scope.spawn(|| matches!(readers.take(soon()), Err(NoReader::Closed)));
+            while readers.waiting.load(Ordering::Relaxed) == 0 {
+                thread::yield_now();
+            }
+            let closing = scope.spawn(|| readers.close());
+            while !readers.is_closed.load(Ordering::Relaxed) {
+                thread::yield_now();
+            }
+            assert!(!closing.is_finished());
+            drop(lent);
+            assert!(waiting.join().unwrap());
+            closing.join().unwrap();
+        });
+        assert_eq!(readers.open_now(), 0);
+        assert!(matches!(readers.take(soon()), Err(NoReader::Closed)));
     }
 }

@@ -114,17 +114,27 @@ mod exact {
 }
 
 /// Sets a statement's parameters, numbered from 1.
+#[inline]
 pub(crate) fn bind(statement: &mut rusqlite::Statement<'_>, params: &[ValueRef<'_>]) -> rusqlite::Result<()> {
     let expected = statement.parameter_count();
     if expected != params.len() {
         return Err(rusqlite::Error::InvalidParameterCount(params.len(), expected));
     }
     for (index, param) in params.iter().enumerate() {
-        if let ValueRef::Time(moment) = param {
-            statement.raw_bind_parameter(index + 1, moment.to_text().as_str())?;
-        } else {
-            statement.raw_bind_parameter(index + 1, Param(*param))?;
-        }
+        let text;
+        let value = match *param {
+            ValueRef::Null => SqliteRef::Null,
+            ValueRef::Integer(number) => SqliteRef::Integer(number),
+            ValueRef::Real(number) => SqliteRef::Real(number),
+            ValueRef::Text(text) => SqliteRef::Text(text.as_bytes()),
+            ValueRef::Blob(bytes) => SqliteRef::Blob(bytes),
+            ValueRef::Bool(truth) => SqliteRef::Integer(truth.into()),
+            ValueRef::Time(moment) => {
+                text = moment.to_text();
+                SqliteRef::Text(text.as_bytes())
+            }
+        };
+        statement.raw_bind_parameter(index + 1, ToSqlOutput::Borrowed(value))?;
     }
     Ok(())
 }
@@ -141,23 +151,6 @@ pub(crate) fn bind_stored<'v>(
     }
     let expected = statement.parameter_count();
     if given == expected { Ok(()) } else { Err(rusqlite::Error::InvalidParameterCount(given, expected)) }
-}
-
-/// A borrowed parameter in SQLite's terms; moments are bound by [`bind`], which holds their text.
-struct Param<'a>(ValueRef<'a>);
-
-impl rusqlite::ToSql for Param<'_> {
-    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
-        Ok(match self.0 {
-            ValueRef::Null => ToSqlOutput::Borrowed(SqliteRef::Null),
-            ValueRef::Integer(number) => ToSqlOutput::Borrowed(SqliteRef::Integer(number)),
-            ValueRef::Real(number) => ToSqlOutput::Borrowed(SqliteRef::Real(number)),
-            ValueRef::Text(text) => ToSqlOutput::Borrowed(SqliteRef::Text(text.as_bytes())),
-            ValueRef::Blob(bytes) => ToSqlOutput::Borrowed(SqliteRef::Blob(bytes)),
-            ValueRef::Bool(truth) => ToSqlOutput::Borrowed(SqliteRef::Integer(truth.into())),
-            ValueRef::Time(moment) => ToSqlOutput::from(moment.to_string()),
-        })
-    }
 }
 
 /// A type that a statement's parameter can be made of. The conversion of each domain type is written here, once.

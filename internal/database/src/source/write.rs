@@ -1,8 +1,8 @@
 //! What a write's closure is given: statements that change rows, recorded where a recording is wanted.
 
-use rusqlite::Connection;
 use rusqlite::types::ValueRef as SqliteRef;
 
+use super::connection::Link;
 use super::context::Context;
 use super::operation::{Changed, Refusal, Step};
 use super::value::{Value, ValueRef, bind, bind_stored};
@@ -13,7 +13,7 @@ use crate::error::{ErrorKind, Result};
 /// A write is blind: it cannot read, and learns of its statements' effect only through [`WriteTx::require`] and
 /// [`WriteTx::only_if`]. That is what makes it replayable on another database. Conditions on data go into the SQL.
 pub struct WriteTx<'a> {
-    connection: &'a Connection,
+    link: &'a Link,
     context: Context<'a>,
     recording: Option<Vec<Step>>,
     statements: u32,
@@ -22,8 +22,8 @@ pub struct WriteTx<'a> {
 }
 
 impl<'a> WriteTx<'a> {
-    pub(crate) fn new(connection: &'a Connection, context: Context<'a>, record: bool) -> Self {
-        Self { connection, context, recording: record.then(Vec::new), statements: 0, skipping: false }
+    pub(super) fn new(link: &'a Link, context: Context<'a>, record: bool) -> Self {
+        Self { link, context, recording: record.then(Vec::new), statements: 0, skipping: false }
     }
 
     /// Runs a statement.
@@ -89,7 +89,7 @@ impl<'a> WriteTx<'a> {
         rows: impl IntoIterator<Item = R>,
     ) -> Result<u64> {
         let run = || {
-            let mut statement = self.connection.prepare_cached(sql)?;
+            let mut statement = self.link.connection.prepare_cached(sql)?;
             let mut changed = 0;
             for row in rows {
                 bind_stored(&mut statement, row)?;
@@ -136,7 +136,9 @@ impl<'a> WriteTx<'a> {
     }
 
     fn run(&self, sql: &str, params: &[ValueRef<'_>]) -> Result<u64> {
-        let is_change = begins_with(sql, &["INSERT", "UPDATE", "DELETE", "WITH", "REPLACE"]);
+        let is_change = sql.starts_with("INSERT ")
+            || sql.starts_with("UPDATE ")
+            || begins_with(sql, &["INSERT", "UPDATE", "DELETE", "WITH", "REPLACE"]);
         if !is_change && !begins_with(sql, &["CREATE", "ALTER", "DROP"]) {
             return Err(self.malformed(
                 "a write is made of INSERT, UPDATE, DELETE and WITH, and of CREATE, ALTER and DROP; transactions, \
@@ -145,13 +147,15 @@ impl<'a> WriteTx<'a> {
             ));
         }
         // It would be kept at once and by itself.
-        if self.connection.is_autocommit() {
+        if self.link.connection.is_autocommit() {
             return Err(self.context.transaction_gone());
         }
         let run = || {
-            let mut statement = self.connection.prepare_cached(sql)?;
+            let mut statement = self.link.connection.prepare_cached(sql)?;
             bind(&mut statement, params)?;
-            statement.raw_execute()
+            let rows = statement.raw_execute()?;
+            self.link.prepared.used(&self.link.connection, sql, &statement);
+            Ok(rows)
         };
         // SQLite leaves the count of the last change where a statement changes no rows.
         run().map(|rows| if is_change { rows as u64 } else { 0 }).map_err(|error| self.context.sqlite(&error))
@@ -164,7 +168,7 @@ impl<'a> WriteTx<'a> {
 
 /// Whether a statement begins with one of these words.
 pub(super) fn begins_with(sql: &str, words: &[&str]) -> bool {
-    let sql = sql.trim_start().as_bytes();
+    let sql = sql.as_bytes().trim_ascii_start();
     words.iter().any(|word| {
         sql.get(..word.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(word.as_bytes()))
             && sql.get(word.len()).is_none_or(|next| !next.is_ascii_alphanumeric() && *next != b'_')

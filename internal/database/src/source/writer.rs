@@ -142,7 +142,7 @@ impl Database {
         deadline: Instant,
         f: impl FnOnce(&ReadTx<'_>) -> Result<T>,
     ) -> Result<T> {
-        self.on_writer(op, deadline, |link| f(&ReadTx::new(&link.connection, self.context(op))))
+        self.on_writer(op, deadline, |link| f(&ReadTx::new(link, self.context(op))))
     }
 
     /// Runs this on the writer's connection; a transaction that it leaves open is undone.
@@ -155,7 +155,7 @@ impl Database {
         let context = self.context(op);
         let mut seat = self.seat(&context, deadline)?;
         let link = self.link(&mut seat.state().connection, &context, deadline)?;
-        link.until(deadline).map_err(|error| context.sqlite(&error))?;
+        link.until(deadline);
         let answer = f(link);
         seat.state().lose();
         answer

@@ -124,10 +124,20 @@ impl DatabaseWrapper {
     /// The source cannot be read.
     pub fn get_chat_message_by_message_id(&self, chat: ChatId, message: &MessageId) -> Result<Option<ChatMessage>> {
         let op = "messages.get_chat_message_by_message_id";
-        let found = self.read_messages(op, chat, Earlier::IfNothingElse, |tx, chat| {
-            Ok(tx.query_one(SELECT_MESSAGE, params![chat, message])?.into_iter().collect())
-        })?;
-        Ok(found.into_iter().next())
+        let one = |tx: &ReadTx<'_>, chat| tx.query_one::<ChatMessage>(SELECT_MESSAGE, params![chat, message]);
+        self.on_topology(|topology| {
+            let found = topology.read(op, Route::Chat(chat), |tx| {
+                let Some(old) = self.earlier(chat) else { return one(tx, chat) };
+                tx.snapshot()?;
+                one(tx, chat)?.map_or_else(|| one(tx, old), |found| Ok(Some(found)))
+            })?;
+            match found {
+                Some(found) if found.media_id.is_some() && found.media.is_none() => {
+                    Ok(topology.with_shared_media(op, chat, vec![found])?.pop())
+                }
+                found => Ok(found),
+            }
+        })
     }
 
     /// The messages of a chain of replies, oldest first, of one topic where one is given.

@@ -1,0 +1,97 @@
+//! The writer's connection when it has to be given up, and what is left open on it.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::batch::{Batch, Outcome};
+use super::writer::{Held, Open};
+use super::{Database, SourceConfig};
+use crate::error::ErrorKind;
+use crate::params;
+use crate::time::SystemClock;
+
+fn open(folder: &tempfile::TempDir, file: &str) -> Database {
+    let config = SourceConfig::new(folder.path().join(file));
+    Database::open(&config, soon(), &SystemClock, &|_| Ok(())).unwrap()
+}
+
+fn soon() -> Instant {
+    Instant::now() + Duration::from_secs(10)
+}
+
+fn set(database: &Database, key: &str) -> crate::Result<()> {
+    database.write("test.set", soon(), None, |tx| {
+        let sql = "INSERT INTO settings (key, value, created_at, updated_at) VALUES (?1, 'x', '', '')";
+        tx.execute(sql, params![key]).map(drop)
+    })
+}
+
+fn keys(database: &Database) -> Vec<String> {
+    let sql = "SELECT group_concat(key) FROM (SELECT key FROM settings WHERE value = 'x' ORDER BY key)";
+    let all: Option<Option<String>> =
+        database.read_as_writer("test.keys", soon(), |tx| tx.value("settings", sql, params![])).unwrap();
+    all.flatten().map_or_else(Vec::new, |all| all.split(',').map(str::to_owned).collect())
+}
+
+fn give_up(database: &Database) {
+    database.writer.take(soon()).unwrap().state().connection = Held::Broken;
+}
+
+#[test]
+fn a_connection_that_was_given_up_is_opened_anew_by_the_next_call() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = open(&folder, "a.db");
+    set(&database, "before").unwrap();
+    give_up(&database);
+    assert!(!database.writer.is_open());
+    set(&database, "after").unwrap();
+    assert!(database.writer.is_open());
+    assert_eq!(keys(&database), ["after", "before"]);
+}
+
+#[test]
+fn it_is_not_opened_anew_on_a_file_that_took_its_place() {
+    let folder = tempfile::tempdir().unwrap();
+    let (database, other) = (open(&folder, "a.db"), open(&folder, "b.db"));
+    set(&database, "before").unwrap();
+    other.close();
+    give_up(&database);
+    std::fs::rename(folder.path().join("b.db"), folder.path().join("a.db")).unwrap();
+    let error = set(&database, "after").unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::FileReplaced), "{error}");
+    assert!(!database.writer.is_open());
+}
+
+#[test]
+fn what_is_left_open_is_undone_and_its_members_are_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = open(&folder, "a.db");
+    let sql = "BEGIN IMMEDIATE; INSERT INTO settings (key, value, created_at, updated_at) VALUES ('left', 'x', '', '')";
+    let begun = database.on_writer("test.left", soon(), |link| Ok(link.connection.execute_batch(sql)));
+    begun.unwrap().unwrap();
+    assert_eq!(keys(&database), Vec::<String>::new());
+    // The same where whoever has the writer panics.
+    let batch = Batch::new();
+    let mut seat = database.writer.take(soon()).unwrap();
+    let state = seat.state();
+    let Held::Open(link) = &state.connection else { panic!("it is open") };
+    link.connection.execute_batch(sql).unwrap();
+    let (members, since, recorded, observer) = (1, Instant::now(), Vec::new(), None);
+    state.open = Some(Open { batch: Arc::clone(&batch), members, since, recorded, observer });
+    drop(seat);
+    assert_eq!(batch.wait(), Outcome::Lost);
+    assert_eq!(keys(&database), Vec::<String>::new());
+    set(&database, "after").unwrap();
+    assert_eq!(keys(&database), ["after"]);
+}
+
+#[test]
+fn a_database_that_is_only_read_has_no_connection_that_writes() {
+    let folder = tempfile::tempdir().unwrap();
+    open(&folder, "a.db").close();
+    let config = SourceConfig { readonly: true, ..SourceConfig::new(folder.path().join("a.db")) };
+    let database = Database::open_readonly(&config, soon(), &|_| Ok(())).unwrap();
+    let error = set(&database, "after").unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::ReadOnly), "{error}");
+    assert!(!database.writer.is_open());
+}
