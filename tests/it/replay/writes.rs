@@ -144,6 +144,7 @@ impl Write {
     }
 
     /// What the write is called.
+    #[cfg(feature = "multi-source")]
     pub(crate) fn op(&self) -> &'static str {
         KINDS[self.kind].0
     }
