@@ -111,6 +111,10 @@ pub enum DbCommand {
     Reload,
     /// Move chats with all their rows to another database, while no bot runs
     Move(MoveArgs),
+    /// List the writes that wait for databases which are away, and those that were kept aside
+    Journal(JournalArgs),
+    /// List rows of chats in databases that are not theirs
+    Strays(StraysArgs),
     /// Make a copy of a database that can be read in a folder that cannot be written
     Seal {
         /// The database
@@ -121,6 +125,38 @@ pub enum DbCommand {
         #[arg(value_name = "COPY")]
         copy: Option<PathBuf>,
     },
+}
+
+/// Which writes are listed, and what is done with those that were kept aside.
+#[derive(Args, Clone, Debug)]
+pub struct JournalArgs {
+    /// The source in [database.sources]; without one all are listed
+    #[arg(value_name = "SOURCE")]
+    pub source: Option<SourceName>,
+
+    /// How many of each source are listed at most
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    pub limit: usize,
+
+    /// Make again what was kept aside at the source
+    #[arg(long, requires = "source")]
+    pub retry: bool,
+
+    /// Give up for good the write of this ID, which was kept aside at the source
+    #[arg(long, value_name = "ID", requires = "source", conflicts_with = "retry")]
+    pub drop: Option<String>,
+}
+
+/// What is done with rows in databases that are not theirs.
+#[derive(Args, Clone, Copy, Debug)]
+pub struct StraysArgs {
+    /// Delete those that the chat's own database has too, and the same
+    #[arg(long)]
+    pub clear: bool,
+
+    /// Delete those too that the chat's own database has otherwise: it is the one that counts
+    #[arg(long, requires = "clear")]
+    pub different: bool,
 }
 
 /// What is moved where.

@@ -5,6 +5,7 @@
 //! whoever speaks through the socket, which is what `bot db` does as a [`client`].
 
 pub mod client;
+pub mod leftovers;
 pub mod moves;
 pub mod protocol;
 pub mod report;
@@ -12,11 +13,13 @@ pub mod server;
 mod socket;
 
 use std::path::Path;
+use std::time::Duration;
 
 use database::{ChatId, DatabaseWrapper, Route, SourceName};
 
+use leftovers::{JournalReport, Settle, SettledReport, StraysReport};
 use protocol::{Accept, Fault, FaultKind};
-use report::{ReloadReport, RouteReport, SourceReport, StatusReport};
+use report::{ReloadReport, RouteReport, ServedBy, SourceReport, StatusReport};
 
 /// What only whoever opened the databases knows of them and can do with them.
 pub trait Operator: Send + Sync {
@@ -43,6 +46,56 @@ pub trait Operator: Send + Sync {
     /// # Errors
     /// The configuration is not followed.
     fn reload(&self) -> Result<ReloadReport, Fault>;
+
+    /// The databases that cannot be used now. Asked often: looks at no file.
+    fn outages(&self) -> Vec<Outage> {
+        Vec::new()
+    }
+
+    /// What waits for sources that are away, and what was kept aside: of each so many at most.
+    ///
+    /// # Errors
+    /// There is no such source, or there are no sources by name.
+    fn journal(&self, _source: Option<&SourceName>, _most: usize) -> Result<JournalReport, Fault> {
+        Err(one_file())
+    }
+
+    /// Deals with what was kept aside at a source.
+    ///
+    /// # Errors
+    /// There is no such source, or it cannot be written now.
+    fn settle(&self, _source: &SourceName, _what: &Settle) -> Result<SettledReport, Fault> {
+        Err(one_file())
+    }
+
+    /// The rows of chats in files that do not own them.
+    ///
+    /// # Errors
+    /// There are no sources by name.
+    fn strays(&self) -> Result<StraysReport, Fault> {
+        Err(one_file())
+    }
+
+    /// Deletes those of them that are the same at home; and those that home has otherwise, where that is wanted.
+    ///
+    /// # Errors
+    /// The default source cannot be read, or there are no sources by name.
+    fn clear_strays(&self, _different: bool) -> Result<StraysReport, Fault> {
+        Err(one_file())
+    }
+}
+
+/// A database that cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outage {
+    /// The source.
+    pub source: String,
+    /// Why, and what to do, where that is known.
+    pub reason: Option<String>,
+    /// For how long.
+    pub lasted: Duration,
+    /// Who serves its chats meanwhile.
+    pub served_by: Option<ServedBy>,
 }
 
 /// The operator of databases of which nothing more is known than the wrapper tells: one file.

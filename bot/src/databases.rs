@@ -19,6 +19,7 @@ use config::{Config, Layers};
 use database::{ChatId, DatabaseConfig, DatabaseWrapper, OpenError, SourceConfig, SourceName};
 
 use crate::control::client::{Client, ClientError};
+use crate::control::leftovers::{JournalReport, Settle, SettledReport, StraysReport};
 use crate::control::moves::MoveReport;
 use crate::control::protocol::{Accept, Fault};
 use crate::control::report::{RouteReport, SourceReport, StatusReport};
@@ -208,6 +209,43 @@ pub fn move_chats(
     progress: &mut dyn FnMut(Step) -> ControlFlow<()>,
 ) -> Result<Vec<MoveReport>, DatabasesError> {
     sources::move_chats(config, chats, what, progress)
+}
+
+/// What waits for sources and what was kept aside, as the files show it: of each so many at most. Changes nothing.
+///
+/// # Errors
+/// There are no sources, or there is none of this name.
+pub fn look_at_journal(
+    config: &DatabaseConfig,
+    source: Option<&SourceName>,
+    most: usize,
+) -> Result<JournalReport, DatabasesError> {
+    sources::look_at_journal(config, source, most)
+}
+
+/// Deals with what was kept aside at a source, while no bot runs: takes the data folder meanwhile.
+///
+/// # Errors
+/// There are no sources, there is none of this name, it cannot be written, or a process is in charge.
+pub fn settle(config: &Config, source: &SourceName, what: &Settle) -> Result<SettledReport, DatabasesError> {
+    sources::settle(config, source, what)
+}
+
+/// The rows of chats in files that do not own them, as the files show them. Changes nothing.
+///
+/// # Errors
+/// There are no sources.
+pub fn look_at_strays(config: &DatabaseConfig) -> Result<StraysReport, DatabasesError> {
+    sources::look_at_strays(config)
+}
+
+/// Deletes those of them that are the same at home, or that home has otherwise where that is wanted, while no bot runs:
+/// takes the data folder meanwhile.
+///
+/// # Errors
+/// There are no sources, the default one cannot be read, or a process is in charge.
+pub fn clear_strays(config: &Config, different: bool) -> Result<StraysReport, DatabasesError> {
+    sources::clear_strays(config, different)
 }
 
 /// Makes a copy of a database that can be read where nothing can be made beside it; answers where it is.

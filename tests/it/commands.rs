@@ -1,6 +1,8 @@
 //! The bot's commands and what else happens in chats, through `Bot::handle`, on a database file.
 
 mod answers;
+#[cfg(feature = "multi-source")]
+mod displaced;
 mod erasing;
 mod events;
 mod redelivery;

@@ -5,6 +5,8 @@ mod held;
 #[cfg(feature = "multi-source")]
 mod importing;
 #[cfg(feature = "multi-source")]
+mod leftovers;
+#[cfg(feature = "multi-source")]
 mod looking;
 #[cfg(feature = "multi-source")]
 mod moving;

@@ -58,6 +58,8 @@ mod support;
 #[cfg(test)]
 mod syscalls;
 #[cfg(test)]
+mod troubleshooting;
+#[cfg(test)]
 mod values;
 #[cfg(test)]
 mod versions;

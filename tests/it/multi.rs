@@ -17,6 +17,7 @@ mod example;
 mod gathered;
 mod identity;
 mod isolation;
+mod journal;
 mod media;
 mod model;
 mod naming;
@@ -27,6 +28,7 @@ pub(crate) mod refusals;
 mod relocate;
 pub(crate) mod sealing;
 pub(crate) mod standins;
+mod strays;
 mod supergroups;
 mod threads;
 

@@ -2,6 +2,7 @@
 //!
 //! Where no bot runs, looking reads the files and changes nothing, and `adopt` does the work itself.
 
+mod leftovers;
 mod moving;
 mod tell;
 
@@ -70,6 +71,8 @@ impl Db {
             }
             DbCommand::Reload => self.reload(whom),
             DbCommand::Move(what) => self.move_chats(whom, what),
+            DbCommand::Journal(what) => self.journal(whom, what),
+            DbCommand::Strays(what) => self.strays(whom, *what),
             DbCommand::Seal { file, copy } => self.seal(file, copy.as_deref()),
         }
     }

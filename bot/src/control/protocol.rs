@@ -5,6 +5,7 @@ use database::{ChatId, SourceName};
 use serde::{Deserialize, Serialize};
 
 use super::Operator;
+use super::leftovers::{JournalReport, Settle, SettledReport, StraysReport};
 use super::report::{ReloadReport, RouteReport, SourceReport, StatusReport};
 
 /// The version of the lines. It changes where an old client would misunderstand a new bot or the other way round.
@@ -52,6 +53,27 @@ pub enum Command {
         /// The source.
         to: String,
     },
+    /// What waits for sources, and what was kept aside.
+    Journal {
+        /// The source; of all where none is named.
+        source: Option<String>,
+        /// How many of each source and sort at most.
+        most: usize,
+    },
+    /// Deal with what was kept aside.
+    Settle {
+        /// The source.
+        source: String,
+        /// What is done.
+        what: Settle,
+    },
+    /// The rows of chats in files that do not own them.
+    Strays,
+    /// Delete those that are the same at home.
+    ClearStrays {
+        /// Those too that home has otherwise.
+        different: bool,
+    },
 }
 
 /// What is accepted in a source's place.
@@ -86,6 +108,12 @@ pub enum Answer {
     Source(SourceReport),
     /// To `reload`.
     Reload(ReloadReport),
+    /// To `journal`.
+    Journal(JournalReport),
+    /// To `settle`.
+    Settled(SettledReport),
+    /// To `strays` and `clear_strays`.
+    Strays(StraysReport),
     /// To anything that was not done.
     Error(Fault),
 }
@@ -170,9 +198,24 @@ impl Command {
         match self {
             Self::Status => Answer::Status(operator.status()),
             Self::Route { chat } => Answer::Route(operator.route(ChatId(*chat))),
-            Self::Retry { source } => with_source(source, |name| operator.retry(name)),
-            Self::Adopt { source, accept } => with_source(source, |name| operator.adopt(name, *accept)),
+            Self::Retry { source } => with_source(source, |name| operator.retry(name).map(Answer::Source)),
+            Self::Adopt { source, accept } => {
+                with_source(source, |name| operator.adopt(name, *accept).map(Answer::Source))
+            }
             Self::Reload => operator.reload().map_or_else(Answer::Error, Answer::Reload),
+            Self::Journal { source: None, most } => {
+                operator.journal(None, *most).map_or_else(Answer::Error, Answer::Journal)
+            }
+            Self::Journal { source: Some(source), most } => {
+                with_source(source, |name| operator.journal(Some(name), *most).map(Answer::Journal))
+            }
+            Self::Settle { source, what } => {
+                with_source(source, |name| operator.settle(name, what).map(Answer::Settled))
+            }
+            Self::Strays => operator.strays().map_or_else(Answer::Error, Answer::Strays),
+            Self::ClearStrays { different } => {
+                operator.clear_strays(*different).map_or_else(Answer::Error, Answer::Strays)
+            }
             Self::Move { .. } => Answer::Error(Fault::new(
                 FaultKind::NotNow,
                 "chats are moved while no bot runs; stop the bot, move them, and start it again",
@@ -181,7 +224,7 @@ impl Command {
     }
 }
 
-fn with_source(name: &str, ask: impl FnOnce(&SourceName) -> Result<SourceReport, Fault>) -> Answer {
+fn with_source(name: &str, ask: impl FnOnce(&SourceName) -> Result<Answer, Fault>) -> Answer {
     let name = name.parse().map_err(|_| Fault::new(FaultKind::UnknownSource, "no source has a name like that"));
-    name.and_then(|name| ask(&name)).map_or_else(Answer::Error, Answer::Source)
+    name.and_then(|name| ask(&name)).unwrap_or_else(Answer::Error)
 }

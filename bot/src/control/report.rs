@@ -7,6 +7,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use database::{ChatId, Contents, Found, Health, Look, SourceName, SourceStatus, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use crate::text::chart::counted;
+
 /// All databases.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StatusReport {
@@ -24,6 +26,18 @@ pub struct StatusReport {
     pub last_reload: Option<ReloadReport>,
     /// The sources, the default one first, the others by name.
     pub sources: Vec<SourceReport>,
+    /// Files that hold writes of sources which are not configured any more.
+    #[serde(default)]
+    pub ownerless: Vec<Ownerless>,
+}
+
+/// A file that stood in for a source which is not configured any more, or only read by now.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ownerless {
+    /// The source.
+    pub source: String,
+    /// The file.
+    pub path: String,
 }
 
 /// One source.
@@ -41,8 +55,16 @@ pub struct SourceReport {
     pub state: State,
     /// Why it cannot be used and what to do; null where it can.
     pub reason: Option<String>,
-    /// Since when it cannot be used (UTC); null where it can, or where no bot told.
+    /// Since when it cannot be used, or its chats are served elsewhere (UTC); null where neither is so, or where no bot
+    /// told.
     pub since: Option<String>,
+    /// Who serves its chats while it is away, or until they are home again; null where it does itself, or where its calls
+    /// fail.
+    pub served_by: Option<ServedBy>,
+    /// How many writes wait for it to come back; null where what holds them could not be read.
+    pub waiting: Option<u64>,
+    /// How many writes were kept aside, since they could not be made there; null where it was not read.
+    pub parked: Option<u64>,
     /// How many bytes its file has, its log included; null where it cannot be looked at.
     pub bytes: Option<u64>,
     /// How many chats are routed to it by name.
@@ -51,10 +73,20 @@ pub struct SourceReport {
     pub connections: Option<Connections>,
     /// How many chats its file knows; null where the file was not read.
     pub chats: Option<u64>,
-    /// The version of its schema, as earlier releases know it; null where the file was not read.
+    /// The version of its schema, as earlier releases know it; null where the file was not read, or is not open.
     pub version: Option<i64>,
-    /// What the file alone is called; null where the file was not read or has none yet.
+    /// What the file alone is called; null where the file was not read, is not open or has none yet.
     pub uuid: Option<String>,
+}
+
+/// Who serves the chats of a source that is away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ServedBy {
+    /// A database of their own.
+    StandIn,
+    /// The default source.
+    Default,
 }
 
 /// How many connections are open, and how many there may be.
@@ -78,6 +110,8 @@ pub enum State {
     Opening,
     /// A bot cannot open it.
     Unavailable,
+    /// A bot has it open again, and brings home what was written elsewhere; until then its chats are served there.
+    Returning,
     /// No bot told; the file can be used.
     Readable,
     /// No bot told; there is no file yet, and a bot would make it.
@@ -162,6 +196,9 @@ impl SourceReport {
             state,
             reason,
             since,
+            served_by: None,
+            waiting: None,
+            parked: None,
             bytes: source.bytes,
             routed,
             connections: Some(Connections { open, most }),
@@ -169,6 +206,40 @@ impl SourceReport {
             version: None,
             uuid: None,
         }
+    }
+
+    /// The same while its chats are served elsewhere, since that moment.
+    #[must_use]
+    pub fn served_by(self, by: ServedBy, since: SystemTime) -> Self {
+        let state = if self.state == State::Open { State::Returning } else { self.state };
+        let since = self.since.clone().or_else(|| moment(since));
+        Self { state, since, served_by: Some(by), ..self }
+    }
+
+    /// What is to be known of its writes that are not at home, in sentences; empty where nothing is.
+    pub fn of_writes(&self) -> String {
+        let writes = |count: u64| counted(count, "write", "writes");
+        let mut sentences = Vec::new();
+        if let Some(by) = self.served_by {
+            let wait = self.waiting.map_or_else(
+                || "what waits cannot be read".to_owned(),
+                |waiting| {
+                    format!(
+                        "{} to come home",
+                        if waiting == 1 { "1 write waits".to_owned() } else { format!("{} wait", writes(waiting)) }
+                    )
+                },
+            );
+            sentences.push(format!("Its chats are served by {by}; {wait}."));
+        }
+        if let Some(parked) = self.parked.filter(|parked| *parked > 0) {
+            sentences.push(format!(
+                "Kept aside: {} that could not be made; see `bot db journal {}`.",
+                writes(parked),
+                self.name
+            ));
+        }
+        sentences.join(" ")
     }
 
     /// A source as its file shows it.
@@ -191,6 +262,9 @@ impl SourceReport {
             state,
             reason,
             since: None,
+            served_by: None,
+            waiting: None,
+            parked: None,
             bytes: look.bytes,
             routed,
             connections: None,
@@ -216,9 +290,19 @@ impl fmt::Display for State {
             Self::Closed => "closed",
             Self::Opening => "opening",
             Self::Unavailable => "unavailable",
+            Self::Returning => "returning",
             Self::Readable => "readable",
             Self::Absent => "absent",
             Self::Unusable => "unusable",
+        })
+    }
+}
+
+impl fmt::Display for ServedBy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::StandIn => "a stand-in",
+            Self::Default => "the default source",
         })
     }
 }

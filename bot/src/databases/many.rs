@@ -2,6 +2,7 @@
 //! configuration while the bot runs. A single file is opened as in any other build.
 
 mod following;
+mod leftovers;
 mod moving;
 
 use std::io;
@@ -10,26 +11,30 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use config::{Config, Layers};
-use database::multi::{self, Adopt, Control, Status};
+use database::multi::{self, Adopt, Control, Particulars, Status};
 use database::{ChatId, DatabaseConfig, DatabaseWrapper, ErrorKind, Form, Health, Options, SourceConfig, SourceName};
 
 use super::{DatabasesError, Opened, Reached, is_new, look_at_one, make_folder, only_source, open_one};
 use crate::control::client::Client;
+use crate::control::leftovers::{JournalReport, Settle, SettledReport, StraysReport};
 use crate::control::protocol::{Accept, Fault, FaultKind};
 use crate::control::report::{ReloadReport, RouteReport, SourceReport, StatusReport, Why};
 use crate::control::server::Server;
-use crate::control::{Operator, absolute};
+use crate::control::{Operator, Outage, absolute};
 use crate::text::chart::counted;
 use crate::transport::signals::StopSignals;
 
 use following::Following;
 
+pub(super) use leftovers::{clear_strays, look_at_journal, look_at_strays, settle};
 pub(super) use moving::{move_chats, seal};
 
 /// How many sources are opened at a time at the start. Where there are more, the others are opened when they are needed.
 const AT_ONCE: usize = 32;
 /// How long is waited for that.
 const WARM_UP: Duration = Duration::from_secs(2);
+/// How long is waited for what a source's file says of it.
+const TO_SAY: Duration = Duration::from_secs(2);
 
 /// What runs beside the databases: nothing beside one file.
 pub(super) struct Running {
@@ -138,11 +143,14 @@ pub(super) fn look(config: &DatabaseConfig) -> Result<StatusReport, DatabasesErr
         return Ok(look_at_one(config, only_source(config)?));
     }
     let sources = multi::look(config).sources.into_iter().map(|source| {
-        let multi::SourceLook { name, look, readonly, is_default, chats, .. } = source;
-        SourceReport::of_file(name.as_str(), look, readonly, is_default, chats as u64)
+        let multi::SourceLook { name, look, readonly, is_default, chats, served_by, waiting, parked, .. } = source;
+        let served_by = served_by.map(leftovers::served_by);
+        let report = SourceReport::of_file(name.as_str(), look, readonly, is_default, chats as u64);
+        SourceReport { served_by, waiting, parked, ..report }
     });
     let data_dir = config.data_dir.display().to_string();
-    Ok(StatusReport { data_dir, sources: sources.collect(), ..StatusReport::default() })
+    let (sources, ownerless) = (sources.collect(), leftovers::ownerless(config));
+    Ok(StatusReport { data_dir, sources, ownerless, ..StatusReport::default() })
 }
 
 pub(super) fn look_for(config: &DatabaseConfig, chat: ChatId) -> Result<RouteReport, DatabasesError> {
@@ -155,21 +163,8 @@ pub(super) fn look_for(config: &DatabaseConfig, chat: ChatId) -> Result<RouteRep
 }
 
 pub(super) fn adopt(config: &Config, source: &SourceName, what: Accept) -> Result<SourceReport, DatabasesError> {
-    let databases = &config.database;
-    if databases.form == Form::SingleFile {
-        return Err(DatabasesError::OneFile);
-    }
-    if !databases.sources.contains_key(source) {
-        return Err(unknown(databases.sources.keys()).into());
-    }
-    if !databases.data_dir.is_dir() {
-        return Err(DatabasesError::NoDataDir(databases.data_dir.clone()));
-    }
-    let (db, control) = DatabaseWrapper::open_multi(databases, Options::default())?;
-    let many = Many { control, files: Vec::new(), following: Following::default() };
-    let adopted = many.adopt(source, what);
-    db.close();
-    Ok(adopted?)
+    leftovers::has_sources(&config.database, Some(source))?;
+    Ok(leftovers::in_charge(config, |many| many.adopt(source, what))??)
 }
 
 impl Running {
@@ -198,7 +193,17 @@ impl Running {
 impl Operator for Many {
     fn status(&self) -> StatusReport {
         let Status { generation, data_dir, sources, .. } = self.control.status();
-        let report = |one: &multi::SourceReport| SourceReport::of(&one.source, one.is_default, one.chats as u64);
+        let particulars = self.control.particulars(TO_SAY);
+        let report = |one: &multi::SourceReport| {
+            let report = SourceReport::of(&one.source, one.is_default, one.chats as u64);
+            let report = match one.away {
+                None => report,
+                Some((by, since)) => report.served_by(leftovers::served_by(by), since),
+            };
+            let Particulars { version, uuid, parked, waiting, .. } =
+                particulars.get(&one.source.name).cloned().unwrap_or_default();
+            SourceReport { version, uuid, parked, waiting, ..report }
+        };
         StatusReport {
             running: true,
             process: Some(std::process::id()),
@@ -207,6 +212,7 @@ impl Operator for Many {
             generation: Some(generation),
             last_reload: self.following.last(),
             sources: sources.iter().map(report).collect(),
+            ownerless: leftovers::ownerless(&self.control.config()),
         }
     }
 
@@ -234,6 +240,35 @@ impl Operator for Many {
         let what =
             "this process does not follow its configuration: it imports, or is starting or ending; ask again later";
         self.following.reload().ok_or_else(|| Fault::new(FaultKind::NotNow, what))
+    }
+
+    fn outages(&self) -> Vec<Outage> {
+        let outages = self.control.outages().into_iter();
+        outages
+            .map(|multi::Outage { source, reason, since, served_by, .. }| Outage {
+                source: source.to_string(),
+                reason,
+                // A clock that was set back makes it new.
+                lasted: since.elapsed().unwrap_or_default(),
+                served_by: served_by.map(leftovers::served_by),
+            })
+            .collect()
+    }
+
+    fn journal(&self, source: Option<&SourceName>, most: usize) -> Result<JournalReport, Fault> {
+        self.told_journal(source, most)
+    }
+
+    fn settle(&self, source: &SourceName, what: &Settle) -> Result<SettledReport, Fault> {
+        self.settled(source, what)
+    }
+
+    fn strays(&self) -> Result<StraysReport, Fault> {
+        Ok(leftovers::told_strays(&self.control))
+    }
+
+    fn clear_strays(&self, different: bool) -> Result<StraysReport, Fault> {
+        self.cleared(different, true)
     }
 }
 

@@ -9,6 +9,7 @@ use database::{ChatId, DatabaseConfig, SourceName};
 
 use super::{DatabasesError, Moving, Opened, Reached, Step, look_at_one, only_source, open_one};
 use crate::control::client::Client;
+use crate::control::leftovers::{JournalReport, Settle, SettledReport, StraysReport};
 use crate::control::moves::MoveReport;
 use crate::control::protocol::Accept;
 use crate::control::report::{RouteReport, SourceReport, StatusReport};
@@ -56,6 +57,26 @@ pub(super) fn move_chats(
 
 pub(super) fn seal(_: &Path, _: Option<&Path>) -> Result<PathBuf, DatabasesError> {
     Err(DatabasesError::NotBuilt)
+}
+
+pub(super) fn look_at_journal(
+    _: &DatabaseConfig,
+    _: Option<&SourceName>,
+    _: usize,
+) -> Result<JournalReport, DatabasesError> {
+    Err(DatabasesError::OneFile)
+}
+
+pub(super) fn settle(_: &Config, _: &SourceName, _: &Settle) -> Result<SettledReport, DatabasesError> {
+    Err(DatabasesError::OneFile)
+}
+
+pub(super) fn look_at_strays(_: &DatabaseConfig) -> Result<StraysReport, DatabasesError> {
+    Err(DatabasesError::OneFile)
+}
+
+pub(super) fn clear_strays(_: &Config, _: bool) -> Result<StraysReport, DatabasesError> {
+    Err(DatabasesError::OneFile)
 }
 
 impl Running {

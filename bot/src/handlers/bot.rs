@@ -6,12 +6,12 @@ use std::time::Instant;
 
 use config::Owner;
 use database::{
-    ChatId, ChatType, Clock, DatabaseWrapper, MessageCategory, MessageType, NewChatInfo, NewMedia, NewMessage, Result,
-    Route, UserId,
+    ChatId, ChatType, Clock, DatabaseWrapper, MessageCategory, MessageType, NewMedia, NewMessage, Result, Route, UserId,
 };
 use parking_lot::Mutex;
 
-use super::{Call, REPEATING, Who, command_in, find, remind, spam, unknown};
+use super::outages::Told;
+use super::{Call, IS_AWAY, OF_EARLIER, REPEATING, Who, command_in, find, outages, remind, spam, unknown};
 use crate::control::{Operator, Plain};
 use crate::message::{ChatKind, Due, Event, Handle, HandleError, Handled, Incoming, MessageIds, Outgoing};
 
@@ -32,19 +32,21 @@ pub struct Bot {
     pub(super) clock: Arc<dyn Clock>,
     ids: Arc<MessageIds>,
     identity: Identity,
-    owners: Vec<Owner>,
-    operator: Arc<dyn Operator>,
+    pub(super) owners: Vec<Owner>,
+    pub(super) operator: Arc<dyn Operator>,
     started: Instant,
     /// The reminders that were said, and of which that could not be noted yet.
     pub(super) said: Mutex<HashSet<String>>,
+    /// The owners who were told of databases that cannot be used.
+    pub(super) told: Mutex<Told>,
 }
 
 impl Bot {
     /// A bot on these databases that speaks as this identity; its own messages get their ids from `ids`.
     pub fn new(db: DatabaseWrapper, ids: Arc<MessageIds>, clock: Arc<dyn Clock>, identity: Identity) -> Self {
         let operator = Arc::new(Plain::new(db.clone()));
-        let said = Mutex::default();
-        Self { db, ids, clock, identity, owners: Vec::new(), operator, started: Instant::now(), said }
+        let (said, told) = Default::default();
+        Self { db, ids, clock, identity, owners: Vec::new(), operator, started: Instant::now(), said, told }
     }
 
     /// The same bot, which knows from whoever opened the databases how they are and where chats live. Otherwise it knows
@@ -86,12 +88,9 @@ impl Bot {
         let kind =
             incoming.chat_kind.or_else(|| ChatKind::named(&stored.as_ref()?.to_string())).unwrap_or_else(guessed);
         if is_news {
-            let (title, username, is_forum) =
-                known.map(|info| (info.title, info.username, info.is_forum)).unwrap_or_default();
-            let title = told_title.or(title);
-            // What is stored may be a sort that this release does not know.
-            let chat_type = told_kind.or(stored).unwrap_or_else(|| ChatType::from(kind.as_str()));
-            self.db.update_chat_info(chat, &NewChatInfo { title, username, chat_type, is_forum })?;
+            // What was not told stays as it is, in a source that cannot be asked now too.
+            let guessed = ChatType::from(kind.as_str());
+            self.db.hear_of_chat(chat, told_title.as_deref(), told_kind.as_ref(), &guessed)?;
         }
         let username = incoming.username.as_deref().map(|name| match name {
             "" => String::new(),
@@ -104,12 +103,13 @@ impl Bot {
     /// Makes a person known to the chat. A name that the transport does not tell leaves the known one as it is.
     fn meet_person(&self, incoming: &Incoming, user: UserId, username: Option<&str>, name: &str) -> Result<()> {
         let known = self.db.get_chat_user(incoming.chat, user)?;
-        let (known_username, known_name) =
-            known.as_ref().map_or(("", ""), |known| (known.username.as_str(), known.full_name.as_str()));
-        let username = username.unwrap_or(known_username);
-        let name = if name.is_empty() { known_name } else { name };
-        if known.is_none() || (username, name) != (known_username, known_name) {
-            self.db.update_chat_user(incoming.chat, user, username, name)?;
+        let name = Some(name).filter(|name| !name.is_empty());
+        let is_news = known.is_none_or(|known| {
+            username.is_some_and(|username| username != known.username)
+                || name.is_some_and(|name| name != known.full_name)
+        });
+        if is_news {
+            self.db.hear_of_user(incoming.chat, user, username, name)?;
         }
         Ok(())
     }
@@ -246,9 +246,13 @@ impl Bot {
             // It was written while nobody listened.
             let category = if warning.is_some() { MessageCategory::UserSpam } else { MessageCategory::User };
             self.store(incoming, category)?;
+            if self.db.is_displaced(*chat) {
+                // Or its source has it, and cannot be asked now: then it is there that the text is replaced.
+                self.db.edit_chat_message(*chat, message_id, incoming.user, text)?;
+            }
             return Ok(self.answer_to(incoming, kind, None, warning)?);
         }
-        self.db.update_chat_message_text(*chat, message_id, text)?;
+        self.db.edit_chat_message(*chat, message_id, incoming.user, text)?;
         let is_warned =
             || self.db.is_answered(*chat, message_id, self.identity.user, &MessageCategory::BotSpamNotification);
         if warning.is_none() || is_warned()? || spam::was_taught(&self.db, incoming)? {
@@ -275,7 +279,13 @@ impl Bot {
         match find(name) {
             Some(command) if command.who > rank => Ok(command.refusal()),
             Some(command) if command.arguments.is_empty() && !arguments.is_empty() => Ok(command.usage()),
-            Some(command) => (command.run)(&call),
+            Some(command) => {
+                // Asked first: what a command finds may be home again a moment later.
+                let is_displaced = self.db.is_displaced(incoming.chat);
+                let text = (command.run)(&call)?;
+                let is_partial = is_displaced && OF_EARLIER.iter().any(|one| one.name == command.name);
+                Ok(if is_partial { format!("{text}\n{IS_AWAY}") } else { text })
+            }
             None => Ok(unknown(name)),
         }
     }
@@ -311,10 +321,20 @@ impl Handle for Bot {
     }
 
     fn due(&self, chat: Option<ChatId>) -> Result<Vec<Due>, HandleError> {
-        remind::due(self, chat).map_err(HandleError::from)
+        let mut due = outages::due(self, chat);
+        match remind::due(self, chat) {
+            Ok(reminders) => due.extend(reminders),
+            // The reason is among what is told, perhaps.
+            Err(error) if due.is_empty() => return Err(error.into()),
+            Err(error) => tracing::debug!(%error, "reminders have to wait"),
+        }
+        Ok(due)
     }
 
     fn said(&self, due: &Due) -> Result<(), HandleError> {
+        if outages::said(self, due) {
+            return Ok(());
+        }
         remind::said(self, &due.task).map_err(HandleError::from)
     }
 }

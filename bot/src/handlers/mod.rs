@@ -7,6 +7,7 @@ mod bot;
 mod help;
 mod history;
 mod mydata;
+mod outages;
 mod owners;
 mod people;
 mod remember;
@@ -56,6 +57,21 @@ const COMMANDS: &[&Command] = &[
 /// kept word by word: what it repeats is kept already, would stay behind when somebody has it erased, and may be of a
 /// chat whose words have no place in this one's database.
 const REPEATING: &[&Command] = &[&top::TOP, &history::HISTORY, &search::SEARCH, &mydata::MYDATA, &owners::CHATS];
+
+/// Commands whose answers are made of what was said or set earlier: while a chat's database is away they are incomplete.
+const OF_EARLIER: &[&Command] = &[
+    &stats::STATS,
+    &top::TOP,
+    &history::HISTORY,
+    &search::SEARCH,
+    &topics::TOPICS,
+    &remember::RECALL,
+    &settings::SETTINGS,
+    &mydata::MYDATA,
+];
+
+/// What stands below an answer that is incomplete for that reason.
+const IS_AWAY: &str = "(This chat's database is away for now: what was before that is missing here until it is back.)";
 
 /// What is conversation: commands and the answers to them are not, and would be found again and again.
 const CONVERSATION: &[MessageCategory] = &[

@@ -143,6 +143,13 @@ fn erase(call: &Call<'_>) -> Result<String> {
     let user = call.incoming.user;
     let mut lines = Vec::new();
     for (chat, name) in chats(call)? {
+        if call.db.is_displaced(chat) {
+            // What is there cannot be seen, and so not be unlearnt; half of it gone would look like all.
+            lines.push(format!(
+                "Nothing was erased in {name}: its database is away for now. Ask again when it is back."
+            ));
+            continue;
+        }
         let tasks = remind::tasks_of(call.db, chat, user)?;
         if !tasks.is_empty() {
             let ids: Vec<_> = tasks.iter().map(|task| task.id.as_str()).collect();

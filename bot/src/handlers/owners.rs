@@ -3,7 +3,7 @@
 use database::{ChatId, Result};
 
 use super::{Call, Command, Who};
-use crate::control::report::{ReloadReport, SourceReport};
+use crate::control::report::{Ownerless, ReloadReport, SourceReport};
 use crate::text::chart::{counted, thousands};
 use crate::text::sanitize::sanitize_line;
 
@@ -54,6 +54,9 @@ fn status(call: &Call<'_>) -> Result<String> {
     )];
     let report = call.operator.status();
     lines.extend(report.sources.iter().map(|source| told(source, report.sources.len() > 1)));
+    lines.extend(report.ownerless.iter().map(|Ownerless { source, path }| {
+        format!("{path} holds writes of {source}, which is not configured any more; configure it again.")
+    }));
     if let Some(generation) = report.generation {
         lines.push(format!("Configuration {generation}{}.", report.last_reload.map_or_else(String::new, last_reload)));
     }
@@ -78,7 +81,9 @@ fn told(source: &SourceReport, one_of_several: bool) -> String {
         details.push(format!("{} by name", counted(source.routed, "chat", "chats")));
     }
     let reason = source.reason.as_ref().map_or_else(String::new, |reason| format!(" {reason}."));
-    format!("Database {name}: {path} ({}).{reason}", details.join(", "))
+    let writes = source.of_writes();
+    let writes = if writes.is_empty() { writes } else { format!(" {writes}") };
+    format!("Database {name}: {path} ({}).{reason}{writes}", details.join(", "))
 }
 
 fn last_reload(reload: ReloadReport) -> String {

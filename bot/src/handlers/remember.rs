@@ -57,7 +57,8 @@ fn forget(call: &Call<'_>) -> Result<String> {
         return Ok(FORGET.usage());
     }
     let (chat, user) = (call.incoming.chat, call.incoming.user);
-    if !call.db.get_user_data(chat, user)?.contains_key(key) {
+    // While the chat's database is away it may be known there all the same.
+    if !call.db.is_displaced(chat) && !call.db.get_user_data(chat, user)?.contains_key(key) {
         return Ok(format!("I know no {key} of yours. /recall lists what I know."));
     }
     call.db.delete_user_data(chat, user, key)?;

@@ -157,7 +157,13 @@ fn give(bot: &Bot, task: &DelayedTask) -> Result<Option<Due>> {
         return bot.db.update_delayed_task(&task.id, true).map(|()| None);
     };
     let Reminder { chat_id, user_id, message_id, thread_id } = reminder;
+    // Before and after, since it may change between.
+    let was_displaced = bot.db.is_displaced(chat_id);
     let Some(asked) = bot.db.get_chat_message_by_message_id(chat_id, &message_id)? else {
+        if was_displaced || bot.db.is_displaced(chat_id) {
+            // What asked for it is in a database that is away: it is said when that is back.
+            return Ok(None);
+        }
         return bot.db.update_delayed_task(&task.id, true).map(|()| None);
     };
     let arguments = command_in(&asked.message_text).map_or("", |(_, arguments)| arguments);

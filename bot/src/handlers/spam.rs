@@ -48,6 +48,10 @@ struct Example {
 
 fn learn(call: &Call<'_>, command: &Command, is_spam: bool) -> Result<String> {
     let chat = call.incoming.chat;
+    if call.db.is_displaced(chat) {
+        // What was taught of the message before, and would have to be taken back, is not to be seen.
+        return Ok("I cannot learn now, since this chat's database is away. Tell me again when it is back.".to_owned());
+    }
     let example = match (&call.incoming.reply_to, call.arguments) {
         (Some(answered), "") => match meant(call, answered)? {
             None => return Ok("I do not have the message that you answer.".to_owned()),
@@ -143,9 +147,13 @@ pub(super) fn unlearn(db: &DatabaseWrapper, chat: ChatId, user: UserId) -> Resul
     db.forget_examples_of_user(chat, user, &taught)
 }
 
-/// Scores a message where the chat asks for it; answers what to say where the score is high. Changes nothing.
+/// Scores a message where the chat asks for it; answers what to say where the score is high. Changes nothing. While the
+/// chat's database is away nobody is judged: what the chat taught and set is not there.
 pub(super) fn check(db: &DatabaseWrapper, incoming: &Incoming) -> Result<Option<String>> {
     let chat = incoming.chat;
+    if db.is_displaced(chat) {
+        return Ok(None);
+    }
     if db.get_chat_setting(chat, DETECT_SPAM)?.as_deref() != Some("true") {
         return Ok(None);
     }

@@ -20,9 +20,9 @@ fn each_command_is_answered_by_the_bot() {
         The bot (process N) runs on [home]/data.
         Configuration: [home]/bot.toml (generation 1).
 
-        SOURCE  STATE  ROUTED  CONNECTIONS  SIZE  PATH
-        primary  open  the rest  some of 5  # KiB  [home]/data/primary.db
-        archive  open  1  some of 5  # KiB  [home]/data/archive.db
+        SOURCE  STATE  ROUTED  CONNECTIONS  VERSION  SIZE  PATH
+        primary  open  the rest  some of 5  6  # KiB  [home]/data/primary.db
+        archive  open  1  some of 5  6  # KiB  [home]/data/archive.db
         ");
     let mut told = String::new();
     for args in
@@ -61,7 +61,7 @@ fn each_command_is_answered_by_the_bot() {
 
 #[test]
 fn a_source_that_is_down_is_shown_and_taken_back_when_it_is_told_to() {
-    let site = Site::new(TWO);
+    let site = Site::new(&format!("on_unavailable = \"fail\"\n{TWO}"));
     drop(site.start().end());
     std::fs::rename(site.data("archive.db"), site.home.path("away.db")).unwrap();
     let mut running = site.start();
@@ -72,9 +72,9 @@ fn a_source_that_is_down_is_shown_and_taken_back_when_it_is_told_to() {
         The bot (process N) runs on [home]/data.
         Configuration: [home]/bot.toml (generation 1).
 
-        SOURCE  STATE  ROUTED  CONNECTIONS  SIZE  PATH
-        primary  open  the rest  some of 5  # KiB  [home]/data/primary.db
-        archive  unavailable  1  0 of 5  -  [home]/data/archive.db
+        SOURCE  STATE  ROUTED  CONNECTIONS  VERSION  SIZE  PATH
+        primary  open  the rest  some of 5  6  # KiB  [home]/data/primary.db
+        archive  unavailable  1  0 of 5  -  -  [home]/data/archive.db
 
         archive is unavailable since DATE TIME UTC: [home]/data/archive.db is missing or empty, and the source `archive` had a database before (at [home]/data/archive.db); put it back or correct the path, or accept an empty one with `bot db adopt archive --new`
         ");

@@ -42,12 +42,23 @@ pub(crate) const KINDS: &[(&str, Made)] = &[
         db.update_chat_message_category(w.chat(), &w.message(), &MessageCategory::from(w.word().as_str()))
     }),
     ("users.update_chat_user", |db, w| db.update_chat_user(w.chat(), w.user(), &w.word(), &w.word())),
+    ("users.hear_of_user", |db, w| {
+        let (username, full_name) = (w.word(), w.word());
+        let full_name = (w.number % 2 == 0).then_some(full_name.as_str());
+        db.hear_of_user(w.chat(), w.user(), w.flag.then_some(username.as_str()), full_name)
+    }),
+    ("messages.edit_chat_message", |db, w| db.edit_chat_message(w.chat(), &w.message(), w.user(), &w.word())),
     ("users.mark_user_is_spammer", |db, w| db.mark_user_is_spammer(w.chat(), w.user(), w.flag)),
     ("users.update_user_metadata", |db, w| db.update_user_metadata(w.chat(), w.user(), &w.word())),
     ("chats.update_chat_info", |db, w| {
         let title = w.flag.then(|| w.word());
         let chat_type = ChatType::from(w.word().as_str());
         db.update_chat_info(w.chat(), &NewChatInfo { title, username: None, chat_type, is_forum: w.flag })
+    }),
+    ("chats.hear_of_chat", |db, w| {
+        let (title, heard) = (w.word(), ChatType::from(w.word().as_str()));
+        let heard = (w.number % 2 == 0).then_some(&heard);
+        db.hear_of_chat(w.chat(), w.flag.then_some(title.as_str()), heard, &ChatType::Group)
     }),
     ("topics.update_chat_topic_info", |db, w| {
         let info = NewTopic { icon_color: Some(w.number), icon_custom_emoji_id: None, name: w.word() };
@@ -133,6 +144,7 @@ impl Write {
     }
 
     /// What the write is called.
+    #[cfg(feature = "multi-source")]
     pub(crate) fn op(&self) -> &'static str {
         KINDS[self.kind].0
     }

@@ -3,7 +3,7 @@
 use std::io::{self, IsTerminal as _};
 
 use crate::control::moves::MoveReport;
-use crate::control::report::{ReloadReport, RouteReport, SourceReport, StatusReport};
+use crate::control::report::{Ownerless, ReloadReport, RouteReport, SourceReport, StatusReport};
 use crate::text::chart::{counted, thousands};
 use crate::text::sanitize::{sanitize, sanitize_line};
 use crate::text::table::{Column, table};
@@ -15,7 +15,7 @@ pub(super) fn columns() -> Option<usize> {
 
 /// The databases, below a sentence on who tells of them.
 pub(super) fn status(report: &StatusReport, heading: &str, columns: Option<usize>) -> String {
-    let StatusReport { running, configuration, generation, last_reload, sources, .. } = report;
+    let StatusReport { running, configuration, generation, last_reload, sources, ownerless, .. } = report;
     let mut lines = vec![heading.to_owned()];
     let files = if configuration.is_empty() { "built-in defaults".to_owned() } else { configuration.join(", ") };
     let generation = generation.map_or_else(String::new, |generation| format!(" (generation {generation})"));
@@ -27,10 +27,25 @@ pub(super) fn status(report: &StatusReport, heading: &str, columns: Option<usize
     text.push('\n');
     text.push_str(&sources_table(sources, *running, columns));
     for source in sources {
-        if let Some(reason) = &source.reason {
-            let since = source.since.as_ref().map_or_else(String::new, |since| format!(" since {since} UTC"));
-            text.push_str(&format!("\n{} is {}{since}: {}\n", source.name, source.state, sanitize_line(reason)));
+        let since = source.since.as_ref().map_or_else(String::new, |since| format!(" since {since} UTC"));
+        let writes = source.of_writes();
+        match &source.reason {
+            Some(reason) => {
+                text.push_str(&format!("\n{} is {}{since}: {}\n", source.name, source.state, sanitize_line(reason)));
+                text.extend((!writes.is_empty()).then(|| writes + "\n"));
+            }
+            None if !writes.is_empty() => {
+                text.push_str(&format!("\n{} is {}{since}. {writes}\n", source.name, source.state));
+            }
+            None => {}
         }
+    }
+    for Ownerless { source, path } in ownerless {
+        let path = sanitize_line(path);
+        text.push_str(&format!(
+            "\n{path} holds writes of `{source}`, which is not configured as a source that can be written; configure it \
+             again, so that they come home\n"
+        ));
     }
     text
 }
@@ -41,9 +56,9 @@ fn sources_table(sources: &[SourceReport], running: bool, terminal: Option<usize
     if running {
         columns.push(Column::Right("CONNECTIONS"));
     } else {
-        columns.extend([Column::Right("CHATS"), Column::Right("VERSION")]);
+        columns.push(Column::Right("CHATS"));
     }
-    columns.extend([Column::Right("SIZE"), Column::Left("PATH")]);
+    columns.extend([Column::Right("VERSION"), Column::Right("SIZE"), Column::Left("PATH")]);
     let row = |source: &SourceReport| {
         // What is mapped nowhere cannot be counted by name.
         let routed = if source.default { "the rest".to_owned() } else { thousands(source.routed) };
@@ -53,8 +68,8 @@ fn sources_table(sources: &[SourceReport], running: bool, terminal: Option<usize
             row.push(source.connections.map_or_else(dash, |now| format!("{} of {}", now.open, now.most)));
         } else {
             row.push(source.chats.map_or_else(dash, thousands));
-            row.push(source.version.map_or_else(dash, |version| version.to_string()));
         }
+        row.push(source.version.map_or_else(dash, |version| version.to_string()));
         row.push(source.bytes.map_or_else(dash, |bytes| format!("{} KiB", thousands(bytes.div_ceil(1024)))));
         row.push(source.path.clone());
         row

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use super::counters::Counts;
 use super::datasource_router::{DataSourceRouter, Why};
+use super::particulars::Questions;
 use super::registry::Adopt;
 use super::reload::{Change, ReloadError, moved_to_nothing};
 use super::standin::ServedBy;
@@ -23,6 +24,7 @@ use crate::wrapper::DatabaseWrapper;
 pub struct Control {
     pub(super) router: Arc<DataSourceRouter>,
     pub(super) db: DatabaseWrapper,
+    pub(super) questions: Arc<Questions>,
 }
 
 /// All sources as they are now.
@@ -67,7 +69,7 @@ pub struct RouteReport {
 
 impl Control {
     pub(super) fn new(router: Arc<DataSourceRouter>, db: DatabaseWrapper) -> Self {
-        Self { router, db }
+        Self { router, db, questions: Arc::default() }
     }
 
     /// Opens the default source, which knows the aliases and the moves. Whether that fails is told elsewhere.
@@ -124,6 +126,11 @@ impl Control {
                 })
                 .collect(),
         }
+    }
+
+    /// The configuration that is in force.
+    pub fn config(&self) -> DatabaseConfig {
+        self.router.with_plan(|plan| plan.config.clone())
     }
 
     /// What has happened to sources since the start.

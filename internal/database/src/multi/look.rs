@@ -5,7 +5,9 @@ use std::sync::{Arc, Weak};
 
 use super::datasource_router::{Plan, Why};
 use super::identity::{NamedOpener, admit_default};
+use super::journal_report::look_at_journal;
 use super::registry::{Registry, read_entries, read_recorded};
+use super::standin::{self, ServedBy};
 use crate::config::DatabaseConfig;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::ChatId;
@@ -40,6 +42,12 @@ pub struct SourceLook {
     pub is_default: bool,
     /// How many chats are routed to it by name.
     pub chats: usize,
+    /// Who serves its chats when a bot is started, until it is home again; `None` where it does itself.
+    pub served_by: Option<ServedBy>,
+    /// How many writes wait for it; `None` where what holds them cannot be read.
+    pub waiting: Option<u64>,
+    /// How many writes were kept aside there; `None` where it was not read.
+    pub parked: Option<u64>,
 }
 
 /// What the default source knows of the others.
@@ -89,6 +97,7 @@ pub fn look(config: &DatabaseConfig) -> Overview {
     let plan = Plan { config: config.clone(), recorded: Registry::recorded(recorded) };
     let mut overview = Overview { sources, is_complete, plan, aliases };
     overview.count();
+    note_journals(&mut overview.sources, config);
     overview
 }
 
@@ -145,5 +154,33 @@ fn judged(
     if let Some(Err(refusal)) = admitted {
         look.found = Found::Unusable { reason: refusal.to_string() };
     }
-    SourceLook { name: source.name.clone(), look, readonly: source.readonly, is_default, chats: 0 }
+    let (served_by, waiting, parked) = Default::default();
+    SourceLook {
+        name: source.name.clone(),
+        look,
+        readonly: source.readonly,
+        is_default,
+        chats: 0,
+        served_by,
+        waiting,
+        parked,
+    }
+}
+
+/// Notes what waits for the sources and what was kept aside there.
+fn note_journals(sources: &mut [SourceLook], config: &DatabaseConfig) {
+    let journal = look_at_journal(config, None, 0);
+    let stand_ins = standin::files(config);
+    for source in sources {
+        let (waiting, parked) = journal.counts.get(&source.name).copied().unwrap_or_default();
+        let has_stand_in = stand_ins.iter().any(|(name, _)| *name == source.name);
+        source.served_by = match (has_stand_in, waiting) {
+            (true, _) => Some(ServedBy::StandIn),
+            (false, 0) => None,
+            (false, _) => Some(ServedBy::Default),
+        };
+        let is_lacking = journal.missing.iter().any(|missing| missing.source == source.name);
+        source.waiting = (waiting > 0 || !is_lacking || !has_stand_in).then_some(waiting);
+        source.parked = matches!(source.look.found, Found::Database(_)).then_some(parked);
+    }
 }

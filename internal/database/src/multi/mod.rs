@@ -11,8 +11,11 @@ mod datasource_router;
 mod healer;
 mod homecoming;
 mod identity;
+mod journal_report;
 mod lock;
 mod look;
+mod outages;
+mod particulars;
 mod registry;
 mod reload;
 mod relocate;
@@ -22,15 +25,19 @@ mod standin;
 pub use control::{Control, RouteReport, SourceReport, Status};
 pub use counters::Counts;
 pub use datasource_router::Why;
+pub use journal_report::{JournalEntry, JournalReport, SettledWrites, look_at_journal};
 pub use lock::{Owner, in_charge};
 pub use look::{Overview, SourceLook, look};
+pub use outages::Outage;
+pub use particulars::Particulars;
 pub use registry::Adopt;
 pub use reload::{Change, ReloadError, Rerouted};
 pub use relocate::{
-    Difference, MappingChange, MoveError, MoveOptions, MovePlan, MoveReport, Progress, Stage, UnfinishedMove, Unlike,
+    Clear, Cleared, ClearedStrays, Difference, MappingChange, MoveError, MoveOptions, MovePlan, MoveReport, Progress,
+    Stage, Stray, Strays, UnfinishedMove, Unlike, look_at_strays,
 };
 pub use seal::{SealError, seal};
-pub use standin::ServedBy;
+pub use standin::{ServedBy, ownerless};
 
 use std::sync::Arc;
 

@@ -24,6 +24,7 @@ mod report;
 mod rows;
 mod state;
 mod steps;
+mod strays;
 mod tables;
 mod verify;
 
@@ -42,6 +43,7 @@ use crate::sources::{Topology as _, unknown_source};
 
 pub use error::{Difference, MoveError, Unlike};
 pub use report::{MappingChange, MoveOptions, MovePlan, MoveReport, Progress, Stage, UnfinishedMove};
+pub use strays::{Clear, Cleared, ClearedStrays, Stray, Strays, look_at_strays};
 
 use report::Meter;
 use state::Entry;

@@ -128,8 +128,8 @@ fn remove(path: &Path, suffixes: &[&str]) {
     }
 }
 
-/// The stand-ins that an earlier run left, of sources that are configured. Others are told of and left alone.
-pub(super) fn left_behind(config: &DatabaseConfig, opener: &Arc<dyn Opener>) -> Vec<Away> {
+/// The stand-ins whose files are there, by the names of the sources that they stand for, configured or not.
+pub(super) fn files(config: &DatabaseConfig) -> Vec<(SourceName, SourceConfig)> {
     let Ok(entries) = std::fs::read_dir(config.data_dir.join(FOLDER)) else { return Vec::new() };
     let mut found = Vec::new();
     for entry in entries.flatten() {
@@ -138,14 +138,39 @@ pub(super) fn left_behind(config: &DatabaseConfig, opener: &Arc<dyn Opener>) -> 
             continue;
         }
         let name = path.file_stem().and_then(|stem| stem.to_str()).and_then(|stem| stem.parse::<SourceName>().ok());
-        let settings = name.as_ref().and_then(|name| config.sources.get(name));
-        match settings {
+        if let Some(name) = name {
+            let settings = SourceConfig { name: name.clone(), ..SourceConfig::new(path) };
+            found.push((name, settings));
+        }
+    }
+    found.sort_by(|(one, _), (other, _)| one.cmp(other));
+    found
+}
+
+/// The stand-ins of sources that are not configured any more, or not so that something can be written there: what waits
+/// in them waits for that. With their files.
+pub fn ownerless(config: &DatabaseConfig) -> Vec<(SourceName, PathBuf)> {
+    let is_owned = |name: &SourceName| {
+        config.sources.get(name).is_some_and(|settings| !settings.readonly && settings.name != config.default_source)
+    };
+    files(config)
+        .into_iter()
+        .filter(|(name, _)| !is_owned(name))
+        .map(|(name, settings)| (name, settings.path))
+        .collect()
+}
+
+/// The stand-ins that an earlier run left, of sources that are configured. Others are told of and left alone.
+pub(super) fn left_behind(config: &DatabaseConfig, opener: &Arc<dyn Opener>) -> Vec<Away> {
+    let mut found = Vec::new();
+    for (name, SourceConfig { path, .. }) in files(config) {
+        match config.sources.get(&name) {
             Some(settings) if !settings.readonly && settings.name != config.default_source => {
                 found.push(Away::new(&settings.name, ServedBy::StandIn, stand_in(config, settings, opener)));
             }
             _ => tracing::error!(
                 file = %path.display(),
-                "a stand-in holds writes of a source that is not configured any more; configure it again, so that they come home"
+                "a stand-in holds writes of a source that is not configured any more, or is only read now; configure it as it was, so that they come home"
             ),
         }
     }

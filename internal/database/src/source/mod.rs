@@ -51,7 +51,7 @@ pub(crate) use database::Database;
 pub(crate) use door::Opener;
 pub(crate) use file::{FileId, at_rest, create as create_private, create_new};
 pub(crate) use group::Recorder;
-pub(crate) use journal::{Displaced, Noted};
+pub(crate) use journal::{Aside, Displaced, Noted, Tried};
 pub(crate) use look::{Seen, look_closer};
 pub(crate) use open::{Facts, for_reading, for_reading_at_rest};
 
@@ -107,6 +107,11 @@ impl Source {
     /// Whether its database is open, so that a read begins at once.
     pub(crate) fn is_open(&self) -> bool {
         self.door.is_open()
+    }
+
+    /// Whether it is open, and why not. Looks at no file.
+    pub(crate) fn health(&self) -> Health {
+        self.door.health()
     }
 
     /// The source as it is now.
@@ -214,6 +219,21 @@ impl Source {
         let deadline = Instant::now() + self.config.timeout;
         let database = self.database("journal.make_noted", deadline)?;
         self.noticed(&database, database.make_noted(noted, deadline))
+    }
+
+    /// Deals with the writes that were kept aside here and that are wanted.
+    pub(crate) fn settle_parked(
+        self: &Arc<Self>,
+        what: Aside,
+        wanted: &dyn Fn(&str, i64) -> bool,
+    ) -> Result<Vec<Tried>> {
+        const OP: &str = "journal.settle_parked";
+        if self.config.readonly {
+            return Err(self.error(OP, ErrorKind::ReadOnly));
+        }
+        let deadline = Instant::now() + self.config.timeout;
+        let database = self.database(OP, deadline)?;
+        self.noticed(&database, database.settle_parked(what, wanted, deadline))
     }
 
     /// Runs this while nobody writes, with everything committed that was written before.

@@ -3,7 +3,7 @@
 use crate::error::Result;
 use crate::gathered::{Gathered, Merge};
 use crate::ids::{ChatId, UserId};
-use crate::models::{ChatInfo, NewChatInfo};
+use crate::models::{ChatInfo, ChatType, NewChatInfo};
 use crate::route::Route;
 use crate::{DatabaseWrapper, params};
 
@@ -26,6 +26,38 @@ impl DatabaseWrapper {
              SET title = excluded.title, username = excluded.username, type = excluded.type,
                  is_forum = excluded.is_forum, updated_at = excluded.updated_at",
             params![chat, title, username, chat_type, is_forum, self.now()],
+        )
+    }
+
+    /// Takes note of what was heard of a chat: a title, a sort, both or neither. What was not heard stays as it is known,
+    /// wherever the write is made in the end; a chat of which nothing is known gets the sort that is `guessed`.
+    ///
+    /// # Errors
+    /// The source cannot be written.
+    pub fn hear_of_chat(
+        &self,
+        chat: ChatId,
+        title: Option<&str>,
+        chat_type: Option<&ChatType>,
+        guessed: &ChatType,
+    ) -> Result<()> {
+        let heard = match (title, chat_type) {
+            (None, None) => "NOTHING",
+            (Some(_), None) => "UPDATE SET title = excluded.title, updated_at = excluded.updated_at",
+            (None, Some(_)) => "UPDATE SET type = excluded.type, updated_at = excluded.updated_at",
+            (Some(_), Some(_)) => {
+                "UPDATE SET title = excluded.title, type = excluded.type, updated_at = excluded.updated_at"
+            }
+        };
+        self.execute(
+            "chats.hear_of_chat",
+            Route::Chat(chat),
+            &format!(
+                "INSERT INTO chat_info (chat_id, title, username, type, is_forum, created_at, updated_at)
+                 VALUES (?1, ?2, NULL, ?3, FALSE, ?4, ?4)
+                 ON CONFLICT (chat_id) DO {heard}"
+            ),
+            params![chat, title, chat_type.unwrap_or(guessed), self.now()],
         )
     }
 

@@ -251,6 +251,19 @@ impl DatabaseWrapper {
         )
     }
 
+    /// Replaces the text of a message that this author wrote; any other is left alone.
+    ///
+    /// # Errors
+    /// The source cannot be written.
+    pub fn edit_chat_message(&self, chat: ChatId, message: &MessageId, author: UserId, text: &str) -> Result<()> {
+        self.execute(
+            "messages.edit_chat_message",
+            Route::Chat(chat),
+            "UPDATE chat_messages SET message_text = ?4 WHERE chat_id = ?1 AND message_id = ?2 AND user_id = ?3",
+            params![chat, message, author, text],
+        )
+    }
+
     /// Reads messages of a chat, and of what it was before it became a supergroup: all of that came earlier. What the
     /// chat's source does not know of their media is looked up in the shared one.
     fn read_messages(

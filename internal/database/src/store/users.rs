@@ -40,6 +40,39 @@ impl DatabaseWrapper {
         )
     }
 
+    /// Takes note of a person of a chat with what was heard: a user name, a full name, both or neither. What was not heard
+    /// stays as it is known, wherever the write is made in the end, and is empty where nothing is known.
+    ///
+    /// # Errors
+    /// The source cannot be written.
+    pub fn hear_of_user(
+        &self,
+        chat: ChatId,
+        user: UserId,
+        username: Option<&str>,
+        full_name: Option<&str>,
+    ) -> Result<()> {
+        let heard = match (username, full_name) {
+            (None, None) => "NOTHING",
+            (Some(_), None) => "UPDATE SET username = excluded.username, updated_at = excluded.updated_at",
+            (None, Some(_)) => "UPDATE SET full_name = excluded.full_name, updated_at = excluded.updated_at",
+            (Some(_), Some(_)) => {
+                "UPDATE SET username = excluded.username, full_name = excluded.full_name,
+                            updated_at = excluded.updated_at"
+            }
+        };
+        self.execute(
+            "users.hear_of_user",
+            Route::Chat(chat),
+            &format!(
+                "INSERT INTO chat_users (chat_id, user_id, username, full_name, created_at, updated_at)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?5)
+                 ON CONFLICT (chat_id, user_id) DO {heard}"
+            ),
+            params![chat, user, username.unwrap_or_default(), full_name.unwrap_or_default(), self.now()],
+        )
+    }
+
     /// A person of a chat, or `None` where the chat does not know the person.
     ///
     /// # Errors

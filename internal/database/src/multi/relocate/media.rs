@@ -19,7 +19,7 @@ use crate::error::Result;
 use crate::ids::ChatId;
 use crate::source::Source;
 
-const TABLE: &str = "media_attachments";
+pub(super) const TABLE: &str = "media_attachments";
 const NOTE: &str = "INSERT INTO switchyard_moved_media (chat_id, file_unique_id) VALUES (?1, ?2)";
 const IS_NOTED: &str = "SELECT 1 FROM switchyard_moved_media WHERE chat_id = ?1 AND file_unique_id = ?2";
 const DELETE_UNLESS_REFERRED_TO: &str = "DELETE FROM media_attachments
@@ -120,6 +120,12 @@ impl Media {
         Ok(())
     }
 
+    /// Whether both places have the attachment, and the same.
+    pub(super) fn is_same(&self, Part { from, to, .. }: &Part, id: &[u8]) -> Result<bool> {
+        let (Some(here), Some(there)) = (self.read(from, id)?, self.read(to, id)?) else { return Ok(false) };
+        Ok(self.unlike(&here, &there).is_none())
+    }
+
     fn read(&self, source: &Arc<Source>, id: &[u8]) -> Result<Option<Chunk>> {
         let mut rows = Chunk::of_width(self.columns.len());
         source.read("relocate.media", |tx| {
@@ -165,15 +171,7 @@ pub(super) fn clear(
     let mut walk = Walk::new(source, &ids, chat, at_once);
     while let Some(chunk) = walk.next()? {
         let mut ids = chunk.texts(0);
-        for other in others {
-            match shown_elsewhere(other, &ids) {
-                Ok(shown) => ids.retain(|id| !shown.contains(id)),
-                Err(error) => {
-                    tracing::warn!(%error, "attachments stay where they are, since a source cannot say whether it needs them");
-                    ids.clear();
-                }
-            }
-        }
+        keep_shown(&mut ids, others);
         if ids.is_empty() {
             continue;
         }
@@ -184,6 +182,22 @@ pub(super) fn clear(
         meter.add(rows)?;
     }
     Ok(deleted)
+}
+
+/// Takes out those ids whose attachments messages of these other sources show.
+pub(super) fn keep_shown(ids: &mut Ids, others: &[Arc<Source>]) {
+    for other in others {
+        if ids.is_empty() {
+            return;
+        }
+        match shown_elsewhere(other, ids) {
+            Ok(shown) => ids.retain(|id| !shown.contains(id)),
+            Err(error) => {
+                tracing::warn!(%error, "attachments stay where they are, since a source cannot say whether it needs them");
+                ids.clear();
+            }
+        }
+    }
 }
 
 /// The ids that messages of a source refer to and that it has no row for: it shows the default source's.

@@ -1,0 +1,380 @@
+//! What waits to be made at home, and what was kept aside there: told without a word of what somebody wrote.
+
+use std::collections::{BTreeMap, HashMap};
+use std::ops::ControlFlow;
+
+use rusqlite::types::ValueRef as Stored;
+
+use super::control::Control;
+use super::standin;
+use crate::config::DatabaseConfig;
+use crate::error::{Error, ErrorKind, Result};
+use crate::gathered::Missing;
+use crate::ids::ChatId;
+use crate::params;
+use crate::route::{Route, SourceName};
+use crate::source::{Aside, Found, Operation, ReadTx, Step, Tried, Value, look_closer};
+use crate::sources::{Topology as _, unknown_source};
+use crate::time::Timestamp;
+
+/// A write that waits for its source to come back, or that could not be made there and was kept aside.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct JournalEntry {
+    /// The source that it belongs to.
+    pub source: SourceName,
+    /// What it is called among all of the source: the beginning of the absence's name, and its number in that.
+    pub id: String,
+    /// The method that wrote, as `room.method`; empty where the entry cannot be read.
+    pub op: String,
+    /// The chat whose rows it is about; `None` where it is about none, or the entry cannot be read.
+    pub chat: Option<ChatId>,
+    /// The latest moment among what was written: for most methods that of the write. `None` where there is none.
+    pub at: Option<Timestamp>,
+    /// Why it was kept aside; `None` where it waits.
+    pub reason: Option<String>,
+}
+
+/// What waits and what was kept aside.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct JournalReport {
+    /// The writes: those that wait in the order in which they will be made, then those that were kept aside in the
+    /// order in which they were; source by source, so many of each at most.
+    pub entries: Vec<JournalEntry>,
+    /// How many there are of each source that has any: that wait, and that were kept aside.
+    pub counts: BTreeMap<SourceName, (u64, u64)>,
+    /// The sources of which not everything could be read, and why.
+    pub missing: Vec<Missing>,
+}
+
+/// How far the journals of each absence were made at a source.
+pub(super) type Made = HashMap<String, i64>;
+
+impl Control {
+    /// What waits for the sources that are away, and what was kept aside at those that are open or can be opened: so
+    /// many of each at most.
+    ///
+    /// # Errors
+    /// A source was named, and there is none of this name. One that cannot be read is named in the answer.
+    pub fn journal(&self, source: Option<&SourceName>, most: usize) -> Result<JournalReport> {
+        const OP: &str = "multi.journal";
+        let table = self.router.table();
+        if let Some(name) = source
+            && table.named(name.as_str()).is_none()
+        {
+            return Err(unknown_source(&*table, OP, name.as_str()));
+        }
+        let mut report = JournalReport::default();
+        for (place, home) in table.sources.iter().enumerate() {
+            let name = home.name();
+            if source.is_some_and(|wanted| wanted != name) {
+                continue;
+            }
+            let away = table.away_of(place);
+            let mut made = Made::new();
+            // One that is away and closed is not opened for this.
+            if away.is_none() || home.is_open() {
+                let read = home.read(OP, |tx| {
+                    tx.snapshot()?;
+                    Ok((read_made(tx)?, parked(tx, name, most)?))
+                });
+                made = report.take(name, read.map(|(made, (count, entries))| (made, (0, count), entries)));
+            } else {
+                report.lack(name, "it is away; what was kept aside there before is not listed");
+            }
+            if let Some(away) = away {
+                let read = away.serving.read(OP, |tx| {
+                    tx.snapshot()?;
+                    waiting(tx, name, &made, most)
+                });
+                report.take(name, read.map(|(count, entries)| (Made::new(), (count, 0), entries)));
+            }
+        }
+        let config = self.router.with_plan(|plan| plan.config.clone());
+        report.add_ownerless(&config, source, most);
+        Ok(report.sorted())
+    }
+}
+
+/// What came of dealing with writes that were kept aside.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SettledWrites {
+    /// How many were made now, or given up: they are kept aside no more.
+    pub settled: u64,
+    /// Those that still cannot be made, and why.
+    pub still: Vec<JournalEntry>,
+}
+
+impl Control {
+    /// Makes the writes that were kept aside at a source again, in the order in which they were, each whole or not at
+    /// all. What was written since then is there already: a retry that sets a value sets it now.
+    ///
+    /// # Errors
+    /// There is no such source, it is away, or it cannot be written: nothing was changed.
+    pub fn retry_parked(&self, source: &SourceName) -> Result<SettledWrites> {
+        self.settle_parked(source, Aside::Retry, &|_, _| true)
+    }
+
+    /// Gives up a write that was kept aside at a source, by its [`id`](JournalEntry::id), for good. Answers whether
+    /// there was one.
+    ///
+    /// # Errors
+    /// There is no such source, it is away, or it cannot be written: nothing was changed.
+    pub fn drop_parked(&self, source: &SourceName, wanted: &str) -> Result<bool> {
+        let is_wanted = |episode: &str, seq: i64| id(episode, seq) == wanted;
+        self.settle_parked(source, Aside::Drop, &is_wanted).map(|settled| settled.settled > 0)
+    }
+
+    fn settle_parked(
+        &self,
+        name: &SourceName,
+        what: Aside,
+        wanted: &dyn Fn(&str, i64) -> bool,
+    ) -> Result<SettledWrites> {
+        const OP: &str = "multi.settle_parked";
+        let table = self.router.table();
+        let source = table.named(name.as_str()).ok_or_else(|| unknown_source(&*table, OP, name.as_str()))?;
+        if self.router.away(name).is_some() {
+            // What waits is older than nothing that is there: first it comes home.
+            let reason = "it is away, or its chats are on their way home; see `bot db status`".to_owned();
+            return Err(Error::new(OP, name, ErrorKind::SourceUnavailable { reason }));
+        }
+        let mut settled = SettledWrites::default();
+        for Tried { id: (episode, seq), operation, still } in source.settle_parked(what, wanted)? {
+            let id = id(&episode, seq);
+            let (op, chat, at) = told(&operation);
+            tracing::info!(
+                target: "database::audit", source = %name, id, op, ?what, still,
+                "a write that was kept aside was dealt with"
+            );
+            match still {
+                None => settled.settled += 1,
+                reason => settled.still.push(JournalEntry { source: name.clone(), id, op, chat, at, reason }),
+            }
+        }
+        Ok(settled)
+    }
+}
+
+/// The same while no bot runs, as the files show it. Changes nothing.
+pub fn look_at_journal(config: &DatabaseConfig, source: Option<&SourceName>, most: usize) -> JournalReport {
+    const OP: &str = "look.journal";
+    let mut report = JournalReport::default();
+    let wanted = |name: &SourceName| source.is_none_or(|wanted| wanted == name);
+    let mut made = HashMap::new();
+    for settings in config.sources.values().filter(|settings| wanted(&settings.name)) {
+        let (seen, name) = (look_closer(settings), &settings.name);
+        if let Found::Unusable { reason } = &seen.look.found {
+            report.lack(name, reason);
+        }
+        let read = seen.read(OP, |tx| {
+            tx.snapshot()?;
+            Ok((read_made(tx)?, parked(tx, name, most)?))
+        });
+        if let Some(read) = read {
+            let of_source = report.take(name, read.map(|(made, (count, entries))| (made, (0, count), entries)));
+            made.insert(name.clone(), of_source);
+        }
+    }
+    let none = Made::new();
+    let made_at = |name: &SourceName| made.get(name).unwrap_or(&none);
+    if let Some(default) = config.sources.get(&config.default_source) {
+        let seen = look_closer(default);
+        for name in config.sources.keys().filter(|name| wanted(name)) {
+            if let Some(read) = seen.read(OP, |tx| {
+                tx.snapshot()?;
+                waiting(tx, name, made_at(name), most)
+            }) {
+                report.take(name, read.map(|(count, entries)| (Made::new(), (count, 0), entries)));
+            }
+        }
+    }
+    // Of a stand-in without its source it is told below.
+    for (name, settings) in standin::files(config) {
+        if !wanted(&name) || !config.sources.contains_key(&name) {
+            continue;
+        }
+        let seen = look_closer(&settings);
+        if let Found::Unusable { reason } = &seen.look.found {
+            report.lack(&name, reason);
+        }
+        if let Some(read) = seen.read(OP, |tx| {
+            tx.snapshot()?;
+            waiting(tx, &name, made_at(&name), most)
+        }) {
+            report.take(&name, read.map(|(count, entries)| (Made::new(), (count, 0), entries)));
+        }
+    }
+    report.add_ownerless(config, source, most);
+    report.sorted()
+}
+
+impl JournalReport {
+    /// Takes what was read of a source, or notes that it could not be; answers how far its journals were made.
+    fn take(&mut self, name: &SourceName, read: Result<(Made, (u64, u64), Vec<JournalEntry>)>) -> Made {
+        match read {
+            Ok((made, (waiting, parked), entries)) => {
+                if waiting + parked > 0 {
+                    let counts = self.counts.entry(name.clone()).or_default();
+                    *counts = (counts.0 + waiting, counts.1 + parked);
+                }
+                self.entries.extend(entries);
+                made
+            }
+            Err(error) => {
+                self.lack(name, &error.kind().to_string());
+                Made::new()
+            }
+        }
+    }
+
+    fn lack(&mut self, name: &SourceName, reason: &str) {
+        self.missing.push(Missing { source: name.clone(), reason: reason.to_owned() });
+    }
+
+    /// Adds the stand-ins of sources that are not configured any more: what is in them waits for their coming back.
+    fn add_ownerless(&mut self, config: &DatabaseConfig, source: Option<&SourceName>, most: usize) {
+        for (name, settings) in standin::files(config) {
+            if config.sources.contains_key(&name) || source.is_some_and(|wanted| *wanted != name) {
+                continue;
+            }
+            let seen = look_closer(&settings);
+            let read = seen.read("look.ownerless", |tx| {
+                tx.snapshot()?;
+                waiting(tx, &name, &Made::new(), most)
+            });
+            if let Some(read) = read {
+                self.take(&name, read.map(|(count, entries)| (Made::new(), (count, 0), entries)));
+            }
+            let file = settings.path.display();
+            self.lack(
+                &name,
+                &format!("it is not configured, and {file} holds writes of its chats; configure it again"),
+            );
+        }
+    }
+
+    fn sorted(mut self) -> Self {
+        self.entries
+            .sort_by(|one, other| (&one.source, one.reason.is_some()).cmp(&(&other.source, other.reason.is_some())));
+        self.missing.sort_by(|one, other| (&one.source, &one.reason).cmp(&(&other.source, &other.reason)));
+        self
+    }
+}
+
+/// How far the journals of each absence were made in this file.
+pub(super) fn read_made(tx: &ReadTx<'_>) -> Result<Made> {
+    let mut made = Made::new();
+    if has_table(tx, "switchyard_made")? {
+        tx.scan_stored("SELECT episode, seq FROM switchyard_made", &[], |row| {
+            made.insert(row.get(0)?, row.get(1)?);
+            Ok(ControlFlow::Continue(()))
+        })?;
+    }
+    Ok(made)
+}
+
+/// How many writes of a source wait in this file, those that are made at home already not counted.
+pub(super) fn count_waiting(tx: &ReadTx<'_>, name: &SourceName, made: &Made) -> Result<u64> {
+    if !has_table(tx, "switchyard_journal")? {
+        return Ok(0);
+    }
+    let done = done(tx, name, made)?;
+    let sql = "SELECT COUNT(*) FROM switchyard_journal WHERE source = ?1 AND seq > ?2";
+    tx.value("switchyard_journal", sql, params![name.as_str(), done]).map(Option::unwrap_or_default)
+}
+
+/// How many writes were kept aside in this file.
+pub(super) fn count_parked(tx: &ReadTx<'_>) -> Result<u64> {
+    if !has_table(tx, "switchyard_parked")? {
+        return Ok(0);
+    }
+    let sql = "SELECT COUNT(*) FROM switchyard_parked";
+    tx.value("switchyard_parked", sql, params![]).map(Option::unwrap_or_default)
+}
+
+/// The number up to which a source's writes in this file are made at home: they are made in order.
+fn done(tx: &ReadTx<'_>, name: &SourceName, made: &Made) -> Result<i64> {
+    let mut done = 0;
+    if !made.is_empty() {
+        let sql = "SELECT DISTINCT episode FROM switchyard_journal WHERE source = ?1";
+        tx.scan_stored(sql, &[Stored::Text(name.as_str().as_bytes())], |row| {
+            done = done.max(made.get(&row.get::<_, String>(0)?).copied().unwrap_or_default());
+            Ok(ControlFlow::Continue(()))
+        })?;
+    }
+    Ok(done)
+}
+
+fn waiting(tx: &ReadTx<'_>, name: &SourceName, made: &Made, most: usize) -> Result<(u64, Vec<JournalEntry>)> {
+    let count = count_waiting(tx, name, made)?;
+    if count == 0 {
+        return Ok((0, Vec::new()));
+    }
+    let done = done(tx, name, made)?;
+    let sql = "SELECT episode, seq, operation, NULL FROM switchyard_journal
+               WHERE source = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3";
+    let name_text = Stored::Text(name.as_str().as_bytes());
+    let entries = entries(tx, name, sql, &[name_text, Stored::Integer(done), limit(most)])?;
+    Ok((count, entries))
+}
+
+fn parked(tx: &ReadTx<'_>, name: &SourceName, most: usize) -> Result<(u64, Vec<JournalEntry>)> {
+    let count = count_parked(tx)?;
+    if count == 0 {
+        return Ok((0, Vec::new()));
+    }
+    let sql = "SELECT episode, seq, operation, reason FROM switchyard_parked ORDER BY rowid LIMIT ?1";
+    Ok((count, entries(tx, name, sql, &[limit(most)])?))
+}
+
+fn limit(most: usize) -> Stored<'static> {
+    Stored::Integer(i64::try_from(most).unwrap_or(i64::MAX))
+}
+
+fn entries(tx: &ReadTx<'_>, name: &SourceName, sql: &str, params: &[Stored<'_>]) -> Result<Vec<JournalEntry>> {
+    let mut entries = Vec::new();
+    tx.scan_stored(sql, params, |row| {
+        let (op, chat, at) = told(row.get_ref(2)?.as_str()?);
+        let id = id(&row.get::<_, String>(0)?, row.get(1)?);
+        entries.push(JournalEntry { source: name.clone(), id, op, chat, at, reason: row.get(3)? });
+        Ok(ControlFlow::Continue(()))
+    })?;
+    Ok(entries)
+}
+
+/// What may be told of a write: the method, the chat, the moment.
+fn told(operation: &str) -> (String, Option<ChatId>, Option<Timestamp>) {
+    match serde_json::from_str(operation) {
+        Ok(Operation { op, route: Route::Chat(chat), steps }) => (op, Some(chat), latest(&steps)),
+        Ok(Operation { op, steps, .. }) => (op, None, latest(&steps)),
+        Err(_) => (String::new(), None, None),
+    }
+}
+
+/// What a write is called among those of a source.
+fn id(episode: &str, seq: i64) -> String {
+    let beginning: String = episode.chars().take(8).collect();
+    format!("{beginning}:{seq}")
+}
+
+/// The latest moment that is written.
+fn latest(steps: &[Step]) -> Option<Timestamp> {
+    let of_step = |step: &Step| match step {
+        Step::Execute { params, .. } => {
+            let moment = |value: &Value| if let Value::Time(moment) = value { Some(*moment) } else { None };
+            params.iter().filter_map(moment).max()
+        }
+        Step::Require { .. } => None,
+        Step::OnlyIf { then, .. } => latest(then),
+    };
+    steps.iter().filter_map(of_step).max()
+}
+
+/// Whether a file has a table: one of an earlier release that is only read may have none of ours.
+pub(super) fn has_table(tx: &ReadTx<'_>, table: &str) -> Result<bool> {
+    let sql = "SELECT COUNT(*) FROM sqlite_schema WHERE type = 'table' AND name = ?1";
+    tx.value::<i64>("sqlite_schema", sql, params![table]).map(|count| count == Some(1))
+}

@@ -1,0 +1,302 @@
+//! What the bot does in a chat whose database is away, and what is at home afterwards.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bot::control::protocol::{Accept, Fault};
+use bot::control::report::ReloadReport;
+use bot::control::report::{RouteReport, ServedBy, SourceReport, StatusReport};
+use bot::control::{Operator, Outage};
+use bot::handlers::Bot;
+use bot::message::{ChatKind, Event, Handle as _, Incoming};
+use database::multi::Control;
+use database::{
+    ChatId, ChatType, ClassDelta, DatabaseConfig, DatabaseWrapper, MessageId, NewChatInfo, OnUnavailable, SourceName,
+    Timestamp, TokenDelta, UserId,
+};
+
+use super::{ADA, BOB, GROUP, OWNER, answer, bot_on};
+use crate::multi::{config_of, name};
+use crate::support::{HandClock, Scratch, time};
+
+/// A bot with a group whose database can be taken away.
+struct Site {
+    scratch: Scratch,
+    clock: HandClock,
+    now: Timestamp,
+    config: DatabaseConfig,
+    open: Option<(DatabaseWrapper, Control, Bot)>,
+    next_id: i64,
+}
+
+impl Site {
+    fn new() -> Self {
+        let scratch = Scratch::new();
+        let mut config = config_of(scratch.path(), &["primary", "community"], &[(GROUP, "community")]);
+        config.sources.get_mut(&name("community")).unwrap().on_unavailable = OnUnavailable::StandIn;
+        let clock = HandClock::at("2026-01-01 12:00:00");
+        let now = time("2026-01-01 12:00:00");
+        let mut site = Self { scratch, clock, now, config, open: None, next_id: 1 };
+        site.start();
+        site
+    }
+
+    fn start(&mut self) {
+        let options = self.clock.options();
+        let (db, control) = DatabaseWrapper::open_multi(&self.config, options.clone()).unwrap();
+        let bot = bot_on(&db, &options);
+        self.open = Some((db, control, bot));
+    }
+
+    fn stop(&mut self) {
+        let (db, ..) = self.open.take().unwrap();
+        db.close();
+    }
+
+    /// The bot is started anew while the group's database is away.
+    fn take_away(&mut self) {
+        self.stop();
+        std::fs::rename(self.scratch.file("community.db"), self.scratch.file("away.db")).unwrap();
+        self.pass(60);
+        self.start();
+        // Found out by the first call.
+        self.db().get_chat_info(ChatId(GROUP)).unwrap();
+        assert!(self.db().is_displaced(ChatId(GROUP)));
+    }
+
+    fn bring_back(&mut self) {
+        std::fs::rename(self.scratch.file("away.db"), self.scratch.file("community.db")).unwrap();
+        self.open.as_ref().unwrap().1.retry(&name("community")).unwrap();
+        assert!(!self.db().is_displaced(ChatId(GROUP)));
+    }
+
+    fn db(&self) -> &DatabaseWrapper {
+        &self.open.as_ref().unwrap().0
+    }
+
+    fn bot(&self) -> &Bot {
+        &self.open.as_ref().unwrap().2
+    }
+
+    fn pass(&mut self, seconds: i64) {
+        self.now = self.now.saturating_add_seconds(seconds);
+        self.clock.set(self.now);
+    }
+
+    fn incoming(&mut self, user: i64, text: &str) -> Incoming {
+        let id = MessageId::from(self.next_id);
+        self.next_id += 1;
+        let mut incoming = Incoming::new(ChatId(GROUP), UserId(user), format!("Person {user}"), id, self.now, text);
+        incoming.username = Some(format!("person{user}"));
+        incoming
+    }
+
+    fn say(&mut self, user: i64, text: &str) -> String {
+        let incoming = self.incoming(user, text);
+        answer(&self.bot().handle(incoming).unwrap())
+    }
+}
+
+#[test]
+fn what_is_not_told_of_chats_and_people_is_not_overwritten_at_home() {
+    let mut site = Site::new();
+    site.say(ADA, "hello");
+    let forum = NewChatInfo {
+        title: Some("Club".to_owned()),
+        username: Some("@club".to_owned()),
+        chat_type: ChatType::Supergroup,
+        is_forum: true,
+    };
+    site.db().update_chat_info(ChatId(GROUP), &forum).unwrap();
+    site.take_away();
+    // Neither a title nor what sort of chat it is, no user name, and once no name at all.
+    for (user, name) in [(ADA, ""), (BOB, "Bob")] {
+        let mut incoming = site.incoming(user, "meanwhile");
+        (incoming.username, incoming.user_name) = (None, name.to_owned());
+        site.bot().handle(incoming).unwrap();
+    }
+    assert!(site.db().get_chat_info(ChatId(GROUP)).unwrap().unwrap().title.is_none());
+    site.bring_back();
+    let info = site.db().get_chat_info(ChatId(GROUP)).unwrap().unwrap();
+    assert_eq!(NewChatInfo { title: info.title, username: info.username, ..forum.clone() }, forum);
+    assert_eq!((info.chat_type, info.is_forum), (ChatType::Supergroup, true));
+    let ada = site.db().get_chat_user(ChatId(GROUP), UserId(ADA)).unwrap().unwrap();
+    assert_eq!((ada.username.as_str(), ada.full_name.as_str(), ada.messages_count), ("@person7", "Person 7", 2));
+    // What is told is taken over: a new title.
+    site.take_away();
+    let mut titled = site.incoming(ADA, "");
+    (titled.event, titled.chat_title) = (Event::Titled, Some("Society".to_owned()));
+    titled.chat_kind = Some(ChatKind::Supergroup);
+    site.bot().handle(titled).unwrap();
+    site.bring_back();
+    let info = site.db().get_chat_info(ChatId(GROUP)).unwrap().unwrap();
+    assert_eq!(
+        (info.title.as_deref(), info.username.as_deref(), info.is_forum),
+        (Some("Society"), Some("@club"), true)
+    );
+    site.stop();
+}
+
+#[test]
+fn nobody_is_judged_and_nothing_is_learnt() {
+    let mut site = Site::new();
+    let teach = |site: &mut Site| {
+        for number in 1..=3 {
+            site.say(BOB, &format!("/spam cheap pills buy now {number}"));
+            site.say(BOB, &format!("/ham shall we meet for lunch tomorrow {number}"));
+        }
+    };
+    teach(&mut site);
+    site.say(OWNER, "/set detect-spam true");
+    assert!(site.say(ADA, "cheap pills").contains("looks like spam"));
+    site.take_away();
+    // As if everything for it were there: it was all said to the stand-in.
+    site.db().set_chat_setting(ChatId(GROUP), "detect-spam", "true").unwrap();
+    let tokens = ["cheap", "pills"].map(|token| TokenDelta { token: token.to_owned(), spam: 9, ham: 0 });
+    let classes = [true, false].map(|is_spam| ClassDelta { is_spam, messages: 9, tokens: 18 });
+    site.db().update_bayes(Some(ChatId(GROUP)), &tokens, &classes).unwrap();
+    assert!(site.say(BOB, "/spam cheap pills").contains("cannot learn now"));
+    assert!(site.say(BOB, "/ham lunch").contains("cannot learn now"));
+    assert_eq!(site.say(ADA, "cheap pills"), "");
+    site.bring_back();
+    assert!(site.say(ADA, "cheap pills").contains("looks like spam"));
+    site.stop();
+}
+
+#[test]
+fn answers_that_are_made_of_what_was_before_say_that_it_is_missing() {
+    let mut site = Site::new();
+    site.say(ADA, "/remember tea green");
+    site.take_away();
+    let away = "away for now";
+    for command in ["/history", "/recall", "/stats", "/settings", "/mydata"] {
+        let answer = site.say(ADA, command);
+        assert!(answer.contains(away), "{command}: {answer}");
+    }
+    assert!(!site.say(ADA, "/help").contains(away));
+    site.bring_back();
+    assert_eq!(site.say(ADA, "/recall tea"), "green");
+    site.stop();
+}
+
+#[test]
+fn what_is_forgotten_is_forgotten_at_home_and_nothing_is_erased_by_half() {
+    let mut site = Site::new();
+    site.say(ADA, "/remember tea green");
+    site.take_away();
+    assert_eq!(site.say(ADA, "/forget tea"), "I forgot tea.");
+    let erased = site.say(ADA, "/mydata erase yes");
+    assert!(erased.contains("Nothing was erased in this chat"), "{erased}");
+    site.bring_back();
+    assert!(site.say(ADA, "/recall tea").contains("I know no tea"));
+    assert!(site.db().get_chat_user(ChatId(GROUP), UserId(ADA)).unwrap().unwrap().messages_count >= 3);
+    site.stop();
+}
+
+#[test]
+fn an_edit_of_a_message_that_is_away_is_at_home_afterwards_and_nobody_elses_is_touched() {
+    let mut site = Site::new();
+    let mut hello = site.incoming(ADA, "helo");
+    site.bot().handle(hello.clone()).unwrap();
+    let mut others = site.incoming(BOB, "Bob's");
+    site.bot().handle(others.clone()).unwrap();
+    site.take_away();
+    (hello.event, hello.text) = (Event::Edited, "hello".to_owned());
+    site.bot().handle(hello.clone()).unwrap();
+    (others.event, others.text, others.user) = (Event::Edited, "forged".to_owned(), UserId(ADA));
+    site.bot().handle(others.clone()).unwrap();
+    site.bring_back();
+    let text = |id: &MessageId| {
+        site.db().get_chat_message_by_message_id(ChatId(GROUP), id).unwrap().map(|message| message.message_text)
+    };
+    assert_eq!(text(&hello.message_id).as_deref(), Some("hello"));
+    assert_eq!(text(&others.message_id).as_deref(), Some("Bob's"));
+    site.stop();
+}
+
+#[test]
+fn a_reminder_whose_message_is_away_waits_for_it() {
+    let mut site = Site::new();
+    assert!(site.say(ADA, "/remind 10m feed the cat").contains("I will remind you"));
+    site.take_away();
+    site.pass(3600);
+    assert_eq!(site.bot().due(None).unwrap(), []);
+    site.bring_back();
+    let due = site.bot().due(None).unwrap();
+    assert_eq!(due.len(), 1);
+    assert_eq!(due[0].text, "Reminder for Person 7: feed the cat");
+    site.stop();
+}
+
+/// An operator who knows of outages only.
+#[derive(Default)]
+struct Outages(Mutex<Vec<Outage>>);
+
+impl Operator for Outages {
+    fn status(&self) -> StatusReport {
+        StatusReport::default()
+    }
+
+    fn route(&self, chat: ChatId) -> RouteReport {
+        RouteReport::only(chat, &SourceName::primary())
+    }
+
+    fn retry(&self, _: &SourceName) -> Result<SourceReport, Fault> {
+        unreachable!()
+    }
+
+    fn adopt(&self, _: &SourceName, _: Accept) -> Result<SourceReport, Fault> {
+        unreachable!()
+    }
+
+    fn reload(&self) -> Result<ReloadReport, Fault> {
+        unreachable!()
+    }
+
+    fn outages(&self) -> Vec<Outage> {
+        self.0.lock().unwrap().clone()
+    }
+}
+
+#[test]
+fn owners_are_told_of_an_outage_once() {
+    let mut site = Site::new();
+    let operator = Arc::new(Outages::default());
+    let (db, _, bot) = site.open.take().unwrap();
+    let bot = bot.with_operator(Arc::clone(&operator) as Arc<dyn Operator>);
+    let lasts = |seconds| {
+        *operator.0.lock().unwrap() = vec![Outage {
+            source: "community".to_owned(),
+            reason: Some("the file is missing".to_owned()),
+            lasted: Duration::from_secs(seconds),
+            served_by: Some(ServedBy::StandIn),
+        }];
+    };
+    assert_eq!(bot.due(None).unwrap(), []);
+    lasts(1);
+    assert_eq!(bot.due(None).unwrap(), [], "what is over at once is no news");
+    lasts(5);
+    let due = bot.due(None).unwrap();
+    assert_eq!(due.len(), 1, "the other owner's id is not known");
+    assert_eq!((due[0].chat, bot.due(Some(ChatId(GROUP))).unwrap().len()), (ChatId(OWNER), 0));
+    assert!(due[0].text.contains("community") && due[0].text.contains("missing"), "{}", due[0].text);
+    assert!(due[0].text.contains("served by a stand-in"));
+    assert_eq!(bot.due(None).unwrap(), due, "nobody has heard it yet");
+    bot.said(&due[0]).unwrap();
+    for _ in 0..5 {
+        site.pass(500);
+        assert_eq!(bot.due(None).unwrap(), [], "however long it lasts");
+    }
+    // It comes and goes: one outage.
+    operator.0.lock().unwrap().clear();
+    site.pass(300);
+    assert_eq!(bot.due(None).unwrap(), []);
+    lasts(5);
+    assert_eq!(bot.due(None).unwrap(), []);
+    operator.0.lock().unwrap().clear();
+    site.pass(600);
+    assert_eq!(bot.due(None).unwrap(), []);
+    lasts(5);
+    assert_eq!(bot.due(None).unwrap().len(), 1, "another one");
+    db.close();
+}
