@@ -264,6 +264,12 @@ fn a_read_only_file_without_a_uuid_is_known_by_its_place() {
     let (db, _) = open(&config);
     assert_eq!(language(&db), None);
     db.close();
+    // The disk was mounted again, and has another number: the path and the file's number on the disk are the same.
+    let mount_again = "UPDATE switchyard_sources SET device = device + 1";
+    sqlite(&scratch.file("primary.db")).execute_batch(mount_again).unwrap();
+    let (db, _) = open(&config);
+    assert_eq!(language(&db), None);
+    db.close();
     let other = scratch.file("other.db");
     replace(&path, &other);
     std::fs::rename(&other, &path).unwrap();
@@ -348,6 +354,22 @@ fn with_the_default_down_a_new_source_is_not_made() {
     db.set_chat_setting(ChatId(-2), "language", "de").unwrap();
     db.close();
     assert_eq!(scratch.names(), ["archive.db", "away", "switchyard.lock"]);
+}
+
+#[test]
+fn with_the_default_down_a_file_of_another_bot_is_not_taken_and_ours_is() {
+    let (scratch, other) = (Scratch::new(), Scratch::new());
+    make(&archive_in(&scratch));
+    make(&archive_in(&other));
+    replace(&other.file("archive.db"), &scratch.file("copy.db"));
+    let (db, _) = open(&with_copy(&scratch));
+    assert_eq!(db.get_setting("owner").unwrap().as_deref(), Some("ada"));
+    // The default one goes while it is open, and nobody has used the others yet.
+    std::fs::rename(scratch.file("primary.db"), scratch.file("away")).unwrap();
+    db.set_setting("owner", "x").unwrap_err();
+    insta::assert_snapshot!(said(&scratch, &db), @"DIR/copy.db cannot be told from another file or from one that was lost, since the default source is unavailable; mend the default source first");
+    db.set_chat_setting(ChatId(-2), "language", "de").unwrap();
+    db.close();
 }
 
 #[test]

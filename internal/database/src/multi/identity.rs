@@ -48,9 +48,15 @@ impl NamedOpener {
             _ => {}
         }
         let Ok(known) = known else {
-            // What cannot be looked up is believed where the file says that it is one of ours; nothing is made.
+            // What cannot be looked up is believed where the file says that it is one of ours, as far as our mark was ever
+            // seen; nothing is made.
+            let ours = self.registry.installation();
             return match facts {
-                Facts::File(Identity { installation: Some(_), .. }, _) => Ok(()),
+                Facts::File(Identity { installation: Some(mark), .. }, _)
+                    if ours.is_none_or(|ours| ours == *mark) =>
+                {
+                    Ok(())
+                }
                 Facts::File(..) if config.readonly => Ok(()),
                 _ => refuse(
                     "cannot be told from another file or from one that was lost, since the default source is unavailable".into(),
@@ -68,7 +74,11 @@ impl NamedOpener {
             (Some(entry), Facts::File(found, file)) => {
                 let is_the_same = match &entry.uuid {
                     Some(uuid) => found.uuid.as_ref() == Some(uuid),
-                    None => (entry.device, entry.inode) == numbers(*file),
+                    // Some file systems have another number for the device each time they are mounted.
+                    None => {
+                        let (device, inode) = numbers(*file);
+                        entry.inode == inode && (entry.device == device || entry.path == shown(config))
+                    }
                 };
                 if is_the_same {
                     return Ok(());
@@ -282,8 +292,13 @@ fn unread(config: &SourceConfig, error: &Error) -> OpenError {
 /// What is to be remembered of a source.
 fn entry_of(config: &SourceConfig, found: &Identity, database: &Database) -> Entry {
     let (device, inode) = numbers(database.file_id());
-    let (name, path) = (config.name.to_string(), config.path.display().to_string());
+    let (name, path) = (config.name.to_string(), shown(config));
     Entry { name, uuid: found.uuid.clone(), path, device, inode }
+}
+
+/// A source's path as it is remembered.
+fn shown(config: &SourceConfig) -> String {
+    config.path.display().to_string()
 }
 
 /// What is remembered of another name with this file's uuid.
