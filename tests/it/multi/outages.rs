@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::path::Path;
 use std::sync::Barrier;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use database::multi::Control;
 use database::{ChatId, DatabaseConfig, DatabaseWrapper, ErrorKind, Health, NewMessage, Options, UserId};
@@ -23,6 +23,18 @@ fn archive_in(scratch: &Scratch, timeout: Duration) -> DatabaseConfig {
 fn health(control: &Control, source: &str) -> Health {
     let sources = control.status().sources;
     sources.into_iter().find(|one| one.source.name == name(source)).unwrap().source.health
+}
+
+/// Since when the archive is down, asked while nobody looks whether it still is.
+fn down_since(control: &Control) -> SystemTime {
+    let mut since = None;
+    eventually("it is down", || {
+        if let Health::Unavailable { since: found, .. } = health(control, "archive") {
+            since = Some(found);
+        }
+        since.is_some()
+    });
+    since.unwrap()
 }
 
 fn locked(path: &Path, begin: &str) -> rusqlite::Connection {
@@ -81,10 +93,10 @@ fn five_callers_of_a_source_that_cannot_be_opened_share_one_attempt() {
         threads.collect::<Vec<_>>().into_iter().map(|thread| thread.join().unwrap()).collect()
     });
     assert!(reasons.iter().all(|reason| *reason == reasons[0] && reason.contains("is not a SQLite database")));
-    let Health::Unavailable { since, .. } = health(&control, "archive") else { panic!() };
+    let since = down_since(&control);
     // It is tried again on demand, and is down since when it was down first.
     control.retry(&name("archive")).unwrap_err();
-    assert!(matches!(health(&control, "archive"), Health::Unavailable { since: now, .. } if now == since));
+    assert_eq!(down_since(&control), since);
     std::fs::remove_file(scratch.file("archive.db")).unwrap();
     control.retry(&name("archive")).unwrap();
     assert_eq!(health(&control, "archive"), Health::Open);
