@@ -17,6 +17,7 @@ mod example;
 mod gathered;
 mod identity;
 mod isolation;
+mod identity_default;
 mod media;
 mod model;
 mod naming;

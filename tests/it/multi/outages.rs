@@ -245,7 +245,8 @@ fn a_second_bot_is_told_who_has_the_folder_and_gets_it_afterwards() {
     let mut holder = Child::start(&["hold-folder", scratch.path().to_str().unwrap()].map(OsStr::new));
     assert_eq!(holder.line(), "held");
     let refused = DatabaseWrapper::open_multi(&config, Options::default()).err().unwrap().to_string();
-    let process = std::fs::read_to_string(scratch.file("switchyard.lock")).unwrap();
+    let lock = std::fs::read_to_string(scratch.file("switchyard.lock")).unwrap();
+    let process = lock.lines().next().unwrap();
     assert_ne!(process.trim(), std::process::id().to_string());
     let refused = refused.replace(scratch.path().to_str().unwrap(), "DIR").replace(process.trim(), "PID");
     insta::assert_snapshot!(refused, @"DIR is in use by another bot (process PID); stop it, or give this one a data directory of its own");

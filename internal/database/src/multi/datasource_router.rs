@@ -84,7 +84,7 @@ pub(crate) struct DataSourceRouter {
     pub(super) aliases: Arc<Aliases>,
     pub(super) connections: ConnectionManager,
     pub(super) healer: Healer,
-    lock: Mutex<Option<DataDirLock>>,
+    pub(super) lock: Mutex<Option<DataDirLock>>,
 }
 
 impl Plan {
@@ -138,6 +138,7 @@ impl DataSourceRouter {
         Arc::new_cyclic(|router: &Weak<Self>| {
             let connections = ConnectionManager::new(config, clock, router.clone());
             let plan = Plan { config: config.clone(), recorded: BTreeMap::new() };
+            connections.registry.set_place(lock.mark());
             let current = Current { plan, absent: Absent::left_behind(config, &connections.stand_in) };
             let sources = connections.sources(config, &[]);
             let routes = Arc::new(current.plan.routes(&sources, &HashMap::new()));

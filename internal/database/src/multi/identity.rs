@@ -8,9 +8,9 @@ use std::sync::{Arc, Weak};
 use std::time::Instant;
 
 use super::datasource_router::DataSourceRouter;
-use super::registry::{Adopt, Entry, Registry, read_recorded, read_waiting};
+use super::registry::{Adopt, DefaultBefore, Entry, Registry, read_recorded, read_waiting};
 use crate::error::{Error, ErrorKind, Result};
-use crate::migrate::{self, Identity};
+use crate::migrate::{self, Identity, Role};
 use crate::route::SourceName;
 use crate::source::{Database, Facts, FileId, OpenError, Opener, SourceConfig};
 use crate::store::read_aliases;
@@ -46,6 +46,13 @@ impl NamedOpener {
         match (self.registry.accepted(name), facts) {
             (Some(_), Facts::File(..)) | (Some(Adopt::New), Facts::Nothing) => return Ok(()),
             _ => {}
+        }
+        let is_default = matches!(facts, Facts::File(Identity { role: Some(Role::Default), .. }, _));
+        if is_default && !config.readonly && known.is_err() {
+            return refuse(
+                format!("is a default source's database, not that of the source `{name}`"),
+                "correct the paths".into(),
+            );
         }
         let Ok(known) = known else {
             // What cannot be looked up is believed where the file says that it is one of ours, as far as our mark was ever
@@ -99,6 +106,10 @@ impl NamedOpener {
                         "belongs to the databases of another bot, or of another default source".into(),
                         format!("correct the path, or take it over with `bot db adopt {name}`"),
                     ),
+                    _ if is_default && !config.readonly => refuse(
+                        "is a default source's database".into(),
+                        format!("correct the path, or take it over with `bot db adopt {name}`"),
+                    ),
                     _ => Ok(()),
                 }
             }
@@ -126,7 +137,8 @@ impl NamedOpener {
         let unread = |error: Error| unread(config, &error);
         let name = &config.name;
         let mut found = database.identity(deadline).map_err(unread)?;
-        let is_marked = config.readonly || found.installation == self.registry.installation();
+        let installation = self.registry.installation();
+        let is_marked = config.readonly || (found.installation == installation && found.role == Some(Role::Named));
         if is_marked && known.contains(&entry_of(config, &found, database)) {
             // As nearly always: nothing to write, and nobody to wait for.
             return Ok(());
@@ -145,7 +157,7 @@ impl NamedOpener {
                 // A copy that was accepted becomes a database of its own.
                 found.uuid = Some(uuid::Uuid::new_v4().to_string());
             }
-            found.installation = self.registry.installation();
+            (found.installation, found.role) = (installation, Some(Role::Named));
             database.set_identity(deadline, &found).map_err(unread)?;
         }
         let entry = entry_of(config, &found, database);
@@ -184,6 +196,7 @@ impl Opener for NamedOpener {
         };
         if let Ok(known) = &known {
             self.enter(config, deadline, known, &database, made.get())?;
+        let accepted = self.registry.accepted(&config.name).is_some();
             self.registry.settle(&config.name);
         }
         Ok(database)
@@ -208,7 +221,8 @@ impl Opener for DefaultOpener {
         let installation = RefCell::new(None);
         let accepted = registry.accepted(&config.name);
         let admit = |facts: &Facts| {
-            let mark = admit_default(config, facts, accepted, || registry.others().iter().find_map(marked))?;
+            let marked = || registry.others().iter().filter_map(marked).collect();
+            let mark = admit_default(config, facts, accepted, &registry.default_before(), marked)?;
             *installation.borrow_mut() = mark;
             Ok(())
         };
@@ -216,7 +230,8 @@ impl Opener for DefaultOpener {
         let unread = |error: Error| unread(config, &error);
         let mut found = database.identity(deadline).map_err(unread)?;
         let installation = installation.into_inner().unwrap_or_else(|| uuid::Uuid::new_v4().to_string());
-        found.installation = Some(found.installation.unwrap_or(installation));
+        found.role = Some(Role::Default);
+        found.installation = Some(installation.clone());
         database.set_identity(deadline, &found).map_err(unread)?;
         registry.set_default(&config.name, &found);
         registry.settle(&config.name);
@@ -235,37 +250,71 @@ impl Opener for DefaultOpener {
     }
 }
 
-/// Whether a file may be the default source's, and the mark of the installation where one is known. `marked` is a source
-/// that says which installation it belongs to.
+/// Whether a file may be the default source's, and the mark of the installation where one is known. `marked` are the
+/// sources that say which installation they belong to.
 pub(super) fn admit_default(
     config: &SourceConfig,
     facts: &Facts,
     accepted: Option<Adopt>,
-    marked: impl FnOnce() -> Option<(SourceName, String)>,
+    before: &DefaultBefore,
+    marked: impl FnOnce() -> Vec<(SourceName, String)>,
 ) -> Result<Option<String>, OpenError> {
-    let is_there = match facts {
-        Facts::Nothing => false,
-        Facts::File(Identity { installation: Some(mark), .. }, _) => return Ok(Some(mark.clone())),
-        Facts::File(..) => true,
-    };
-    // Only one that was never the default of these databases comes here: the others are asked.
-    let Some((other, mark)) = marked() else { return Ok(None) };
-    if accepted == Some(Adopt::New) || (is_there && accepted.is_some()) {
-        return Ok(Some(mark));
-    }
     let name = &config.name;
-    let (what, remedy) = if is_there {
-        (
-            format!("is not the default database that the source `{other}` belongs to"),
-            format!("put the right one back, or accept this one with `bot db adopt {name}`"),
-        )
-    } else {
-        (
-            format!("is missing or empty, and the source `{other}` belongs to a default database that was there"),
-            format!("put it back, or accept an empty one with `bot db adopt {name} --new`"),
-        )
+    let found = match facts {
+        Facts::Nothing => None,
+        Facts::File(found, _) => Some(found),
     };
-    Err(OpenError::Identity { path: config.path.clone(), what, remedy })
+    let own = found.and_then(|found| found.installation.clone());
+    if accepted == Some(Adopt::New) || (found.is_some() && accepted.is_some()) {
+        // It becomes one of the others, where these are of one mind.
+        let mut marks: Vec<_> = marked().into_iter().map(|(_, mark)| mark).collect();
+        marks.sort();
+        marks.dedup();
+        let theirs = if marks.len() == 1 { marks.pop() } else { before.mark.clone().or_else(|| marks.pop()) };
+        return Ok(theirs.or_else(|| before.mark.clone()).or(own));
+    }
+    let refuse = |what: String| {
+        let remedy = match found {
+            Some(_) => format!("put the right one back, or accept this one with `bot db adopt {name}`"),
+            None => format!("put it back, or accept an empty one with `bot db adopt {name} --new`"),
+        };
+        Err(OpenError::Identity { path: config.path.clone(), what, remedy })
+    };
+    if found.is_some_and(|found| found.role == Some(Role::Named)) {
+        return refuse("is the database of another source than the default one".into());
+    }
+    match (found, &before.uuid) {
+        (None, Some(_)) => return refuse("is missing or empty, and was there before".into()),
+        (Some(found), Some(_)) if found.uuid != before.uuid => {
+            return refuse("is another database than the default one that was there before".into());
+        }
+        _ => {}
+    }
+    let Some(own) = own else {
+        // Only one that was never the default of these databases comes here: the others are asked.
+        let Some((other, mark)) = marked().into_iter().next() else {
+            return match (found, &before.mark) {
+                (None, Some(_)) => {
+                    refuse("is missing or empty, and the databases of this folder had a default one".into())
+                }
+                (_, mark) => Ok(mark.clone()),
+            };
+        };
+        return match found {
+            // What this process had open is the right one, even restored from the time before it was marked.
+            Some(_) if before.uuid.is_some() => Ok(Some(mark)),
+            Some(_) => refuse(format!("is not the default database that the source `{other}` belongs to")),
+            None => refuse(format!(
+                "is missing or empty, and the source `{other}` belongs to a default database that was there"
+            )),
+        };
+    };
+    // Another mark than the data directory remembers is right where the other databases came along.
+    let is_foreign = before.mark.as_ref().is_some_and(|mark| *mark != own);
+    if is_foreign && marked().iter().all(|(_, mark)| *mark != own) {
+        return refuse("belongs to the databases of another bot".into());
+    }
+    Ok(Some(own))
 }
 
 /// The installation that a source's file belongs to, where it is there and says so.

@@ -23,6 +23,8 @@ pub(crate) struct Registry {
     /// The default source's name, and what its file says of itself; known once it was open.
     default_file: Mutex<Option<(SourceName, Identity)>>,
     /// Held while a file is made known.
+    /// What the databases of the data directory are marked with, as that itself remembers.
+    place: Mutex<Option<String>>,
     pub(super) entering: Mutex<()>,
     /// Sources whose next opening accepts another file, on purpose.
     adopted: Mutex<HashMap<SourceName, Adopt>>,
@@ -47,6 +49,15 @@ pub enum Adopt {
 }
 
 /// What is remembered of a source.
+/// What is known of the default source's file besides what it says itself.
+#[derive(Default)]
+pub(super) struct DefaultBefore {
+    /// The uuid of the one that was open before in this process.
+    pub(super) uuid: Option<String>,
+    /// The mark that the data directory remembers.
+    pub(super) mark: Option<String>,
+}
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Entry {
     pub(super) name: String,
@@ -89,8 +100,8 @@ impl FromRow for RouteRow {
 
 impl Registry {
     pub(super) fn new(config: &DatabaseConfig, clock: Arc<dyn Clock>) -> Self {
-        let (now, default_file, entering, adopted) = Default::default();
-        let registry = Self { clock, now, default_file, entering, adopted };
+        let (now, default_file, place, entering, adopted) = Default::default();
+        let registry = Self { clock, now, default_file, place, entering, adopted };
         registry.now_of(config, None);
         registry
     }
@@ -125,6 +136,17 @@ impl Registry {
     }
 
     /// Takes notice of the default source's file.
+    /// Takes notice of what the data directory remembers.
+    pub(super) fn set_place(&self, mark: Option<String>) {
+        *self.place.lock() = mark;
+    }
+
+    /// What is known of the default source's file besides what it says itself.
+    pub(super) fn default_before(&self) -> DefaultBefore {
+        let earlier = self.default_file.lock().as_ref().and_then(|(_, found)| found.uuid.clone());
+        DefaultBefore { uuid: earlier, mark: self.place.lock().clone() }
+    }
+
     pub(super) fn set_default(&self, name: &SourceName, found: &Identity) {
         *self.default_file.lock() = Some((name.clone(), found.clone()));
     }
