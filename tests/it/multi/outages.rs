@@ -239,6 +239,61 @@ fn another_database_in_the_place_of_an_open_one_is_neither_read_nor_written_nor_
 }
 
 #[test]
+fn the_next_file_is_not_opened_while_a_call_still_uses_the_one_before() {
+    let scratch = Scratch::new();
+    let config = archive_in(&scratch, Duration::from_secs(1));
+    let (db, _) = open(&config);
+    db.set_chat_setting(CHAT, "language", "nl").unwrap();
+    db.close();
+    std::fs::write(scratch.file("backup"), std::fs::read(scratch.file("archive.db")).unwrap()).unwrap();
+    let (db, control) = open(&config);
+    let (in_use, end) = (Barrier::new(2), Barrier::new(2));
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let read = db.read("test.hold", Route::Chat(CHAT), |_| {
+                in_use.wait();
+                end.wait();
+                Ok(())
+            });
+            read.unwrap();
+        });
+        in_use.wait();
+        for suffix in ["", "-wal", "-shm"] {
+            let of = |name: &str| scratch.file(&format!("{name}{suffix}"));
+            let _ = std::fs::rename(of("archive.db"), of("away.db"));
+        }
+        std::fs::rename(scratch.file("backup"), scratch.file("archive.db")).unwrap();
+        assert_eq!(noticed(&db), ErrorKindName::Replaced);
+        let opened = control.retry(&name("archive"));
+        end.wait();
+        let error = opened.unwrap_err().to_string().replace(scratch.path().to_str().unwrap(), "DIR");
+        insta::assert_snapshot!(error, @"source.look on source `archive`: the source is unavailable (DIR/archive.db cannot be opened (calls that are under way still use the file that was there before; it is tried again)); nothing was changed");
+    });
+    control.retry(&name("archive")).unwrap();
+    assert_eq!(db.get_chat_setting(CHAT, "language").unwrap().as_deref(), Some("nl"));
+    db.close();
+}
+
+#[test]
+fn a_source_is_opened_in_its_own_time_while_the_default_hangs() {
+    let scratch = Scratch::new();
+    let mut config = archive_in(&scratch, Duration::from_secs(2));
+    let (db, _) = open(&config);
+    db.set_chat_setting(CHAT, "language", "nl").unwrap();
+    db.close();
+    config.sources.get_mut(&name("primary")).unwrap().timeout = Duration::from_secs(8);
+    let holder = locked(&scratch.file("primary.db"), "PRAGMA journal_mode=DELETE; BEGIN EXCLUSIVE");
+    let (db, _) = open(&config);
+    let start = Instant::now();
+    let language = db.get_chat_setting(CHAT, "language");
+    let took = start.elapsed();
+    assert!(took < Duration::from_secs(6), "{took:?}");
+    assert_eq!(language.unwrap().as_deref(), Some("nl"));
+    drop(holder);
+    db.close();
+}
+
+#[test]
 fn a_second_bot_is_told_who_has_the_folder_and_gets_it_afterwards() {
     let scratch = Scratch::new();
     let config = config_of(scratch.path(), &["primary"], &[]);

@@ -146,7 +146,7 @@ impl NamedOpener {
         // One at a time, on what is remembered now: of two names for one file, which are opened at once, one stays.
         let busy = || OpenError::Locked { path: config.path.clone(), waited: config.timeout };
         let _one = self.registry.entering.try_lock_until(deadline).ok_or_else(busy)?;
-        let Ok(known) = self.registry.entries() else { return Ok(()) };
+        let Ok(known) = self.registry.entries(deadline) else { return Ok(()) };
         let is_known = known.iter().any(|entry| entry.name == name.as_str() && entry.uuid == found.uuid);
         let twin = self.twin(name, &known, &found).filter(|_| !is_known);
         if let (Some(twin), None) = (&twin, self.registry.accepted(name)) {
@@ -177,13 +177,15 @@ impl NamedOpener {
             (false, Some(_), _) => "a source has another database, as it was told to accept",
         };
         tracing::info!(target: "database::audit", source = %name, path = %config.path.display(), "{what}");
-        self.registry.enter(&entry, earlier.map(|earlier| earlier.name.as_str())).map_err(unread)
+        self.registry.enter(&entry, earlier.map(|earlier| earlier.name.as_str()), deadline).map_err(unread)
     }
 }
 
 impl Opener for NamedOpener {
     fn open(&self, config: &SourceConfig, deadline: Instant) -> Result<Database, OpenError> {
-        let known = self.registry.entries();
+        // Not all the time there is: where the default source hangs, this one is opened all the same.
+        let now = Instant::now();
+        let known = self.registry.entries(now + deadline.saturating_duration_since(now) / 2);
         let made = Cell::new(false);
         let admit = |facts: &Facts| {
             made.set(matches!(facts, Facts::Nothing));

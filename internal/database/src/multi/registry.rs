@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
+use std::time::Instant;
 
 use parking_lot::{Mutex, RwLock};
 
@@ -166,17 +167,18 @@ impl Registry {
         self.adopted.lock().remove(name);
     }
 
-    /// Everything that is remembered of sources.
-    pub(super) fn entries(&self) -> Result<Vec<Entry>> {
-        self.default_source().map_or(Ok(Vec::new()), |default| default.read("registry.entries", read_entries))
+    /// Everything that is remembered of sources. Waits until the deadline, whatever the default source's timeout is.
+    pub(super) fn entries(&self, deadline: Instant) -> Result<Vec<Entry>> {
+        let entries = |default: Arc<Source>| default.read_by("registry.entries", deadline, read_entries);
+        self.default_source().map_or(Ok(Vec::new()), entries)
     }
 
     /// Remembers a source as it is now, and forgets the name that its file had before.
-    pub(super) fn enter(&self, entry: &Entry, earlier: Option<&str>) -> Result<()> {
+    pub(super) fn enter(&self, entry: &Entry, earlier: Option<&str>, deadline: Instant) -> Result<()> {
         let now = self.clock.now();
         let Some(default) = self.default_source() else { return Ok(()) };
         let Entry { name, uuid, path, device, inode } = entry;
-        default.write("registry.enter", None, |tx| {
+        default.write_by("registry.enter", deadline, None, |tx| {
             if let Some(earlier) = earlier {
                 tx.execute("DELETE FROM switchyard_sources WHERE name = ?1", params![earlier])?;
             }
