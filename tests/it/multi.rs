@@ -13,11 +13,12 @@ use database::{
 
 use crate::support::Scratch;
 
+mod departed;
 mod example;
 mod gathered;
 mod identity;
-mod isolation;
 mod identity_default;
+mod isolation;
 mod media;
 mod model;
 mod naming;

@@ -5,8 +5,8 @@ use std::path::Path;
 use std::sync::Barrier;
 use std::time::{Duration, Instant, SystemTime};
 
-use database::multi::Control;
-use database::{ChatId, DatabaseConfig, DatabaseWrapper, ErrorKind, Health, NewMessage, Options, UserId};
+use database::multi::{Control, ReloadError};
+use database::{ChatId, DatabaseConfig, DatabaseWrapper, ErrorKind, Health, NewMessage, Options, Route, UserId};
 
 use super::{config_of, eventually, name, open};
 use crate::child::Child;
@@ -361,5 +361,11 @@ fn after_closing_every_call_is_told_so() {
         assert!(matches!(error.kind(), ErrorKind::Closed), "{error}");
     }
     assert!(control.retry(&name("archive")).is_err());
+    assert!(!scratch.file("archive.db").exists());
+    // Nobody is in charge of the folder any more, so nothing is opened there for another configuration.
+    let refused = control.reload(&archive_in(&scratch, Duration::from_secs(4))).unwrap_err();
+    assert_eq!(refused, ReloadError::Closed);
+    let error = db.set_chat_setting(CHAT, "language", "nl").unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::Closed), "{error}");
     assert!(!scratch.file("archive.db").exists());
 }

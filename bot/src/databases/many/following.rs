@@ -110,9 +110,8 @@ mod tests {
             let asked = scope.spawn(|| following.reload());
             begins.recv().expect("it is applied");
             let (stopped, stops) = channel();
-            let stopping = &following;
-            scope.spawn(move || {
-                stopping.stop();
+            scope.spawn(|| {
+                following.stop();
                 let _ = stopped.send(());
             });
             let early = stops.recv_timeout(Duration::from_millis(300));

@@ -196,10 +196,14 @@ impl Opener for NamedOpener {
         } else {
             Database::open(config, deadline, &*self.clock, &admit)?
         };
+        let accepted = self.registry.accepted(&config.name).is_some();
         if let Ok(known) = &known {
             self.enter(config, deadline, known, &database, made.get())?;
-        let accepted = self.registry.accepted(&config.name).is_some();
             self.registry.settle(&config.name);
+        }
+        if let Some(router) = self.router.upgrade() {
+            let heeded = router.heed_marks(config, &database, deadline, accepted);
+            heeded.map_err(|error| unread(config, &error))?;
         }
         Ok(database)
     }
@@ -240,7 +244,12 @@ impl Opener for DefaultOpener {
         if let Some(router) = self.router.upgrade() {
             let recorded = database.read_as_writer("multi.recorded", deadline, read_recorded).map_err(unread)?;
             let aliases = database.read_as_writer("multi.aliases", deadline, read_aliases).map_err(unread)?;
-            router.learn(aliases, Registry::recorded(recorded));
+            router
+                .learn(aliases, Registry::recorded(recorded))
+                .tell_cause("the default source was asked where chats were moved");
+            if let Some(lock) = &mut *router.lock.lock() {
+                lock.remember(&installation);
+            }
             let waiting = database.read_as_writer("multi.waiting", deadline, read_waiting).map_err(unread)?;
             waiting.iter().for_each(|name| router.was_away(name));
         }

@@ -7,6 +7,7 @@ mod backoff;
 mod connection_manager;
 mod control;
 mod datasource_router;
+mod departed;
 mod healer;
 mod homecoming;
 mod identity;

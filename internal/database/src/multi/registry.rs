@@ -23,9 +23,9 @@ pub(crate) struct Registry {
     now: RwLock<Now>,
     /// The default source's name, and what its file says of itself; known once it was open.
     default_file: Mutex<Option<(SourceName, Identity)>>,
-    /// Held while a file is made known.
     /// What the databases of the data directory are marked with, as that itself remembers.
     place: Mutex<Option<String>>,
+    /// Held while a file is made known.
     pub(super) entering: Mutex<()>,
     /// Sources whose next opening accepts another file, on purpose.
     adopted: Mutex<HashMap<SourceName, Adopt>>,
@@ -49,7 +49,6 @@ pub enum Adopt {
     New,
 }
 
-/// What is remembered of a source.
 /// What is known of the default source's file besides what it says itself.
 #[derive(Default)]
 pub(super) struct DefaultBefore {
@@ -59,6 +58,7 @@ pub(super) struct DefaultBefore {
     pub(super) mark: Option<String>,
 }
 
+/// What is remembered of a source.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Entry {
     pub(super) name: String,
@@ -136,7 +136,6 @@ impl Registry {
         (uuid.is_some() && found.uuid.as_deref() == uuid).then(|| name.clone())
     }
 
-    /// Takes notice of the default source's file.
     /// Takes notice of what the data directory remembers.
     pub(super) fn set_place(&self, mark: Option<String>) {
         *self.place.lock() = mark;
@@ -148,6 +147,7 @@ impl Registry {
         DefaultBefore { uuid: earlier, mark: self.place.lock().clone() }
     }
 
+    /// Takes notice of the default source's file.
     pub(super) fn set_default(&self, name: &SourceName, found: &Identity) {
         *self.default_file.lock() = Some((name.clone(), found.clone()));
     }
