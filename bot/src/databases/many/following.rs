@@ -110,8 +110,9 @@ mod tests {
             let asked = scope.spawn(|| following.reload());
             begins.recv().expect("it is applied");
             let (stopped, stops) = channel();
-            scope.spawn(|| {
-                following.stop();
+            let stopping = &following;
+            scope.spawn(move || {
+                stopping.stop();
                 let _ = stopped.send(());
             });
             let early = stops.recv_timeout(Duration::from_millis(300));

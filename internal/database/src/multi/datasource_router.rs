@@ -7,7 +7,6 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Weak};
 
 use arc_swap::ArcSwap;
-use foldhash::fast::RandomState;
 use parking_lot::Mutex;
 
 use super::absence::Absent;
@@ -16,6 +15,7 @@ use super::departed::Departed;
 use super::healer::Healer;
 use super::lock::DataDirLock;
 use super::reload::{Change, ReloadError};
+use super::routes::Routes;
 use super::standin::{Away, ServedBy};
 use crate::aliases::Aliases;
 use crate::config::{DatabaseConfig, PartialResults};
@@ -23,9 +23,12 @@ use crate::error::Result;
 use crate::gathered::Missing;
 use crate::ids::ChatId;
 use crate::route::{Route, SourceName};
-use crate::source::{Displaced, Source, SourceConfig};
+use crate::source::{Displaced, Source};
 use crate::sources::{SourceSet, Topology};
 use crate::time::Clock;
+
+pub use super::routes::Why;
+pub(super) use super::routes::{Plan, Recorded};
 
 /// Which sources there are and what goes where, at one moment: the topology of many sources.
 pub(crate) struct RoutingTable {
@@ -42,43 +45,6 @@ pub(crate) struct RoutingTable {
     /// Whether `routes` has what moves recorded.
     knows_routes: bool,
     is_strict: bool,
-}
-
-/// The chats that live elsewhere than in the default source.
-struct Routes {
-    /// By their source's place: among the table's sources, and after these among `nowhere`.
-    places: HashMap<ChatId, u32, RandomState>,
-    /// Sources that chats are led to and that are not configured: their calls fail.
-    nowhere: Vec<Arc<Source>>,
-}
-
-/// A route that a move recorded. It outranks the configuration's for as long as that says what it said then.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Recorded {
-    /// Where the chat was moved.
-    pub(crate) source: SourceName,
-    /// What the configuration said of the chat then; `None` where it said nothing.
-    pub(crate) file_said: Option<SourceName>,
-}
-
-/// What leads a chat to its source.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Why {
-    /// The configuration maps it.
-    Mapped,
-    /// It was moved there, and the configuration still says what it said before.
-    Moved,
-    /// It goes on with this chat, a group that became this supergroup.
-    Inherited(ChatId),
-    /// Nothing is said of it, so it is in the default source.
-    Default,
-}
-
-/// What a routing table is made from.
-pub(super) struct Plan {
-    pub(super) config: DatabaseConfig,
-    pub(super) recorded: BTreeMap<ChatId, Recorded>,
 }
 
 /// What the table of the moment was made from.
@@ -103,57 +69,6 @@ pub(crate) struct DataSourceRouter {
     pub(super) departed: Arc<Departed>,
     pub(super) healer: Healer,
     pub(super) lock: Mutex<Option<DataDirLock>>,
-}
-
-impl Plan {
-    /// Where a chat was moved, where that counts: the configuration says what it said then.
-    pub(super) fn moved(&self, chat: ChatId) -> Option<&SourceName> {
-        let moved = self.recorded.get(&chat)?;
-        (moved.file_said.as_ref() == self.config.chat_mapping.get(&chat)).then_some(&moved.source)
-    }
-
-    /// Where a chat is said to live, and why; `None` where nothing is said of it.
-    pub(super) fn route(&self, chat: ChatId, aliases: &HashMap<ChatId, ChatId>) -> Option<(&SourceName, Why)> {
-        if let Some(name) = self.moved(chat) {
-            return Some((name, Why::Moved));
-        }
-        if let Some(name) = self.config.chat_mapping.get(&chat) {
-            return Some((name, Why::Mapped));
-        }
-        let old = *aliases.get(&chat)?;
-        // The old group may be one of which only a move knows; it is never a supergroup itself.
-        let rest = Plan::route(self, old, &HashMap::new())?;
-        Some((rest.0, Why::Inherited(old)))
-    }
-
-    /// All chats of which something is said.
-    pub(super) fn chats<'a>(&'a self, aliases: &'a HashMap<ChatId, ChatId>) -> impl Iterator<Item = ChatId> + 'a {
-        self.config.chat_mapping.keys().chain(self.recorded.keys()).chain(aliases.keys()).copied()
-    }
-
-    /// The routes among these sources: the default one first, the others by name.
-    fn routes(&self, sources: &[Arc<Source>], aliases: &HashMap<ChatId, ChatId>) -> Routes {
-        let mut named: HashMap<&SourceName, u32> = sources.iter().map(|source| source.name()).zip(0..).collect();
-        let (mut places, mut nowhere) = (HashMap::default(), Vec::new());
-        for chat in self.chats(aliases) {
-            let Some((name, _)) = self.route(chat, aliases) else { continue };
-            let next = named.len() as u32;
-            let place = *named.entry(name).or_insert_with(|| {
-                nowhere.push(self.not_configured(name));
-                next
-            });
-            places.insert(chat, place);
-        }
-        Routes { places, nowhere }
-    }
-
-    /// What stands for a source that a chat was moved to and that is not configured: never the default one.
-    fn not_configured(&self, name: &SourceName) -> Arc<Source> {
-        let reason = "a chat was moved to it, and it is not configured any more; configure it again, or map the chat to \
-                      another source in [database.chat_mapping]";
-        let config = SourceConfig { name: name.clone(), ..SourceConfig::new(&self.config.data_dir) };
-        Arc::new(Source::refusing(config, reason.to_owned()))
-    }
 }
 
 impl Current {

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Weak};
 
 use super::datasource_router::{Plan, Why};
-use super::identity::{NamedOpener, admit_default};
+use super::identity::NamedOpener;
+use super::identity_default::admit_default;
 use super::registry::{Registry, read_entries, read_recorded};
 use crate::config::DatabaseConfig;
 use crate::error::{Error, ErrorKind, Result};

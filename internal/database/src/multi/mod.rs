@@ -11,11 +11,13 @@ mod departed;
 mod healer;
 mod homecoming;
 mod identity;
+mod identity_default;
 mod lock;
 mod look;
 mod registry;
 mod reload;
 mod relocate;
+mod routes;
 mod seal;
 mod standin;
 
