@@ -13,9 +13,11 @@ use database::{
 
 use crate::support::Scratch;
 
+mod departed;
 mod example;
 mod gathered;
 mod identity;
+mod identity_default;
 mod isolation;
 mod journal;
 mod media;

@@ -106,7 +106,7 @@ fn a_system_call_that_fails_is_a_typed_error_and_harms_nothing(
     let all = calls(call);
     assert!(all > 0, "{call} is never called");
     // The last one too.
-    for nth in (1..=all).filter(|nth| (all - nth) % every == 0) {
+    for nth in (1..=all).filter(|nth| (all - nth).is_multiple_of(every)) {
         let scratch = Scratch::new();
         let path = scratch.file("bot.db");
         let when = if for_good { format!("{nth}+") } else { nth.to_string() };
