@@ -273,8 +273,8 @@ impl DatabaseWrapper {
         self.shared.aliases.later(chat)
     }
 
-    pub(crate) fn replace_aliases(&self, aliases: HashMap<ChatId, ChatId>) {
-        self.shared.aliases.replace(aliases);
+    pub(crate) fn add_aliases(&self, aliases: HashMap<ChatId, ChatId>) {
+        self.shared.aliases.add(aliases);
         self.shared.sources.aliases_changed();
     }
 

@@ -1,7 +1,7 @@
 //! Groups that became supergroups where chats live in many databases: the new chat is where the old one is.
 
 use database::multi::Why;
-use database::{ChatId, DatabaseWrapper, ErrorKind, NewMessage, Route, UserId};
+use database::{ChatId, DatabaseWrapper, Durability, ErrorKind, NewMessage, Route, UserId};
 
 use super::{config_of, files_with, name, open};
 use crate::support::{Scratch, rows};
@@ -86,4 +86,28 @@ fn what_the_group_was_is_taken_over_within_its_source() {
     let held: Vec<_> = shared.keys().filter(of_chats).filter(|table| !shared[*table].is_empty()).collect();
     assert!(held.is_empty(), "{held:?}");
     assert_eq!(shared["switchyard_aliases"].len(), 1);
+}
+
+#[test]
+fn groups_that_become_supergroups_at_the_same_time_are_all_known_at_once() {
+    let scratch = Scratch::in_memory();
+    let mut config = config_of(scratch.path(), &["a", "b"], &(1..=240).map(|chat| (-chat, "b")).collect::<Vec<_>>());
+    config.sources.values_mut().for_each(|source| source.durability = Durability::Normal);
+    let (db, control) = open(&config);
+    let later = |group: i64| ChatId(-1_000_000_000_000 - group);
+    std::thread::scope(|scope| {
+        for part in 0..8 {
+            let db = &db;
+            scope.spawn(move || {
+                for group in (1..=240).filter(|group| group % 8 == part) {
+                    db.migrate_chat(ChatId(-group), later(group)).unwrap();
+                    assert_eq!(db.former_chat(later(group)), Some(ChatId(-group)));
+                }
+            });
+        }
+    });
+    for group in 1..=240 {
+        assert_eq!(db.former_chat(later(group)), Some(ChatId(-group)));
+        assert_eq!(control.explain(later(group)).why, Why::Inherited(ChatId(-group)));
+    }
 }

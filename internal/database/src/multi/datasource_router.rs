@@ -191,10 +191,10 @@ impl DataSourceRouter {
     /// Learns which groups became supergroups and which chats were moved, from the default source.
     pub(super) fn learn(&self, aliases: HashMap<ChatId, ChatId>, recorded: BTreeMap<ChatId, Recorded>) -> Change {
         let mut current = self.current.lock();
-        if current.plan.recorded == recorded && self.aliases.all() == aliases {
+        let is_new = self.aliases.add(aliases);
+        if current.plan.recorded == recorded && !is_new {
             return Change::none(self.table.load().generation);
         }
-        self.aliases.replace(aliases);
         current.plan.recorded = recorded;
         self.swap(&current)
     }

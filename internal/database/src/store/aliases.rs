@@ -163,7 +163,7 @@ impl DatabaseWrapper {
     /// Reads the aliases anew. They are few and rare, and looked at by every call that lists what was said.
     pub(crate) fn know_aliases(&self) -> Result<()> {
         let aliases = self.read_as_writer("aliases.know_aliases", Route::Shared, read_aliases)?;
-        self.replace_aliases(aliases);
+        self.add_aliases(aliases);
         Ok(())
     }
 }
