@@ -18,6 +18,7 @@
 mod clear;
 mod copy;
 mod error;
+mod leftovers;
 mod media;
 mod plan;
 mod report;
@@ -195,7 +196,7 @@ impl Control {
     /// The default source cannot be read.
     pub fn unfinished_moves(&self) -> Result<Vec<UnfinishedMove>, MoveError> {
         let entries = state::entries(&self.shared()?)?;
-        let told = |Entry { chat, from, to, is_switched }| UnfinishedMove { chat, from, to, is_switched };
+        let told = |Entry { chat, from, to, is_switched, .. }| UnfinishedMove { chat, from, to, is_switched };
         Ok(entries.into_iter().map(told).collect())
     }
 

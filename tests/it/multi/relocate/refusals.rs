@@ -4,12 +4,16 @@ use std::ffi::OsStr;
 use std::ops::ControlFlow;
 
 use database::multi::{MoveError, MoveOptions, Progress, Stage};
-use database::{DatabaseConfig, Durability};
+use database::{DatabaseConfig, DatabaseWrapper, Durability, NewMessage, UserId};
 
 use super::{CHAT, OTHER, answers, fill, go_on, moved, rows_in, small, sources};
 use crate::child::Child;
 use crate::multi::{name, open};
-use crate::support::{Scratch, sqlite};
+use crate::support::{HandClock, Scratch, sqlite, time};
+
+/// Takes away what was written at the target.
+const CLEAR: &str = "DELETE FROM chat_settings; DELETE FROM chat_messages; DELETE FROM chat_stats;
+                     DELETE FROM chat_user_stats";
 
 /// What moving the chat to a source is refused with. Planning it is refused with the same.
 fn said(config: &DatabaseConfig, to: &str) -> String {
@@ -86,6 +90,8 @@ fn leftovers_that_became_the_chats_own_are_not_deleted() {
     let scratch = Scratch::in_memory();
     let config = sources(scratch.path(), &[]);
     let mapped = sources(scratch.path(), &[(-1, "archive")]);
+    let clock = HandClock::at("2026-01-02 00:00:00");
+    let open = |config: &DatabaseConfig| DatabaseWrapper::open_multi(config, clock.options()).unwrap();
     let (db, control) = open(&config);
     fill(&db, CHAT, "word");
     let stop = |at: Stage| {
@@ -96,8 +102,10 @@ fn leftovers_that_became_the_chats_own_are_not_deleted() {
     control.move_chat(CHAT, &name("archive"), &small(), stop(Stage::Copying)).unwrap_err();
     db.close();
     // The part of a copy is read and written as the chat's own now.
+    clock.set(time("2026-01-02 00:01:00"));
     let (db, control) = open(&mapped);
     db.set_chat_setting(CHAT, "language", "new").unwrap();
+    db.save_chat_message(CHAT, &NewMessage::text(77, db.now(), UserId(1), "said there")).unwrap();
     let mut seen = Vec::new();
     for refused in [moved(&control, CHAT, "archive"), moved(&control, CHAT, "primary"), moved(&control, CHAT, "third")]
     {
@@ -107,17 +115,37 @@ fn leftovers_that_became_the_chats_own_are_not_deleted() {
     assert_eq!(db.get_chat_setting(CHAT, "language").unwrap().as_deref(), Some("new"));
     db.close();
     seen.dedup();
-    insta::assert_snapshot!(seen.join("\n"), @"a move of the chat -1 from `primary` to `archive` was broken off, and the chat was mapped to `archive` since then, where that move's leftovers are; map it to `primary` again, and repeat this");
+    insta::assert_snapshot!(seen.join("\n"), @"a move of the chat -1 from `primary` to `archive` was broken off, and the chat was mapped to `archive` since then, where that move's leftovers are; map it to `primary` again, and repeat this: what was written in `archive` meanwhile is not deleted");
+    // Mapped back, as that says.
     let (db, control) = open(&config);
+    let mut seen = vec![moved(&control, CHAT, "archive").unwrap_err().to_string()];
+    seen.push(control.abort_move(CHAT, go_on).unwrap_err().to_string());
+    seen.dedup();
+    insta::assert_snapshot!(seen.join("\n"), @"a move of the chat -1 from `primary` to `archive` was broken off, and rows of the chat were written in `archive` since then (chat_messages: 1, chat_settings: 1, chat_stats: 1, chat_user_stats: 1), while it was mapped there; keep it there by mapping it to `archive` again, or, where those rows may go, clear them with `bot db strays`, and repeat this");
+    let languages = "SELECT value FROM chat_settings WHERE key = 'language'";
+    let language = |file: &str| -> String {
+        sqlite(&scratch.file(file)).query_row(languages, [], |row| row.get(0)).unwrap()
+    };
+    assert_eq!((language("primary.db"), language("archive.db")), ("word".to_owned(), "new".to_owned()));
+    // What is written where the chat is does not stand against it.
+    sqlite(&scratch.file("archive.db")).execute_batch(CLEAR).unwrap();
+    db.set_chat_setting(CHAT, "language", "later").unwrap();
     control.abort_move(CHAT, go_on).unwrap();
     control.move_chat(CHAT, &name("archive"), &small(), stop(Stage::Deleting)).unwrap_err();
     db.close();
     // Mapped back by hand, to where some rows are left.
+    clock.set(time("2026-01-02 00:02:00"));
     let (db, control) = open(&sources(scratch.path(), &[(-1, "primary")]));
+    db.set_chat_setting(CHAT, "language", "newer").unwrap();
     let refused = moved(&control, CHAT, "archive").unwrap_err();
-    insta::assert_snapshot!(refused, @"a move of the chat -1 from `primary` to `archive` was broken off, and the chat was mapped to `primary` since then, where that move's leftovers are; map it to `archive` again, and repeat this");
+    insta::assert_snapshot!(refused, @"a move of the chat -1 from `primary` to `archive` was broken off, and the chat was mapped to `primary` since then, where that move's leftovers are; map it to `archive` again, and repeat this: what was written in `primary` meanwhile is not deleted");
     db.close();
     assert!(rows_in(&scratch.file("archive.db"), CHAT) > 20);
+    let (db, control) = open(&config);
+    let refused = moved(&control, CHAT, "archive").unwrap_err();
+    assert!(matches!(&refused, MoveError::WrittenSince { name, .. } if name.as_str() == "primary"), "{refused}");
+    assert_eq!((language("primary.db"), language("archive.db")), ("newer".to_owned(), "later".to_owned()));
+    db.close();
 }
 
 #[test]

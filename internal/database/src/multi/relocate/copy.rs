@@ -53,7 +53,7 @@ pub(super) fn columns(table: &'static str, from: &Arc<Source>, to: &Arc<Source>)
     }
 }
 
-fn columns_of(table: &'static str, source: &Arc<Source>) -> Result<Vec<String>, MoveError> {
+pub(super) fn columns_of(table: &'static str, source: &Arc<Source>) -> Result<Vec<String>, MoveError> {
     let mut columns = Vec::new();
     source.read("relocate.columns", |tx| {
         columns.clear();

@@ -114,7 +114,8 @@ pub enum MoveError {
     /// chat's own.
     #[error(
         "a move of the chat {chat} from `{from}` to `{to}` was broken off, and the chat was mapped to `{now}` since \
-         then, where that move's leftovers are; map it to `{before}` again, and repeat this"
+         then, where that move's leftovers are; map it to `{before}` again, and repeat this: what was written in `{now}` \
+         meanwhile is not deleted"
     )]
     Remapped {
         /// The chat.
@@ -127,6 +128,26 @@ pub enum MoveError {
         now: SourceName,
         /// Where it has to be mapped to.
         before: String,
+    },
+    /// A move was broken off, and the chat wrote where that move's leftovers are since then: deleting them would delete
+    /// that too.
+    #[error(
+        "a move of the chat {chat} from `{from}` to `{to}` was broken off, and rows of the chat were written in `{name}` \
+         since then ({}), while it was mapped there; keep it there by mapping it to `{name}` again, or, where those rows \
+         may go, clear them with `bot db strays`, and repeat this",
+        Tables(tables)
+    )]
+    WrittenSince {
+        /// The chat.
+        chat: ChatId,
+        /// Where the move began.
+        from: String,
+        /// Where it was to go.
+        to: String,
+        /// Where the rows are.
+        name: SourceName,
+        /// The tables, with the number of rows.
+        tables: Vec<(&'static str, u64)>,
     },
     /// There is no move that could be undone.
     #[error("no move of the chat {chat} was broken off; there is nothing to undo")]

@@ -7,7 +7,7 @@ use super::super::control::Control;
 use super::super::datasource_router::Recorded;
 use super::report::{Meter, MoveReport, Stage};
 use super::state::{self, Entry};
-use super::{MoveError, Part, clear, media, plan, verify};
+use super::{MoveError, Part, clear, leftovers, media, plan, verify};
 use crate::ids::ChatId;
 use crate::route::SourceName;
 use crate::source::{Durability, Source};
@@ -84,6 +84,7 @@ impl Control {
         meter.begin(Stage::Tidying, 0)?;
         let mut deleted = 0;
         for entry in &switched {
+            self.check_leftovers(entry)?;
             deleted += self.delete_old(meter, entry, at_once)?;
         }
         Ok(Some(deleted))
@@ -128,6 +129,8 @@ impl Control {
                 return Err(MoveError::Unfinished { chat: *chat, from: from.clone(), to: to.clone() });
             }
         }
+        // Of all before anything is deleted.
+        entries.iter().try_for_each(|entry| self.check_leftovers(entry))?;
         if entries.is_empty() {
             return Ok(0);
         }
@@ -150,14 +153,19 @@ impl Control {
 
     /// Refuses where what is to be deleted is the chat's own by now.
     pub(super) fn check_not_remapped(&self, entry: &Entry) -> Result<(), MoveError> {
-        let Entry { chat, from, to, is_switched } = entry.clone();
-        let (now, _) = self.router.explain(chat);
-        let (deleted, before) = if is_switched { (&from, &to) } else { (&to, &from) };
+        let (now, _) = self.router.explain(entry.chat);
+        let (deleted, before) = entry.places();
         if now.as_str() != deleted {
             return Ok(());
         }
-        let before = before.clone();
+        let (chat, from, to, before) = (entry.chat, entry.from.clone(), entry.to.clone(), before.to_owned());
         Err(MoveError::Remapped { chat, from, to, now, before })
+    }
+
+    /// Refuses where a move's leftovers stand among rows that were written since.
+    pub(super) fn check_leftovers(&self, entry: &Entry) -> Result<(), MoveError> {
+        let (place, other) = entry.places();
+        leftovers::check(entry, &self.source_of(place)?, self.source_of(other).ok().as_ref())
     }
 
     pub(super) fn unfinished(&self, chats: &[ChatId]) -> Result<Vec<Entry>, MoveError> {
