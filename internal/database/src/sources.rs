@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, Result};
 use crate::gathered::Missing;
+use crate::ids::ChatId;
 use crate::route::{Route, SourceName};
 use crate::source::{Displaced, Source};
 
@@ -15,6 +16,12 @@ pub(crate) trait SourceSet: Send + Sync {
     /// The aliases have changed. Where chats have routes, a supergroup inherits that of the group it was.
     fn aliases_changed(&self) {}
 
+    /// Copies what a chat has from one source to another, where that does not have it; answers how many rows. A set of
+    /// one has nothing to copy.
+    fn bring(&self, _chat: ChatId, _from: &Arc<Source>, _to: &Arc<Source>) -> Result<u64> {
+        Ok(0)
+    }
+
     /// Closes all sources.
     fn close(&self);
 }
@@ -23,6 +30,11 @@ pub(crate) trait SourceSet: Send + Sync {
 pub(crate) trait Topology: Sync {
     /// The source that serves a route now.
     fn resolve(&self, route: Route) -> &Arc<Source>;
+
+    /// Whether a route is known for a chat.
+    fn is_routed(&self, _chat: ChatId) -> bool {
+        false
+    }
 
     /// The source of a name.
     fn named(&self, name: &str) -> Option<&Arc<Source>>;

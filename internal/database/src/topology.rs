@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 use crate::error::{Error, ErrorKind, Result};
 use crate::gathered::{Gathered, Merge, Missing};
 use crate::ids::ChatId;
-use crate::route::Route;
+use crate::route::{Route, SourceName};
 use crate::source::{Displaced, ReadTx, Source};
 use crate::sources::{Topology, unknown_source};
 
@@ -35,9 +35,24 @@ impl<'a> OnTopology<'a> {
         self.topology.displaced(route)
     }
 
-    /// Which source serves a route now: equal as long as it is the same.
-    pub(crate) fn serving(&self, route: Route) -> *const Source {
-        Arc::as_ptr(self.topology.resolve(route))
+    /// The source that serves a route now, whatever is named explicitly.
+    pub(crate) fn serving(&self, route: Route) -> &'a Arc<Source> {
+        self.topology.resolve(route)
+    }
+
+    /// The source that a route belongs to, whoever serves it now.
+    pub(crate) fn home(&self, route: Route) -> &'a SourceName {
+        self.displaced(route).map_or_else(|| self.serving(route).name(), |displaced| &displaced.home)
+    }
+
+    /// The source that a route belongs to, which may be away.
+    pub(crate) fn at_home(&self, route: Route) -> &'a Arc<Source> {
+        self.topology.named(self.home(route).as_str()).unwrap_or_else(|| self.serving(route))
+    }
+
+    /// Whether a route is known for the chat, by itself or inherited, rather than none and so the default.
+    pub(crate) fn is_routed(&self, chat: ChatId) -> bool {
+        self.topology.is_routed(chat)
     }
 
     /// Every source, whatever is named explicitly.

@@ -18,6 +18,7 @@ use super::reload::{Change, ReloadError};
 use super::standin::{Away, ServedBy};
 use crate::aliases::Aliases;
 use crate::config::{DatabaseConfig, PartialResults};
+use crate::error::Result;
 use crate::gathered::Missing;
 use crate::ids::ChatId;
 use crate::route::{Route, SourceName};
@@ -249,6 +250,10 @@ impl SourceSet for Arc<DataSourceRouter> {
         self.swap(&self.current.lock());
     }
 
+    fn bring(&self, chat: ChatId, from: &Arc<Source>, to: &Arc<Source>) -> Result<u64> {
+        super::relocate::bring(chat, from, to)
+    }
+
     fn close(&self) {
         self.healer.stop();
         self.connections.close(&self.table());
@@ -316,6 +321,10 @@ impl Topology for RoutingTable {
             reason: "it is away; what is served in its place is part of the answer".to_owned(),
         };
         self.away.values().map(missing).collect()
+    }
+
+    fn is_routed(&self, chat: ChatId) -> bool {
+        self.routes.contains_key(&chat)
     }
 
     fn named(&self, name: &str) -> Option<&Arc<Source>> {

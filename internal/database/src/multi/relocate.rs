@@ -15,6 +15,7 @@
 //! Each step stands in a room of its own and takes what it works on as arguments, so that a move while the bot runs can
 //! be made of the same steps.
 
+mod bring;
 mod clear;
 mod copy;
 mod error;
@@ -41,6 +42,7 @@ use crate::route::SourceName;
 use crate::source::Source;
 use crate::sources::{Topology as _, unknown_source};
 
+pub(super) use bring::bring;
 pub use error::{Difference, MoveError, Unlike};
 pub use report::{MappingChange, MoveOptions, MovePlan, MoveReport, Progress, Stage, UnfinishedMove};
 

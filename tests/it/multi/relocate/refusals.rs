@@ -123,9 +123,8 @@ fn leftovers_that_became_the_chats_own_are_not_deleted() {
     seen.dedup();
     insta::assert_snapshot!(seen.join("\n"), @"a move of the chat -1 from `primary` to `archive` was broken off, and rows of the chat were written in `archive` since then (chat_messages: 1, chat_settings: 1, chat_stats: 1, chat_user_stats: 1), while it was mapped there; keep it there by mapping it to `archive` again, or, where those rows may go, clear them with `bot db strays`, and repeat this");
     let languages = "SELECT value FROM chat_settings WHERE key = 'language'";
-    let language = |file: &str| -> String {
-        sqlite(&scratch.file(file)).query_row(languages, [], |row| row.get(0)).unwrap()
-    };
+    let language =
+        |file: &str| -> String { sqlite(&scratch.file(file)).query_row(languages, [], |row| row.get(0)).unwrap() };
     assert_eq!((language("primary.db"), language("archive.db")), ("word".to_owned(), "new".to_owned()));
     // What is written where the chat is does not stand against it.
     sqlite(&scratch.file("archive.db")).execute_batch(CLEAR).unwrap();

@@ -51,9 +51,8 @@ fn written_since(entry: &Entry, layout: &Layout, place: &Arc<Source>, other: Opt
     let mut walk = Walk::new(place, &layout.query, entry.chat, AT_ONCE);
     let mut count = 0;
     while let Some(chunk) = walk.next()? {
-        let is_young = |row: &Row<'_>| {
-            moments.is_empty() || moments.iter().any(|index| is_after(row.value(*index), entry.since))
-        };
+        let is_young =
+            |row: &Row<'_>| moments.is_empty() || moments.iter().any(|index| is_after(row.value(*index), entry.since));
         let young: Vec<_> = chunk.rows().filter(is_young).collect();
         count += young.len() as u64;
         let Some(other) = other.filter(|_| !young.is_empty()) else { continue };
