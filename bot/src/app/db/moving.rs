@@ -58,10 +58,12 @@ impl Db {
         let moves = databases::move_chats(config, &named, &moving, &mut progress);
         bar.finish_and_clear();
         let moves = moves?;
-        let done = moves.iter().filter(|report| report.outcome != MoveOutcome::Failed).count();
+        let is_done = |outcome| !matches!(outcome, MoveOutcome::Failed | MoveOutcome::Leftovers);
+        let done = moves.iter().filter(|report| is_done(report.outcome)).count();
+        let is_part = moves.iter().any(|report| report.outcome == MoveOutcome::Leftovers);
         self.tell(&Moves { moves }, |Moves { moves }| tell::moves(moves))?;
         Ok(match done {
-            0 => Outcome::Failed,
+            0 if !is_part => Outcome::Failed,
             done if done == chats.len() => Outcome::Done,
             _ => Outcome::DoneInPart,
         })

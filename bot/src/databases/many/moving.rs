@@ -82,7 +82,15 @@ fn one(
             return Ok(MoveReport { deleted, ..MoveReport::of(chat.0, MoveOutcome::Undone) });
         }
     };
-    let moved = control.move_chat(chat, to, &MoveOptions { keep, ..MoveOptions::default() }, tell)?;
+    let (moved, outcome, error) =
+        match control.move_chat(chat, to, &MoveOptions { keep, ..MoveOptions::default() }, tell) {
+            Err(error @ multi::MoveError::Leftovers { .. }) => {
+                let text = error.to_string();
+                let multi::MoveError::Leftovers { report, .. } = error else { return Err(error) };
+                (*report, MoveOutcome::Leftovers, Some(text))
+            }
+            moved => (moved?, MoveOutcome::Moved, None),
+        };
     Ok(MoveReport {
         to: Some(moved.to.to_string()),
         rows: moved.rows.values().sum(),
@@ -90,7 +98,8 @@ fn one(
         deleted: moved.deleted + moved.tidied,
         mapping: lines(&moved.mapping),
         chats: leaving(moved.chats),
-        ..MoveReport::of(chat.0, MoveOutcome::Moved)
+        error,
+        ..MoveReport::of(chat.0, outcome)
     })
 }
 

@@ -29,7 +29,6 @@ mod steps;
 mod tables;
 mod verify;
 
-use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Instant;
@@ -114,20 +113,23 @@ impl Control {
         let meter = &mut Meter::new(&mut progress);
         let chats = self.together(chat);
         self.unfinished(&chats)?.iter().try_for_each(|entry| self.check_not_remapped(entry))?;
-        let tidied = self.finish_switched(meter, &chats, at_once)?;
-        let mut report = MoveReport {
-            chats: Vec::new(),
-            to: to.clone(),
-            rows: BTreeMap::new(),
-            media: 0,
-            deleted: 0,
-            tidied: tidied.unwrap_or_default(),
-            elapsed: started.elapsed(),
-            mapping: Vec::new(),
+        let mut report = MoveReport::to(to);
+        let mapping = || {
+            let routes = self.routes(&chats, to);
+            self.router.with_plan(|plan| plan::mapping(plan, &routes))
         };
+        let tidied = self.finish_switched(meter, &chats, at_once).map_err(|error| {
+            // Where it is this move that is not at its end, the chats are where they are to go.
+            let is_there = chats.iter().all(|chat| self.router.explain(*chat).0 == *to);
+            let report = MoveReport { mapping: mapping(), ..report.clone() };
+            if is_there { error.after_the_switch(report) } else { error }
+        })?;
+        report.tidied = tidied.unwrap_or_default();
         let parts = match self.parts(&chats, to) {
             // Bringing an earlier move to its end was all there was to do.
-            Err(MoveError::AlreadyThere { .. }) if tidied.is_some() => return Ok(report),
+            Err(MoveError::AlreadyThere { .. }) if tidied.is_some() => {
+                return Ok(MoveReport { elapsed: started.elapsed(), mapping: mapping(), ..report });
+            }
             parts => parts?,
         };
         report.tidied += self.undo_copies(meter, &chats, Some(to), at_once)?;
@@ -154,19 +156,21 @@ impl Control {
         }
         meter.begin(Stage::Switching, 1)?;
         self.switch(&chats, &parts, to, options.keep, &mut report)?;
-        meter.add(1)?;
-        if options.keep {
-            for part in &parts {
-                media::settle(meter, &part.to, part.chat, at_once)?;
-            }
-        } else {
-            meter.begin(Stage::Deleting, total)?;
-            for entry in self.unfinished(&chats)? {
-                report.deleted += self.delete_old(meter, &entry, at_once)?;
-            }
-        }
         report.chats = parts.iter().map(|part| (part.chat, part.from.name().clone())).collect();
+        // From here on the chats are at the new place, whatever happens.
+        let left = if options.keep {
+            parts.iter().try_for_each(|part| media::settle(meter, &part.to, part.chat, at_once))
+        } else {
+            self.delete_all_old(meter, &chats, total, at_once, &mut report)
+        };
         report.elapsed = started.elapsed();
+        match left {
+            Err(error) if options.keep => {
+                tracing::warn!(%error, "what is noted of the media that came with a chat stays")
+            }
+            Err(error) => return Err(error.after_the_switch(report)),
+            Ok(()) => {}
+        }
         Ok(report)
     }
 

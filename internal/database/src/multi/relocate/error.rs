@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::Stage;
+use super::{MoveReport, Stage};
 use crate::error::Error;
 use crate::ids::ChatId;
 use crate::route::SourceName;
@@ -193,8 +193,19 @@ pub enum MoveError {
         /// The source.
         name: SourceName,
     },
+    /// The chat is moved, and not all of its old rows are deleted. The next move to the same place does that.
+    #[error(
+        "the chat is in `{}`; its old rows are not all deleted, since {}; repeat the move, which deletes them",
+        report.to, Plainly(error)
+    )]
+    Leftovers {
+        /// What was done.
+        report: Box<MoveReport>,
+        /// Why it ended there.
+        error: Box<MoveError>,
+    },
     /// Whoever was told of the progress broke it off.
-    #[error("the move was broken off while {stage}; repeat it to bring it to its end, or undo it with `--abort`")]
+    #[error("the move was broken off while {stage}; {}", advice(*stage))]
     Interrupted {
         /// What it was at.
         stage: Stage,
@@ -202,6 +213,42 @@ pub enum MoveError {
     /// A call failed on the way. What is done so far is gone on with, or undone, by the next move.
     #[error("{0}; when that is mended repeat the move, or undo it with `--abort`")]
     Database(#[from] Error),
+}
+
+impl MoveError {
+    /// The error where the route was switched before.
+    pub(super) fn after_the_switch(self, report: MoveReport) -> Self {
+        match self {
+            Self::Interrupted { .. } | Self::Database(_) | Self::LogHeld { .. } => {
+                Self::Leftovers { report: Box::new(report), error: Box::new(self) }
+            }
+            refused => refused,
+        }
+    }
+}
+
+/// What to do about a move that was broken off at a stage before the chat is at the new place.
+fn advice(stage: Stage) -> &'static str {
+    match stage {
+        // Of an earlier one, which may be switched.
+        Stage::Tidying => "repeat it to bring it to its end",
+        Stage::Copying | Stage::Verifying | Stage::Switching | Stage::Deleting => {
+            "repeat it to bring it to its end, or undo it with `--abort`"
+        }
+    }
+}
+
+/// An error without what to do about it.
+struct Plainly<'a>(&'a MoveError);
+
+impl fmt::Display for Plainly<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            MoveError::Interrupted { stage } => write!(f, "it was broken off while {stage}"),
+            MoveError::Database(error) => error.fmt(f),
+            error => error.fmt(f),
+        }
+    }
 }
 
 /// A row that is not the same at both places.

@@ -67,7 +67,24 @@ impl Control {
             let (from, generation) = (from.name(), self.router.table().generation);
             tracing::info!(target: "database::audit", %chat, %from, %to, generation, "a chat was moved");
         }
-        on_disk(&shared)
+        Ok(())
+    }
+
+    /// Deletes the rows of chats at the places that they have just left.
+    pub(super) fn delete_all_old(
+        &self,
+        meter: &mut Meter<'_>,
+        chats: &[ChatId],
+        total: u64,
+        at_once: usize,
+        report: &mut MoveReport,
+    ) -> Result<(), MoveError> {
+        meter.add(1)?;
+        meter.begin(Stage::Deleting, total)?;
+        for entry in self.unfinished(chats)? {
+            report.deleted += self.delete_old(meter, &entry, at_once)?;
+        }
+        Ok(())
     }
 
     /// Deletes what moves have left at old places; `None` where there was none.
