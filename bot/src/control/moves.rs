@@ -89,11 +89,7 @@ impl fmt::Display for MoveReport {
                 writeln!(f, "Moved to {to}: {from} ({rows} and {media} media copied, {deleted} deleted).")?;
             }
             MoveOutcome::Leftovers => {
-                writeln!(
-                    f,
-                    "Chat {chat} was moved, but not to the end: {}.",
-                    error.as_deref().unwrap_or_default()
-                )?;
+                writeln!(f, "Chat {chat} was moved, but not to the end: {}.", error.as_deref().unwrap_or_default())?;
             }
             MoveOutcome::Planned => {
                 let size = bytes.unwrap_or_default().div_ceil(1024);

@@ -1,10 +1,10 @@
 //! The verbs for reading, on one topology: a call that reads twice sees one.
 
 use std::hash::Hash;
-use std::num::NonZero;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
+use std::time::Instant;
 
 use parking_lot::Mutex;
 
@@ -15,8 +15,9 @@ use crate::route::{Route, SourceName};
 use crate::source::{Displaced, ReadTx, Source};
 use crate::sources::{Topology, unknown_source};
 
-/// How many sources are opened or waited for at a time at least, however few processors there are.
-const AT_ONCE: usize = 4;
+/// How many sources are opened or waited for at a time: a thread that waits costs little, and those behind it in a queue
+/// would have their time taken by it.
+const AT_ONCE: usize = 256;
 
 /// The verbs for reading, on one topology.
 #[derive(Clone, Copy)]
@@ -85,19 +86,27 @@ impl<'a> OnTopology<'a> {
 
     /// The first answer among the chat's source (where a chat is given), the shared one, and the others by name. A
     /// source that cannot be asked is passed over; where none has an answer it is an error, since that one might.
-    pub(crate) fn read_first<T>(
+    ///
+    /// Sources that are open are asked in turn; from the first on that is not, the rest is asked side by side, so that
+    /// all their waiting together is no longer than one's.
+    pub(crate) fn read_first<T: Send>(
         &self,
         op: &'static str,
         chat: Option<ChatId>,
-        f: impl Fn(&ReadTx<'_>) -> Result<Option<T>>,
+        f: impl Fn(&ReadTx<'_>) -> Result<Option<T>> + Sync,
     ) -> Result<Option<T>> {
+        let began = Instant::now();
         let first = self.source(op, Route::chat_or_shared(chat))?;
         let _span = tracing::debug_span!("read_first", op, chat = ?chat, source = %first.name()).entered();
         let others = if self.explicit.is_some() { Vec::new() } else { self.topology.every() };
         let others = others.into_iter().filter(|other| !Arc::ptr_eq(other, first));
+        let all: Vec<_> = std::iter::once(first).chain(others).collect();
+        let open = all.iter().take_while(|source| source.is_open()).count();
+        let in_turn = all[..open].iter().map(|source| source.read_since(op, began, &f));
+        let side_by_side = std::iter::once_with(|| ask_all(op, began, &all[open..], &f)).flatten();
         let mut unanswered = None;
-        for source in std::iter::once(first).chain(others) {
-            match source.read(op, &f) {
+        for answer in in_turn.chain(side_by_side) {
+            match answer {
                 Ok(Some(found)) => return Ok(Some(found)),
                 Ok(None) => {}
                 Err(error) if error.is_unanswered() => unanswered = unanswered.or(Some(error)),
@@ -115,6 +124,7 @@ impl<'a> OnTopology<'a> {
         merge: &Merge<T, K, O>,
         f: impl Fn(&ReadTx<'_>) -> Result<Vec<T>> + Sync,
     ) -> Result<Gathered<T>> {
+        let began = Instant::now();
         let sources = match self.explicit {
             None => self.topology.every(),
             Some(_) => vec![self.source(op, Route::Shared)?],
@@ -132,7 +142,7 @@ impl<'a> OnTopology<'a> {
         }
         let away = missing.len();
         let mut first_error = None;
-        for (source, answer) in sources.iter().zip(ask_all(op, &sources, f)) {
+        for (source, answer) in sources.iter().zip(ask_all(op, began, &sources, f)) {
             match answer {
                 Ok(found) => {
                     let owns = |row: &T| Arc::ptr_eq(self.topology.resolve(Route::Chat((merge.chat)(row))), source);
@@ -155,22 +165,23 @@ impl<'a> OnTopology<'a> {
 
 /// What each source answers. This thread asks those that are open, one after the other: a thread costs more than most
 /// answers do (ten sources with a row each: 28 us in turn, 279 us on four threads; with 200 rows each 0.9 and 1.8 ms; see
-/// `docs/PERFORMANCE.md`). Those that have to be opened, or waited for, are asked meanwhile by other threads, several at
-/// a time, so that they do not hold up the rest or each other.
+/// `docs/PERFORMANCE.md`). Those that have to be opened, or waited for, are asked meanwhile by other threads, a thread
+/// each, so that they do not hold up the rest or each other. All have their time from when the call began.
 fn ask_all<T: Send>(
     op: &'static str,
+    began: Instant,
     sources: &[&Arc<Source>],
-    f: impl Fn(&ReadTx<'_>) -> Result<Vec<T>> + Sync,
-) -> Vec<Result<Vec<T>>> {
+    f: impl Fn(&ReadTx<'_>) -> Result<T> + Sync,
+) -> Vec<Result<T>> {
     if let Err(nested) = sources.iter().try_for_each(|source| source.refuse_nested_read(op)) {
         return vec![Err(nested)];
     }
     let (open, others): (Vec<_>, Vec<_>) = (0..sources.len()).partition(|place| sources[*place].is_open());
-    let ask = |place: usize| (place, sources[place].read(op, &f));
+    let ask = |place: usize| (place, sources[place].read_since(op, began, &f));
     if others.is_empty() || sources.len() == 1 {
         return (0..sources.len()).map(|place| ask(place).1).collect();
     }
-    let threads = thread::available_parallelism().map_or(AT_ONCE, NonZero::get).max(AT_ONCE).min(others.len());
+    let threads = others.len().min(AT_ONCE);
     let next = AtomicUsize::new(0);
     let answers = Mutex::new(Vec::with_capacity(sources.len()));
     let work = || {

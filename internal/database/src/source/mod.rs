@@ -121,8 +121,18 @@ impl Source {
 
     /// Runs a read on a connection that cannot write.
     pub(crate) fn read<T>(self: &Arc<Self>, op: &'static str, f: impl FnOnce(&ReadTx<'_>) -> Result<T>) -> Result<T> {
+        self.read_since(op, Instant::now(), f)
+    }
+
+    /// Runs a read that is part of a call which began then: what others have waited counts.
+    pub(crate) fn read_since<T>(
+        self: &Arc<Self>,
+        op: &'static str,
+        began: Instant,
+        f: impl FnOnce(&ReadTx<'_>) -> Result<T>,
+    ) -> Result<T> {
         self.refuse_nested_read(op)?;
-        let deadline = Instant::now() + self.config.timeout;
+        let deadline = began + self.config.timeout;
         let database = self.database(op, deadline)?;
         self.noticed(&database, database.read(op, deadline, f))
     }
