@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use database::multi::Control;
 use database::{
-    ChatId, DatabaseConfig, DatabaseWrapper, ErrorKind, Health, MediaId, NewMedia, NewMessage, Options, UserId,
+    ChatId, DatabaseConfig, DatabaseWrapper, ErrorKind, Health, MediaId, NewMedia, NewMessage, Options, Route, UserId,
 };
 
 use super::{config_of, eventually, name, open};
@@ -315,6 +315,38 @@ fn a_call_that_asks_many_sources_waits_for_all_of_them_no_longer_than_for_one() 
     timed("what all are asked", &mut || assert_eq!(db.get_all_group_chats().unwrap().missing().len(), 16));
     db.close();
     drop(holders);
+}
+
+#[test]
+fn a_read_that_does_not_end_keeps_no_other_source_from_being_closed_nor_the_bot_from_ending() {
+    let scratch = Scratch::in_memory();
+    let mut config = config_of(scratch.path(), &["primary", "hung", "well"], &[(CHAT.0, "hung"), (-2, "well")]);
+    config.sources.values_mut().for_each(|source| source.timeout = Duration::from_millis(200));
+    let (db, _) = open(&config);
+    for chat in [CHAT, ChatId(-2), ChatId(-3)] {
+        db.set_chat_setting(chat, "language", "nl").unwrap();
+    }
+    let (begun, begins) = std::sync::mpsc::channel();
+    let (end, ends) = std::sync::mpsc::channel::<()>();
+    let reader = std::thread::spawn({
+        let db = db.clone();
+        move || {
+            db.read("test.hangs", Route::Chat(CHAT), |_| {
+                begun.send(()).unwrap();
+                let _ = ends.recv();
+                Ok(())
+            })
+        }
+    });
+    begins.recv().unwrap();
+    let start = Instant::now();
+    db.close();
+    assert!(start.elapsed() < Duration::from_secs(8), "{:?}", start.elapsed());
+    for closed in ["primary.db-wal", "well.db-wal"] {
+        assert!(!scratch.file(closed).exists(), "{closed}");
+    }
+    end.send(()).unwrap();
+    reader.join().unwrap().unwrap();
 }
 
 #[test]

@@ -146,9 +146,10 @@ impl Database {
         })
     }
 
-    /// Ends all use of the database: waits for the calls under way, then moves what is in the log into the file.
+    /// Ends all use of the database: waits for the calls under way, as long as a call may take, then moves what is in the
+    /// log into the file.
     pub(crate) fn close(&self) {
-        self.readers.close();
+        self.readers.close(Instant::now() + self.timeout);
         self.log.close();
         let Some(link) = self.close_writer() else {
             if self.tidies && FileId::of(&self.path) == Some(self.file) {

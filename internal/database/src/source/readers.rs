@@ -88,15 +88,14 @@ impl Readers {
         self.state.lock().open
     }
 
-    /// Closes all connections and lends no more.
-    pub(super) fn close(&self) {
+    /// Closes all connections and lends no more. Waits until the deadline at most for those that are lent; one that comes
+    /// back later is closed then.
+    pub(super) fn close(&self, deadline: Instant) {
         let mut state = self.state.lock();
         state.closed = true;
         let idle = std::mem::take(&mut state.idle);
         state.open -= idle.len();
-        while state.open > 0 {
-            self.returned.wait(&mut state);
-        }
+        while state.open > 0 && !self.returned.wait_until(&mut state, deadline).timed_out() {}
         drop(state);
         self.returned.notify_all();
         drop(idle);
