@@ -135,7 +135,7 @@ pub struct MoveArgs {
     pub to: Option<SourceName>,
 
     /// Only say what would be done
-    #[arg(long, conflicts_with_all = ["keep", "abort"])]
+    #[arg(long, conflicts_with = "abort")]
     pub dry_run: bool,
 
     /// Leave the rows at the old place too

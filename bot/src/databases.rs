@@ -63,6 +63,8 @@ pub enum Moving<'a> {
     Keeping(&'a SourceName),
     /// It is found out what moving them to this source would do.
     Plan(&'a SourceName),
+    /// The same, where their rows stay at the old place too.
+    PlanKeeping(&'a SourceName),
     /// Moves that were broken off are undone.
     Abort,
 }

@@ -34,6 +34,7 @@ impl Db {
         let MoveArgs { chats, to, dry_run, keep, .. } = what;
         let moving = match to {
             None => Moving::Abort,
+            Some(to) if *dry_run && *keep => Moving::PlanKeeping(to),
             Some(to) if *dry_run => Moving::Plan(to),
             Some(to) if *keep => Moving::Keeping(to),
             Some(to) => Moving::To(to),

@@ -21,7 +21,7 @@ pub(in crate::databases) fn move_chats(
     if databases.form == Form::SingleFile {
         return Err(DatabasesError::OneFile);
     }
-    if let Moving::To(source) | Moving::Keeping(source) | Moving::Plan(source) = what
+    if let Moving::To(source) | Moving::Keeping(source) | Moving::Plan(source) | Moving::PlanKeeping(source) = what
         && !databases.sources.contains_key(source)
     {
         return Err(unknown(databases.sources.keys()).into());
@@ -65,8 +65,9 @@ fn one(
     let (to, keep) = match what {
         Moving::To(source) => (source, false),
         Moving::Keeping(source) => (source, true),
-        Moving::Plan(source) => {
-            let plan = control.plan_move(chat, source)?;
+        Moving::Plan(source) | Moving::PlanKeeping(source) => {
+            let keep = matches!(what, Moving::PlanKeeping(_));
+            let plan = control.plan_move(chat, source, &MoveOptions { keep, ..MoveOptions::default() })?;
             return Ok(MoveReport {
                 to: Some(plan.to.to_string()),
                 rows: plan.rows.values().sum(),

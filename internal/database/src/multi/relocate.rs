@@ -65,11 +65,11 @@ impl Control {
     ///
     /// # Errors
     /// The move would be refused.
-    pub fn plan_move(&self, chat: ChatId, to: &SourceName) -> Result<MovePlan, MoveError> {
+    pub fn plan_move(&self, chat: ChatId, to: &SourceName, options: &MoveOptions) -> Result<MovePlan, MoveError> {
         let chats = self.together(chat);
         let unfinished = self.unfinished(&chats)?;
         unfinished.iter().try_for_each(|entry| self.check_not_remapped(entry))?;
-        let parts = self.parts(&chats, to)?;
+        let parts = self.parts(&chats, to, options.keep)?;
         for part in &parts {
             // What an earlier try has left at the target goes before.
             let is_ours = |entry: &Entry| {
@@ -125,7 +125,7 @@ impl Control {
             if is_there { error.after_the_switch(report) } else { error }
         })?;
         report.tidied = tidied.unwrap_or_default();
-        let parts = match self.parts(&chats, to) {
+        let parts = match self.parts(&chats, to, options.keep) {
             // Bringing an earlier move to its end was all there was to do.
             Err(MoveError::AlreadyThere { .. }) if tidied.is_some() => {
                 return Ok(MoveReport { elapsed: started.elapsed(), mapping: mapping(), ..report });

@@ -9,7 +9,7 @@ use database::{DatabaseConfig, DatabaseWrapper, Durability, NewMessage, UserId};
 use super::{CHAT, OTHER, answers, fill, go_on, moved, rows_in, small, sources};
 use crate::child::Child;
 use crate::multi::{name, open};
-use crate::support::{HandClock, Scratch, sqlite, time};
+use crate::support::{HandClock, Scratch, rows, sqlite, time};
 
 /// Takes away what was written at the target.
 const CLEAR: &str = "DELETE FROM chat_settings; DELETE FROM chat_messages; DELETE FROM chat_stats;
@@ -20,7 +20,7 @@ fn said(config: &DatabaseConfig, to: &str) -> String {
     let (db, control) = open(config);
     let before = (answers::of(&db), control.explain(CHAT));
     let refused = moved(&control, CHAT, to).unwrap_err().to_string();
-    assert_eq!(control.plan_move(CHAT, &name(to)).unwrap_err().to_string(), refused);
+    assert_eq!(control.plan_move(CHAT, &name(to), &small()).unwrap_err().to_string(), refused);
     assert_eq!((answers::of(&db), control.explain(CHAT)), before);
     assert_eq!(control.unfinished_moves().unwrap(), []);
     db.close();
@@ -59,7 +59,7 @@ fn a_move_that_cannot_be_is_refused_before_anything_is_changed() {
     there is no source `nowhere`; known are: `primary`, `archive`, `third`
     the chat -1 is in `primary` already
     the source `archive` is read-only, so nothing can be moved there; set `readonly = false` for it first
-    the chat -1 is in `archive`, which is read-only, so that its rows cannot be deleted there; set `readonly = false` for it first
+    the chat -1 is in `archive`, which is read-only, so that its rows cannot be deleted there; leave them there with `--keep`, or set `readonly = false` for it first
     the chat -1 is in `archive` already, and other sources hold messages of it too (`primary`: 10); if those are to come here, map the chat to `primary` again in [database.chat_mapping], and move it then
     the source `archive` holds rows of the chat -1 already (chat_settings: 2, user_data: 1), and not from this move; if they are old copies, clear them with `bot db strays`
     the table `chat_users` has a column `mood` in `primary` and none in `archive`; no release of this bot made it, so add it there, or drop it here
@@ -162,6 +162,28 @@ fn rows_that_are_kept_stay_and_the_chat_does_not_come_back_over_them() {
     assert!(matches!(moved(&control, CHAT, "primary"), Err(MoveError::ForeignRows { .. })));
     assert_eq!(control.unfinished_moves().unwrap(), []);
     db.close();
+}
+
+#[test]
+fn a_chat_comes_out_of_a_read_only_source_with_its_rows_left_there() {
+    let scratch = Scratch::in_memory();
+    let mut config = sources(scratch.path(), &[(-1, "archive")]);
+    let (db, _) = open(&config);
+    fill(&db, CHAT, "word");
+    db.close();
+    config.sources.get_mut(&name("archive")).unwrap().readonly = true;
+    let there = rows(&scratch.file("archive.db"));
+    let (db, control) = open(&config);
+    let before = answers::of(&db);
+    let keep = MoveOptions { keep: true, ..small() };
+    let plan = control.plan_move(CHAT, &name("third"), &keep).unwrap();
+    let report = control.move_chat(CHAT, &name("third"), &keep, go_on).unwrap();
+    assert_eq!((&report.rows, report.deleted), (&plan.rows, 0));
+    assert_eq!((answers::of(&db), control.explain(CHAT).source), (before, name("third")));
+    db.set_chat_setting(CHAT, "language", "new").unwrap();
+    assert_eq!(control.unfinished_moves().unwrap(), []);
+    db.close();
+    assert_eq!(rows(&scratch.file("archive.db")), there);
 }
 
 /// A helper's task: says what a move to a disk with little room is refused with.

@@ -37,8 +37,8 @@ pub enum MoveError {
     },
     /// The chat's source cannot be written.
     #[error(
-        "the chat {chat} is in `{name}`, which is read-only, so that its rows cannot be deleted there; set \
-         `readonly = false` for it first"
+        "the chat {chat} is in `{name}`, which is read-only, so that its rows cannot be deleted there; leave them there \
+         with `--keep`, or set `readonly = false` for it first"
     )]
     ReadOnlySource {
         /// The chat.

@@ -19,7 +19,7 @@ impl Control {
     }
 
     /// The chats that have to be moved, with their sources, which can be used.
-    pub(super) fn parts(&self, chats: &[ChatId], to: &SourceName) -> Result<Vec<Part>, MoveError> {
+    pub(super) fn parts(&self, chats: &[ChatId], to: &SourceName, keep: bool) -> Result<Vec<Part>, MoveError> {
         plan::check_available(&self.shared()?)?;
         let target = self.source(to)?;
         if target.config().readonly {
@@ -33,7 +33,7 @@ impl Control {
                 continue;
             }
             let from = self.source(&name)?;
-            if from.config().readonly {
+            if from.config().readonly && !keep {
                 return Err(MoveError::ReadOnlySource { chat: *chat, name });
             }
             plan::check_available(&from)?;
