@@ -25,6 +25,7 @@ mod outages;
 pub(crate) mod readonly;
 pub(crate) mod refusals;
 mod relocate;
+mod reminders;
 pub(crate) mod sealing;
 mod standins;
 mod supergroups;
