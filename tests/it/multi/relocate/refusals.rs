@@ -2,13 +2,14 @@
 
 use std::ffi::OsStr;
 use std::ops::ControlFlow;
+use std::time::Duration;
 
 use database::multi::{MoveError, MoveOptions, Progress, Stage};
-use database::{DatabaseConfig, DatabaseWrapper, Durability, NewMessage, UserId};
+use database::{DatabaseConfig, DatabaseWrapper, Durability, Health, NewMessage, OnUnavailable, UserId};
 
 use super::{CHAT, OTHER, answers, fill, go_on, moved, rows_in, small, sources};
 use crate::child::Child;
-use crate::multi::{name, open};
+use crate::multi::{eventually, name, open};
 use crate::support::{HandClock, Scratch, rows, sqlite, time};
 
 /// Takes away what was written at the target.
@@ -82,6 +83,48 @@ fn a_source_that_is_away_is_not_moved_to_or_from() {
         assert!(refused.to_string().starts_with("the source `archive` cannot be used now: "), "{refused}");
         assert!(!scratch.file("archive.db").exists());
     }
+    db.close();
+}
+
+#[test]
+fn a_source_whose_chats_are_served_elsewhere_is_not_moved_to_or_from_until_they_are_home() {
+    let scratch = Scratch::in_memory();
+    let mut config = sources(scratch.path(), &[(-2, "archive")]);
+    let archive = config.sources.get_mut(&name("archive")).unwrap();
+    (archive.on_unavailable, archive.timeout) = (OnUnavailable::StandIn, Duration::from_millis(500));
+    let (db, control) = open(&config);
+    fill(&db, CHAT, "word");
+    fill(&db, OTHER, "other");
+    let stop = |progress: Progress| {
+        if progress.stage == Stage::Copying && progress.done > 5 { ControlFlow::Break(()) } else { go_on(progress) }
+    };
+    control.move_chat(CHAT, &name("archive"), &small(), stop).unwrap_err();
+    db.close();
+    std::fs::rename(scratch.file("archive.db"), scratch.file("away.db")).unwrap();
+    let (db, control) = open(&config);
+    db.set_chat_setting(OTHER, "language", "meanwhile").unwrap();
+    let refused = || {
+        let moves =
+            [moved(&control, CHAT, "archive"), moved(&control, OTHER, "primary"), moved(&control, OTHER, "third")];
+        let undone = control.abort_move(CHAT, go_on);
+        for refused in moves.into_iter().map(Result::unwrap_err).chain([undone.unwrap_err()]) {
+            assert!(matches!(&refused, MoveError::Away { name } if name.as_str() == "archive"), "{refused}");
+        }
+    };
+    refused();
+    // It is there and open again, but what was written cannot be made in it yet.
+    std::fs::rename(scratch.file("away.db"), scratch.file("archive.db")).unwrap();
+    let holder = sqlite(&scratch.file("archive.db"));
+    holder.execute_batch("BEGIN IMMEDIATE").unwrap();
+    control.retry(&name("archive")).unwrap_err();
+    let archive = control.status().sources.into_iter().find(|one| one.source.name == name("archive")).unwrap();
+    assert_eq!((archive.source.health, archive.away.is_some()), (Health::Open, true));
+    refused();
+    drop(holder);
+    eventually("its chats are home", || !db.is_displaced(OTHER));
+    moved(&control, OTHER, "primary").unwrap();
+    assert_eq!(db.get_chat_setting(OTHER, "language").unwrap().as_deref(), Some("meanwhile"));
+    control.abort_move(CHAT, go_on).unwrap();
     db.close();
 }
 

@@ -55,6 +55,15 @@ pub enum MoveError {
         #[source]
         error: Error,
     },
+    /// A source's chats are served elsewhere while it is away.
+    #[error(
+        "the source `{name}` is away, and what its chats wrote meanwhile is not in it yet; once `bot db status` says that \
+         it is home, try again"
+    )]
+    Away {
+        /// The source.
+        name: SourceName,
+    },
     /// The target holds rows of the chat that no move has put there.
     #[error(
         "the source `{name}` holds rows of the chat {chat} already ({}), and not from this move; if they are old \

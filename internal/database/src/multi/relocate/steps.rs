@@ -20,12 +20,12 @@ impl Control {
 
     /// The chats that have to be moved, with their sources, which can be used.
     pub(super) fn parts(&self, chats: &[ChatId], to: &SourceName, keep: bool) -> Result<Vec<Part>, MoveError> {
-        plan::check_available(&self.shared()?)?;
+        self.check_available(&self.shared()?)?;
         let target = self.source(to)?;
         if target.config().readonly {
             return Err(MoveError::ReadOnlyTarget { name: to.clone() });
         }
-        plan::check_available(&target)?;
+        self.check_available(&target)?;
         let mut parts = Vec::new();
         for chat in chats {
             let (name, _) = self.router.explain(*chat);
@@ -36,7 +36,7 @@ impl Control {
             if from.config().readonly && !keep {
                 return Err(MoveError::ReadOnlySource { chat: *chat, name });
             }
-            plan::check_available(&from)?;
+            self.check_available(&from)?;
             parts.push(Part { chat: *chat, from, to: Arc::clone(&target) });
         }
         match (parts.is_empty(), chats.last()) {
@@ -45,6 +45,21 @@ impl Control {
                 Err(MoveError::AlreadyThere { chat: *chat, source_name: to.clone(), elsewhere })
             }
             _ => Ok(parts),
+        }
+    }
+
+    /// Refuses where a source does not answer, or its chats are served elsewhere.
+    fn check_available(&self, source: &Arc<Source>) -> Result<(), MoveError> {
+        self.check_at_home(source)?;
+        plan::check_available(source)
+    }
+
+    /// Refuses where a source's chats are served elsewhere, also while it is open again and they are coming home: what
+    /// was written meanwhile is not in it yet.
+    fn check_at_home(&self, source: &Source) -> Result<(), MoveError> {
+        match self.router.away(source.name()) {
+            None => Ok(()),
+            Some(_) => Err(MoveError::Away { name: source.name().clone() }),
         }
     }
 
@@ -182,6 +197,9 @@ impl Control {
     /// Refuses where a move's leftovers stand among rows that were written since.
     pub(super) fn check_leftovers(&self, entry: &Entry) -> Result<(), MoveError> {
         let (place, other) = entry.places();
+        for source in [place, other].iter().filter_map(|name| self.source_of(name).ok()) {
+            self.check_at_home(&source)?;
+        }
         leftovers::check(entry, &self.source_of(place)?, self.source_of(other).ok().as_ref())
     }
 
