@@ -145,6 +145,10 @@ pub struct MoveArgs {
     /// Undo moves that were broken off
     #[arg(long, conflicts_with = "to")]
     pub abort: bool,
+
+    /// Rewrite the files that the chats leave, so that no byte of them stays there; needs room for as much again
+    #[arg(long, conflicts_with_all = ["keep", "abort", "dry_run"])]
+    pub vacuum: bool,
 }
 
 /// What is done with the configuration.

@@ -88,6 +88,22 @@ fn a_chat_that_was_moved_with_old_rows_left_is_told_as_moved_and_repeating_delet
 }
 
 #[test]
+fn the_file_that_a_chat_leaves_is_rewritten_where_that_is_wanted() {
+    let site = talked();
+    let mut running = site.start();
+    speak(&mut running, -200, &"long ".repeat(10_000));
+    assert_eq!(running.end().code, Some(0));
+    let free = |file: &str| -> i64 {
+        let sql = "SELECT freelist_count FROM pragma_freelist_count";
+        sqlite(&site.data(file)).query_row(sql, [], |row| row.get(0)).unwrap()
+    };
+    assert_eq!(site.said(&["db", "move", "-200", "--to", "archive"]).0, 0);
+    assert!(free("primary.db") > 5, "{}", free("primary.db"));
+    assert_eq!(site.said(&["db", "move", "-200", "--to", "primary", "--vacuum"]).0, 0);
+    assert_eq!(free("archive.db"), 0);
+}
+
+#[test]
 fn what_cannot_be_moved_is_told() {
     let site = talked();
     let mut told = String::new();

@@ -31,12 +31,13 @@ struct Sealed {
 
 impl Db {
     pub(super) fn move_chats(&self, whom: Whom<'_>, what: &MoveArgs) -> Result<Outcome, AppError> {
-        let MoveArgs { chats, to, dry_run, keep, .. } = what;
+        let MoveArgs { chats, to, dry_run, keep, vacuum, .. } = what;
         let moving = match to {
             None => Moving::Abort,
             Some(to) if *dry_run && *keep => Moving::PlanKeeping(to),
             Some(to) if *dry_run => Moving::Plan(to),
             Some(to) if *keep => Moving::Keeping(to),
+            Some(to) if *vacuum => Moving::Clearing(to),
             Some(to) => Moving::To(to),
         };
         let config = match whom {

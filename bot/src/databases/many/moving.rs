@@ -1,5 +1,6 @@
 //! Moving chats between sources and sealing files, while no bot runs.
 
+use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
@@ -21,7 +22,11 @@ pub(in crate::databases) fn move_chats(
     if databases.form == Form::SingleFile {
         return Err(DatabasesError::OneFile);
     }
-    if let Moving::To(source) | Moving::Keeping(source) | Moving::Plan(source) | Moving::PlanKeeping(source) = what
+    if let Moving::To(source)
+    | Moving::Clearing(source)
+    | Moving::Keeping(source)
+    | Moving::Plan(source)
+    | Moving::PlanKeeping(source) = what
         && !databases.sources.contains_key(source)
     {
         return Err(unknown(databases.sources.keys()).into());
@@ -48,8 +53,28 @@ pub(in crate::databases) fn move_chats(
         });
         reports.push(report);
     }
+    if matches!(what, Moving::Clearing(_)) {
+        clear(&control, &mut reports);
+    }
     db.close();
     Ok(reports)
+}
+
+/// Rewrites the files that chats have left, each once.
+fn clear(control: &Control, reports: &mut [MoveReport]) {
+    let mut rewritten = BTreeMap::new();
+    for report in reports.iter_mut().filter(|report| report.outcome == MoveOutcome::Moved) {
+        for Leaving { from, .. } in &report.chats {
+            let done = rewritten.entry(from.clone()).or_insert_with(|| {
+                let name = from.parse::<database::SourceName>().map_err(|error| error.to_string())?;
+                control.vacuum(&name).map_err(|error| error.to_string())
+            });
+            if let Err(error) = done {
+                report.outcome = MoveOutcome::Leftovers;
+                report.error = Some(format!("the file of `{from}` could not be rewritten: {error}"));
+            }
+        }
+    }
 }
 
 fn one(
@@ -63,7 +88,7 @@ fn one(
     };
     let lines = |mapping: &[multi::MappingChange]| mapping.iter().map(ToString::to_string).collect();
     let (to, keep) = match what {
-        Moving::To(source) => (source, false),
+        Moving::To(source) | Moving::Clearing(source) => (source, false),
         Moving::Keeping(source) => (source, true),
         Moving::Plan(source) | Moving::PlanKeeping(source) => {
             let keep = matches!(what, Moving::PlanKeeping(_));

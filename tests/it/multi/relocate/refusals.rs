@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use std::time::Duration;
 
 use database::multi::{MoveError, MoveOptions, Progress, Stage};
-use database::{DatabaseConfig, DatabaseWrapper, Durability, Health, NewMessage, OnUnavailable, UserId};
+use database::{DatabaseConfig, DatabaseWrapper, Durability, ErrorKind, Health, NewMessage, OnUnavailable, UserId};
 
 use super::{CHAT, OTHER, answers, fill, go_on, moved, rows_in, small, sources};
 use crate::child::Child;
@@ -187,6 +187,23 @@ fn leftovers_that_became_the_chats_own_are_not_deleted() {
     let refused = moved(&control, CHAT, "archive").unwrap_err();
     assert!(matches!(&refused, MoveError::WrittenSince { name, .. } if name.as_str() == "primary"), "{refused}");
     assert_eq!((language("primary.db"), language("archive.db")), ("newer".to_owned(), "later".to_owned()));
+    db.close();
+}
+
+#[test]
+fn rewriting_a_file_that_another_process_writes_to_waits_no_longer_than_a_call() {
+    let scratch = Scratch::in_memory();
+    let mut config = sources(scratch.path(), &[]);
+    config.sources.values_mut().for_each(|source| source.timeout = Duration::from_millis(500));
+    let (db, control) = open(&config);
+    fill(&db, CHAT, "word");
+    let holder = sqlite(&scratch.file("primary.db"));
+    holder.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let (told, tells) = std::sync::mpsc::channel();
+    std::thread::spawn(move || told.send(control.vacuum(&name("primary"))));
+    let refused = tells.recv_timeout(Duration::from_secs(20)).expect("it waits no longer").unwrap_err();
+    assert!(matches!(refused.kind(), ErrorKind::Busy { .. }), "{refused}");
+    drop(holder);
     db.close();
 }
 
