@@ -58,8 +58,6 @@ fn a_signal_is_answered_for_what_was_read_ahead_too() {
     let (begun, begins) = channel();
     let (begun, (release, released)) = (Mutex::new(begun), channel::<()>());
     let released = Mutex::new(released);
-    let (begun, begins) = channel();
-    let begun = Mutex::new(begun);
     let handler = |incoming: Incoming| -> Result<Handled, HandleError> {
         begun.lock().send(()).unwrap();
         released.lock().recv_timeout(SOON).unwrap();
@@ -72,7 +70,6 @@ fn a_signal_is_answered_for_what_was_read_ahead_too() {
         let (release, taken) = (release, taken);
         let reader = BufReader::new(Asked { asking, lines: 100, rest: Vec::new() });
         let session = scope.spawn(|| parts.run(&handler, limits, reader, &mut io::sink()));
-        begins.recv_timeout(SOON).unwrap();
         // One runs; of the others one waits, one waits for room, and the rest is read ahead.
         (0..11).for_each(|_| taken.recv_timeout(SOON).unwrap());
         begins.recv_timeout(SOON).unwrap();
