@@ -166,7 +166,7 @@ impl Control {
         report.elapsed = started.elapsed();
         match left {
             Err(error) if options.keep => {
-                tracing::warn!(%error, "what is noted of the media that came with a chat stays")
+                tracing::warn!(%error, "what is noted of the media that came with a chat stays");
             }
             Err(error) => return Err(error.after_the_switch(report)),
             Ok(()) => {}
