@@ -171,7 +171,7 @@ pub struct MoveArgs {
     pub to: Option<SourceName>,
 
     /// Only say what would be done
-    #[arg(long, conflicts_with_all = ["keep", "abort"])]
+    #[arg(long, conflicts_with = "abort")]
     pub dry_run: bool,
 
     /// Leave the rows at the old place too
@@ -181,6 +181,10 @@ pub struct MoveArgs {
     /// Undo moves that were broken off
     #[arg(long, conflicts_with = "to")]
     pub abort: bool,
+
+    /// Rewrite the files that the chats leave, so that no byte of them stays there; needs room for as much again
+    #[arg(long, conflicts_with_all = ["keep", "abort", "dry_run"])]
+    pub vacuum: bool,
 }
 
 /// What is done with the configuration.

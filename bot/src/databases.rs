@@ -60,10 +60,14 @@ pub enum Reached {
 pub enum Moving<'a> {
     /// They are moved to this source.
     To(&'a SourceName),
-    /// The same, and their rows stay at the old place too.
+    /// The same, and the files that they leave are rewritten.
+    Clearing(&'a SourceName),
+    /// They are moved to this source, and their rows stay at the old place too.
     Keeping(&'a SourceName),
     /// It is found out what moving them to this source would do.
     Plan(&'a SourceName),
+    /// The same, where their rows stay at the old place too.
+    PlanKeeping(&'a SourceName),
     /// Moves that were broken off are undone.
     Abort,
 }

@@ -92,7 +92,7 @@ struct Shared<K, J> {
     ready: Condvar,
     /// Fewer jobs wait, or the dispatcher was stopped.
     room: Condvar,
-    /// Nothing of some chat is in hand.
+    /// Nothing is in hand.
     idle: Condvar,
 }
 
@@ -133,21 +133,27 @@ impl<K: Send, J: Send> Dispatcher<K, J> {
     /// After [`stop`](Self::stop) nothing blocks: whoever submits then finds the job among those not started, in its
     /// place in the chat's order.
     pub fn submit(&self, source: &SourceName, chat: ChatId, bytes: usize, ticket: K, job: J) {
+        self.submit_after(None, source, chat, bytes, ticket, job);
+    }
+
+    /// The same for a job that is begun once nothing of another chat is in hand, as are those of its chat that come after
+    /// it. No job of that other chat may come later, nor wait for this one.
+    pub fn submit_after(
+        &self,
+        before: Option<ChatId>,
+        source: &SourceName,
+        chat: ChatId,
+        bytes: usize,
+        ticket: K,
+        job: J,
+    ) {
         let mut state = self.shared.state.lock();
         while !state.queue.has_room(chat, bytes) {
             self.shared.room.wait(&mut state);
         }
-        state.queue.push(source, chat, bytes, ticket, job);
+        state.queue.push(source, chat, before, bytes, ticket, job);
         if state.queue.is_ready() {
             self.shared.ready.notify_one();
-        }
-    }
-
-    /// Waits until nothing of one chat is in hand.
-    pub fn finish_chat(&self, chat: ChatId) {
-        let mut state = self.shared.state.lock();
-        while state.queue.holds(chat) {
-            self.shared.idle.wait(&mut state);
         }
     }
 
@@ -225,7 +231,7 @@ where
             held = state.lock();
             held.busy -= 1;
             held.queue.end(chat, &source);
-            if !held.queue.holds(chat) {
+            if held.queue.is_empty() {
                 idle.notify_all();
             }
         }

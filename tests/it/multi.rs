@@ -28,6 +28,7 @@ mod outages;
 pub(crate) mod readonly;
 pub(crate) mod refusals;
 mod relocate;
+mod reminders;
 pub(crate) mod sealing;
 pub(crate) mod standins;
 mod strays;

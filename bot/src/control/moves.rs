@@ -27,7 +27,7 @@ pub struct MoveReport {
     pub bytes: Option<u64>,
     /// The lines that [database.chat_mapping] should have, so that it says where the chats are.
     pub mapping: Vec<String>,
-    /// Why it was not done, and what to do; null where it was.
+    /// Why it was not done, or not to its end, and what to do; null where it was.
     pub error: Option<String>,
 }
 
@@ -50,6 +50,8 @@ pub enum MoveOutcome {
     Planned,
     /// A move that was broken off was undone.
     Undone,
+    /// It was moved, and not all of its old rows are deleted: to be repeated.
+    Leftovers,
     /// It was not moved.
     Failed,
 }
@@ -85,6 +87,9 @@ impl fmt::Display for MoveReport {
             MoveOutcome::Moved => {
                 let media = thousands(*media);
                 writeln!(f, "Moved to {to}: {from} ({rows} and {media} media copied, {deleted} deleted).")?;
+            }
+            MoveOutcome::Leftovers => {
+                writeln!(f, "Chat {chat} was moved, but not to the end: {}.", error.as_deref().unwrap_or_default())?;
             }
             MoveOutcome::Planned => {
                 let size = bytes.unwrap_or_default().div_ceil(1024);

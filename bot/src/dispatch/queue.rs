@@ -13,6 +13,8 @@ pub(super) struct Queue<K, J> {
     sources: HashMap<SourceName, Source>,
     /// The sources that may start a job now, in turn.
     turns: VecDeque<SourceName>,
+    /// The chats whose next job waits until nothing of another chat is in hand, by that.
+    held_back: HashMap<ChatId, Vec<ChatId>>,
     waiting: Room,
     stopped: bool,
     closed: bool,
@@ -27,6 +29,8 @@ struct Chat<K, J> {
 
 struct Waiting<K, J> {
     source: SourceName,
+    /// It is begun once nothing of this chat is in hand.
+    after: Option<ChatId>,
     bytes: usize,
     ticket: K,
     job: J,
@@ -56,6 +60,7 @@ impl<K, J> Queue<K, J> {
             chats: HashMap::new(),
             sources: HashMap::new(),
             turns: VecDeque::new(),
+            held_back: HashMap::new(),
             waiting: Room::default(),
             stopped: false,
             closed: false,
@@ -70,14 +75,24 @@ impl<K, J> Queue<K, J> {
         self.stopped || (fits(self.waiting, self.limits.waiting) && fits(of_chat, self.limits.waiting_per_chat))
     }
 
-    pub(super) fn push(&mut self, source: &SourceName, chat: ChatId, bytes: usize, ticket: K, job: J) {
+    /// Adds a job. One that is to come after all that is in hand of another chat must be of a chat that nothing of that
+    /// one waits for.
+    pub(super) fn push(
+        &mut self,
+        source: &SourceName,
+        chat: ChatId,
+        after: Option<ChatId>,
+        bytes: usize,
+        ticket: K,
+        job: J,
+    ) {
         self.waiting.jobs += 1;
         self.waiting.bytes += bytes;
         let entry = self.chats.entry(chat).or_default();
         entry.bytes += bytes;
-        entry.waiting.push_back(Waiting { source: source.clone(), bytes, ticket, job });
+        entry.waiting.push_back(Waiting { source: source.clone(), after, bytes, ticket, job });
         if entry.waiting.len() == 1 && !entry.running {
-            self.make_ready(source, chat);
+            self.go_on(chat);
         }
     }
 
@@ -111,18 +126,17 @@ impl<K, J> Queue<K, J> {
         self.take_turn(source);
         let Some(of_chat) = self.chats.get_mut(&chat) else { return };
         of_chat.running = false;
-        match of_chat.waiting.front().map(|next| next.source.clone()) {
-            Some(next) => self.make_ready(&next, chat),
-            None => drop(self.chats.remove(&chat)),
+        if of_chat.waiting.is_empty() {
+            self.chats.remove(&chat);
+            for waited in self.held_back.remove(&chat).unwrap_or_default() {
+                self.go_on(waited);
+            }
+        } else {
+            self.go_on(chat);
         }
         if self.sources.get(source).is_some_and(|source| source.running == 0 && source.ready.is_empty()) {
             self.sources.remove(source);
         }
-    }
-
-    /// Whether something of a chat waits or runs.
-    pub(super) fn holds(&self, chat: ChatId) -> bool {
-        self.chats.contains_key(&chat)
     }
 
     /// Whether nothing waits and nothing runs.
@@ -151,7 +165,23 @@ impl<K, J> Queue<K, J> {
     /// Whether nothing is kept of chats and sources, as it should be while nothing is in hand.
     #[cfg(test)]
     pub(super) fn holds_nothing(&self) -> bool {
-        self.chats.is_empty() && self.sources.is_empty() && self.turns.is_empty() && self.waiting == Room::default()
+        self.chats.is_empty()
+            && self.sources.is_empty()
+            && self.turns.is_empty()
+            && self.held_back.is_empty()
+            && self.waiting == Room::default()
+    }
+
+    /// Makes a chat's next job ready, or has it wait for what comes before.
+    fn go_on(&mut self, chat: ChatId) {
+        let Some(next) = self.chats.get(&chat).and_then(|chat| chat.waiting.front()) else { return };
+        match next.after.filter(|before| self.chats.contains_key(before)) {
+            Some(before) => self.held_back.entry(before).or_default().push(chat),
+            None => {
+                let source = next.source.clone();
+                self.make_ready(&source, chat);
+            }
+        }
     }
 
     /// A chat's next job, of this source, can be started once the source has its turn.

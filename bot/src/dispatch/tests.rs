@@ -227,10 +227,10 @@ fn a_job_waits_for_room_by_number_and_by_bytes_and_a_huge_one_goes_alone() {
     let mut queue = Queue::new(Limits { workers: 1, per_source: 1, waiting: room, waiting_per_chat: room });
     let (source, chat) = (source(0), ChatId(1));
     assert!(queue.has_room(chat, 1_000), "there is always room for one");
-    queue.push(&source, chat, 8, (), ());
+    queue.push(&source, chat, None, 8, (), ());
     assert!(queue.has_room(ChatId(2), 2) && !queue.has_room(ChatId(2), 3));
-    queue.push(&source, chat, 1, (), ());
-    queue.push(&source, chat, 1, (), ());
+    queue.push(&source, chat, None, 1, (), ());
+    queue.push(&source, chat, None, 1, (), ());
     assert!(!queue.has_room(ChatId(2), 0));
     let started = queue.start().unwrap();
     assert!(queue.has_room(ChatId(2), 8) && queue.start().is_none());
@@ -241,36 +241,35 @@ fn a_job_waits_for_room_by_number_and_by_bytes_and_a_huge_one_goes_alone() {
 }
 
 #[test]
-fn one_chat_is_waited_for_while_another_goes_on() {
-    let dispatcher = Dispatcher::new(limits(4, 4, 100, 100));
-    let (started, starts) = channel();
-    let told = Told::default();
-    let job = |chat, number| Job { chat, source: 0, number };
-    let waited = dispatcher.serve(held(started), told.keep(), || {
-        std::thread::scope(|scope| {
-            [job(1, 0), job(1, 1), job(2, 2)].into_iter().for_each(|job| submit(&dispatcher, job));
-            let (finished, finishes) = channel();
-            let waiting = dispatcher.clone();
-            scope.spawn(move || {
-                waiting.finish_chat(ChatId(3));
-                finished.send(3).unwrap();
-                waiting.finish_chat(ChatId(1));
-                finished.send(1).unwrap();
-            });
-            assert_eq!(soon(&finishes), 3, "nothing of it is in hand");
-            let mut running: HashMap<usize, Running> = HashMap::new();
-            for _ in 0..2 {
-                let one = soon(&starts);
-                running.insert(one.job.number, one);
-            }
-            running[&0].go.send(()).unwrap();
-            let second = soon(&starts);
-            assert!(finishes.try_recv().is_err(), "one of two is done");
-            second.go.send(()).unwrap();
-            let finished = soon(&finishes);
-            running[&2].go.send(()).unwrap();
-            finished
-        })
-    });
-    assert_eq!(waited.unwrap(), 1);
+fn a_job_comes_after_all_of_another_chat_and_holds_up_its_own_chat_alone() {
+    let room = Room { jobs: 10, bytes: 10 };
+    let mut queue = Queue::new(Limits { workers: 4, per_source: 4, waiting: room, waiting_per_chat: room });
+    let (source, [group, supergroup, other]) = (source(0), [1, 2, 3].map(ChatId));
+    queue.push(&source, supergroup, None, 0, (), "early");
+    queue.push(&source, supergroup, None, 0, (), "earlier than the news");
+    queue.push(&source, group, None, 0, (), "before");
+    queue.push(&source, group, Some(supergroup), 0, (), "news");
+    queue.push(&source, group, None, 0, (), "first");
+    queue.push(&source, other, None, 0, (), "other");
+    let begins = |queue: &mut Queue<(), &'static str>| {
+        let mut begun: Vec<_> = std::iter::from_fn(|| queue.start()).map(|one| one.job).collect();
+        begun.sort_unstable();
+        begun
+    };
+    assert_eq!(begins(&mut queue), ["before", "early", "other"]);
+    queue.end(group, &source);
+    assert_eq!(begins(&mut queue), [""; 0]);
+    queue.end(supergroup, &source);
+    assert_eq!(begins(&mut queue), ["earlier than the news"]);
+    queue.end(other, &source);
+    assert_eq!(begins(&mut queue), [""; 0]);
+    queue.end(supergroup, &source);
+    assert_eq!(begins(&mut queue), ["news"]);
+    queue.end(group, &source);
+    assert_eq!(begins(&mut queue), ["first"]);
+    queue.end(group, &source);
+    assert!(queue.holds_nothing());
+    // Nothing is in hand of what it would come after.
+    queue.push(&source, group, Some(supergroup), 0, (), "news");
+    assert_eq!(begins(&mut queue), ["news"]);
 }

@@ -1,7 +1,7 @@
 //! `/remind`: says something at a later time. What it says stays in the chat, as the message that asked for it; the
 //! task that waits holds ids only, so that no chat's words are in the shared database.
 
-use database::{ChatId, DatabaseWrapper, DelayedTask, MessageId, Result, Timestamp, TopicId, UserId};
+use database::{ChatId, DatabaseWrapper, DelayedTask, MessageId, Result, Route, Timestamp, TopicId, UserId};
 use jiff::civil::{Date, DateTime, Time};
 use serde::{Deserialize, Serialize};
 
@@ -164,6 +164,14 @@ fn give(bot: &Bot, task: &DelayedTask) -> Result<Option<Due>> {
             // What asked for it is in a database that is away: it is said when that is back.
             return Ok(None);
         }
+        // It was erased, or the chat was mapped elsewhere and its rows stayed behind.
+        tracing::warn!(
+            task = task.id,
+            chat = %chat_id,
+            source = %bot.db.source_of(Route::Chat(chat_id))?,
+            "a reminder is given up: the message that asked for it is not where the chat is; if the chat was mapped \
+             elsewhere, its rows have to be moved (`bot db move`)"
+        );
         return bot.db.update_delayed_task(&task.id, true).map(|()| None);
     };
     let arguments = command_in(&asked.message_text).map_or("", |(_, arguments)| arguments);

@@ -221,14 +221,18 @@ impl<'a> Json<'a> {
             }
             Err(why) => Task::Refuse(why),
         };
-        if let Task::Handle(incoming) = &task
-            && let Event::MigratedTo(supergroup) = incoming.event
-            && let Some(before) = lanes.join(incoming.chat, supergroup)
-        {
-            dispatcher.finish_chat(before);
-        }
+        // What is in hand of the supergroup comes first. That holds up this lane, and no other chat's lines.
+        let before = match &task {
+            Task::Handle(incoming) => match incoming.event {
+                Event::MigratedTo(supergroup) => lanes.join(incoming.chat, supergroup),
+                _ => None,
+            },
+            Task::Refuse(_) => None,
+        };
         match (chat.map(|chat| lanes.of(chat)), task) {
-            (Some(lane), task) => dispatcher.submit(&(self.source_of)(lane), lane, text.len(), ticket, task),
+            (Some(lane), task) => {
+                dispatcher.submit_after(before, &(self.source_of)(lane), lane, text.len(), ticket, task);
+            }
             (None, Task::Refuse(why)) => answers.error(&ticket, &why),
             (None, Task::Handle(_)) => {}
         }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::gathered::Missing;
+use crate::ids::ChatId;
 use crate::route::{Route, SourceName};
 use crate::source::{Displaced, Source};
 
@@ -14,6 +15,12 @@ pub(crate) trait SourceSet: Send + Sync {
 
     /// The aliases have changed. Where chats have routes, a supergroup inherits that of the group it was.
     fn aliases_changed(&self) {}
+
+    /// Copies what a chat has from one source to another, where that does not have it; answers how many rows. A set of
+    /// one has nothing to copy.
+    fn bring(&self, _chat: ChatId, _from: &Arc<Source>, _to: &Arc<Source>) -> Result<u64> {
+        Ok(0)
+    }
 
     /// Closes all sources.
     fn close(&self);
@@ -27,6 +34,11 @@ pub(crate) trait Topology: Sync {
     /// Whether what serves a route may be used for it. Asked once that is open: some of it stands in the file.
     fn check(&self, _op: &'static str, _route: Route) -> Result<()> {
         Ok(())
+    }
+
+    /// Whether a route is known for a chat.
+    fn is_routed(&self, _chat: ChatId) -> bool {
+        false
     }
 
     /// The source of a name.

@@ -12,12 +12,13 @@ use parking_lot::Mutex;
 use crate::error::{Error, ErrorKind, Result};
 use crate::gathered::{Gathered, Merge, Missing};
 use crate::ids::ChatId;
-use crate::route::Route;
+use crate::route::{Route, SourceName};
 use crate::source::{Displaced, ReadTx, Source};
 use crate::sources::{Topology, unknown_source};
 
-/// How many sources are opened or waited for at a time at least, however few processors there are.
-const AT_ONCE: usize = 4;
+/// How many sources are opened or waited for at a time: a thread that waits costs little, and those behind it in a queue
+/// would have their time taken by it.
+const AT_ONCE: usize = 256;
 
 /// How long this thread asks open sources by itself. Starting a thread and waiting for its end takes about a tenth of
 /// that, so a question that ends right afterwards is hardly slower, and a long one is divided almost from the beginning.
@@ -40,9 +41,24 @@ impl<'a> OnTopology<'a> {
         self.topology.displaced(route)
     }
 
-    /// Which source serves a route now: equal as long as it is the same.
-    pub(crate) fn serving(&self, route: Route) -> *const Source {
-        Arc::as_ptr(self.topology.resolve(route))
+    /// The source that serves a route now, whatever is named explicitly.
+    pub(crate) fn serving(&self, route: Route) -> &'a Arc<Source> {
+        self.topology.resolve(route)
+    }
+
+    /// The source that a route belongs to, whoever serves it now.
+    pub(crate) fn home(&self, route: Route) -> &'a SourceName {
+        self.displaced(route).map_or_else(|| self.serving(route).name(), |displaced| &displaced.home)
+    }
+
+    /// The source that a route belongs to, which may be away.
+    pub(crate) fn at_home(&self, route: Route) -> &'a Arc<Source> {
+        self.topology.named(self.home(route).as_str()).unwrap_or_else(|| self.serving(route))
+    }
+
+    /// Whether a route is known for the chat, by itself or inherited, rather than none and so the default.
+    pub(crate) fn is_routed(&self, chat: ChatId) -> bool {
+        self.topology.is_routed(chat)
     }
 
     /// Every source, whatever is named explicitly.
@@ -84,19 +100,27 @@ impl<'a> OnTopology<'a> {
 
     /// The first answer among the chat's source (where a chat is given), the shared one, and the others by name. A
     /// source that cannot be asked is passed over; where none has an answer it is an error, since that one might.
-    pub(crate) fn read_first<T>(
+    ///
+    /// Sources that are open are asked in turn; from the first on that is not, the rest is asked side by side, so that
+    /// all their waiting together is no longer than one's.
+    pub(crate) fn read_first<T: Send>(
         &self,
         op: &'static str,
         chat: Option<ChatId>,
-        f: impl Fn(&ReadTx<'_>) -> Result<Option<T>>,
+        f: impl Fn(&ReadTx<'_>) -> Result<Option<T>> + Sync,
     ) -> Result<Option<T>> {
+        let began = Instant::now();
         let first = self.source(op, Route::chat_or_shared(chat))?;
         let _span = tracing::debug_span!("read_first", op, chat = ?chat, source = %first.name()).entered();
         let others = if self.explicit.is_some() { Vec::new() } else { self.topology.every() };
         let others = others.into_iter().filter(|other| !Arc::ptr_eq(other, first));
+        let all: Vec<_> = std::iter::once(first).chain(others).collect();
+        let open = all.iter().take_while(|source| source.is_open()).count();
+        let in_turn = all[..open].iter().map(|source| source.read_since(op, began, &f));
+        let side_by_side = std::iter::once_with(|| ask_all(op, began, &all[open..], &f)).flatten();
         let mut unanswered = None;
-        for source in std::iter::once(first).chain(others) {
-            match source.read(op, &f) {
+        for answer in in_turn.chain(side_by_side) {
+            match answer {
                 Ok(Some(found)) => return Ok(Some(found)),
                 Ok(None) => {}
                 Err(error) if error.is_unanswered() => unanswered = unanswered.or(Some(error)),
@@ -114,6 +138,7 @@ impl<'a> OnTopology<'a> {
         merge: &Merge<T, K, O>,
         f: impl Fn(&ReadTx<'_>) -> Result<Vec<T>> + Sync,
     ) -> Result<Gathered<T>> {
+        let began = Instant::now();
         let sources = match self.explicit {
             None => self.topology.every(),
             Some(_) => vec![self.source(op, Route::Shared)?],
@@ -131,7 +156,7 @@ impl<'a> OnTopology<'a> {
         }
         let away = missing.len();
         let mut first_error = None;
-        for (source, answer) in sources.iter().zip(ask_all(op, &sources, f)) {
+        for (source, answer) in sources.iter().zip(ask_all(op, began, &sources, f)) {
             match answer {
                 Ok(found) => {
                     let owns = |row: &T| Arc::ptr_eq(self.topology.resolve(Route::Chat((merge.chat)(row))), source);
@@ -154,12 +179,14 @@ impl<'a> OnTopology<'a> {
 
 /// What each source answers. This thread asks those that are open, one after the other: most answers cost less than a
 /// thread does. Once they have taken a while and some are left, other processors help. Those that have to be opened, or
-/// waited for, are asked meanwhile by threads of their own, so that they do not hold up the rest or each other.
+/// waited for, are asked meanwhile by other threads, a thread each, so that they do not hold up the rest or each other.
+/// All have their time from when the call began.
 fn ask_all<T: Send>(
     op: &'static str,
+    began: Instant,
     sources: &[&Arc<Source>],
-    f: impl Fn(&ReadTx<'_>) -> Result<Vec<T>> + Sync,
-) -> Vec<Result<Vec<T>>> {
+    f: impl Fn(&ReadTx<'_>) -> Result<T> + Sync,
+) -> Vec<Result<T>> {
     if let Err(nested) = sources.iter().try_for_each(|source| source.refuse_nested_read(op)) {
         return vec![Err(nested)];
     }
@@ -167,7 +194,7 @@ fn ask_all<T: Send>(
     let (open, others) = (Queue::new(open), Queue::new(others));
     let answers = Mutex::new(Vec::with_capacity(sources.len()));
     let ask = |place: usize| {
-        let answer = sources[place].read(op, &f);
+        let answer = sources[place].read_since(op, began, &f);
         answers.lock().push((place, answer));
     };
     let help_with = &|queue: &Queue| std::iter::from_fn(|| queue.next()).for_each(&ask);
@@ -180,13 +207,13 @@ fn ask_all<T: Send>(
             }
         };
         if sources.len() > 1 && others.left() > 0 {
-            start(processors().max(AT_ONCE).min(others.left()), &others);
+            start(AT_ONCE.min(others.left()), &others);
         }
         let mut helpers = processors() - 1;
-        let began = Instant::now();
+        let begun = Instant::now();
         while let Some(place) = open.next() {
             ask(place);
-            if helpers > 0 && open.left() > 1 && began.elapsed() >= WORTH_A_THREAD {
+            if helpers > 0 && open.left() > 1 && begun.elapsed() >= WORTH_A_THREAD {
                 start(std::mem::take(&mut helpers).min(open.left() - 1), &open);
             }
         }
@@ -247,7 +274,7 @@ mod tests {
         };
         let sources: Vec<_> = (0..6).map(open).collect();
         let threads = Mutex::new(HashSet::new());
-        let answers = ask_all("test.ask_all", &sources.iter().collect::<Vec<_>>(), |tx| {
+        let answers = ask_all("test.ask_all", Instant::now(), &sources.iter().collect::<Vec<_>>(), |tx| {
             let is_first = threads.lock().is_empty();
             threads.lock().insert(thread::current().id());
             // The first takes long enough; the next waits for help, where there is a processor that can give it.
@@ -260,7 +287,7 @@ mod tests {
             Ok(tx
                 .value::<String>("settings", "SELECT value FROM settings WHERE key = 'place'", &[])?
                 .into_iter()
-                .collect())
+                .collect::<Vec<_>>())
         });
         let answers: Vec<_> = answers.into_iter().flat_map(Result::unwrap).collect();
         assert_eq!(answers, ["0", "1", "2", "3", "4", "5"]);

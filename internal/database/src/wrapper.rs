@@ -139,12 +139,12 @@ impl DatabaseWrapper {
             let (answer, before) = self.on_topology(|topology| {
                 let answer = f(topology);
                 // Only a failure is compared.
-                let before = answer.is_err().then(|| topology.serving(route));
+                let before = answer.is_err().then(|| Arc::as_ptr(topology.serving(route)));
                 (answer, before)
             });
             match answer {
                 Err(error) if tries < MOST_TRIES && self.explicit.is_none() && may_go_on(&error) => {
-                    let now = self.on_topology(|topology| topology.serving(route));
+                    let now = self.on_topology(|topology| Arc::as_ptr(topology.serving(route)));
                     if Some(now) == before {
                         return Err(error);
                     }
@@ -276,9 +276,14 @@ impl DatabaseWrapper {
         self.shared.aliases.later(chat)
     }
 
-    pub(crate) fn replace_aliases(&self, aliases: HashMap<ChatId, ChatId>) {
-        self.shared.aliases.replace(aliases);
+    pub(crate) fn add_aliases(&self, aliases: HashMap<ChatId, ChatId>) {
+        self.shared.aliases.add(aliases);
         self.shared.sources.aliases_changed();
+    }
+
+    /// Copies what a chat has from one source to another, where that does not have it.
+    pub(crate) fn bring_rows(&self, chat: ChatId, from: &Arc<Source>, to: &Arc<Source>) -> Result<u64> {
+        self.shared.sources.bring(chat, from, to)
     }
 
     /// Runs several reads on one topology.

@@ -59,6 +59,51 @@ fn chats_are_moved_while_no_bot_runs_and_are_found_at_the_new_place() {
 }
 
 #[test]
+fn a_chat_that_was_moved_with_old_rows_left_is_told_as_moved_and_repeating_deletes_them() {
+    let site = talked();
+    let keep = "CREATE TRIGGER held BEFORE DELETE ON chat_messages BEGIN SELECT RAISE(ABORT, 'held'); END";
+    sqlite(&site.data("primary.db")).execute_batch(keep).unwrap();
+    let (code, said) = site.said(&["db", "move", "-200", "--to", "archive"]);
+    assert_eq!(code, 3);
+    assert_snapshot!(said, @r#"
+        Chat -200 was moved, but not to the end: the chat is in `archive`; its old rows are not all deleted, since relocate.clear on source `primary`: the schema does not allow it (held, code 1811); nothing was changed; repeat the move, which deletes them.
+        So that [database.chat_mapping] says so as well, write there:
+        -200 = "archive"
+        "#);
+    assert_eq!((messages(&site, "primary.db", -200), messages(&site, "archive.db", -200)), (3, 3));
+    assert_eq!(site.json(&["route", "-200"])["source"], "archive");
+    // It is still so.
+    let moves = site.json(&["move", "-200", "--to", "archive"]);
+    assert_eq!(moves["moves"][0]["outcome"], "leftovers");
+    assert_eq!(moves["moves"][0]["mapping"][0], "-200 = \"archive\"");
+    sqlite(&site.data("primary.db")).execute_batch("DROP TRIGGER held").unwrap();
+    let (code, said) = site.said(&["db", "move", "-200", "--to", "archive"]);
+    assert_eq!(code, 0);
+    assert_snapshot!(said, @r#"
+        Chat -200: an earlier move to archive was brought to its end; 7 rows were left to delete.
+        So that [database.chat_mapping] says so as well, write there:
+        -200 = "archive"
+        "#);
+    assert_eq!((messages(&site, "primary.db", -200), messages(&site, "archive.db", -200)), (0, 3));
+}
+
+#[test]
+fn the_file_that_a_chat_leaves_is_rewritten_where_that_is_wanted() {
+    let site = talked();
+    let mut running = site.start();
+    speak(&mut running, -200, &"long ".repeat(10_000));
+    assert_eq!(running.end().code, Some(0));
+    let free = |file: &str| -> i64 {
+        let sql = "SELECT freelist_count FROM pragma_freelist_count";
+        sqlite(&site.data(file)).query_row(sql, [], |row| row.get(0)).unwrap()
+    };
+    assert_eq!(site.said(&["db", "move", "-200", "--to", "archive"]).0, 0);
+    assert!(free("primary.db") > 5, "{}", free("primary.db"));
+    assert_eq!(site.said(&["db", "move", "-200", "--to", "primary", "--vacuum"]).0, 0);
+    assert_eq!(free("archive.db"), 0);
+}
+
+#[test]
 fn what_cannot_be_moved_is_told() {
     let site = talked();
     let mut told = String::new();

@@ -6,7 +6,9 @@ use std::sync::Barrier;
 use std::time::{Duration, Instant, SystemTime};
 
 use database::multi::{Control, ReloadError};
-use database::{ChatId, DatabaseConfig, DatabaseWrapper, ErrorKind, Health, NewMessage, Options, Route, UserId};
+use database::{
+    ChatId, DatabaseConfig, DatabaseWrapper, ErrorKind, Health, MediaId, NewMedia, NewMessage, Options, Route, UserId,
+};
 
 use super::{config_of, eventually, name, open};
 use crate::child::Child;
@@ -349,6 +351,70 @@ fn twenty_sources_at_once_open_answer_and_leave_no_log_when_they_are_closed() {
     for source in &names {
         assert_eq!(rows(&scratch.file(&format!("{source}.db")))["chat_messages"].len(), 20, "{source}");
     }
+}
+
+#[test]
+fn a_call_that_asks_many_sources_waits_for_all_of_them_no_longer_than_for_one() {
+    let scratch = Scratch::in_memory();
+    let names: Vec<String> = (0..16).map(|index| format!("held{index:02}")).collect();
+    let sources: Vec<&str> = ["primary"].into_iter().chain(names.iter().map(String::as_str)).chain(["well"]).collect();
+    let mut config = config_of(scratch.path(), &sources, &[(CHAT.0, "well")]);
+    config.sources.values_mut().for_each(|source| source.timeout = Duration::from_secs(1));
+    let (db, _) = open(&config);
+    assert_eq!(db.get_all_group_chats().unwrap().missing(), []);
+    db.add_media_attachment(Some(CHAT), &NewMedia::new("there")).unwrap();
+    db.close();
+    let held = "PRAGMA journal_mode=DELETE; CREATE TABLE held (a); BEGIN EXCLUSIVE";
+    let holders: Vec<_> = names.iter().map(|name| locked(&scratch.file(&format!("{name}.db")), held)).collect();
+    let (db, _) = open(&config);
+    let timed = |what: &str, f: &mut dyn FnMut()| {
+        let start = Instant::now();
+        f();
+        let took = start.elapsed();
+        assert!(took < Duration::from_millis(2500), "{what} took {took:?}");
+    };
+    timed("what is found behind them", &mut || {
+        assert!(db.get_media_attachment(None, &MediaId::from("there")).unwrap().is_some());
+    });
+    timed("what is not found", &mut || {
+        let error = db.get_media_attachment(None, &MediaId::from("nowhere")).unwrap_err();
+        assert!(matches!(error.kind(), ErrorKind::Busy { .. }), "{error}");
+    });
+    timed("what all are asked", &mut || assert_eq!(db.get_all_group_chats().unwrap().missing().len(), 16));
+    db.close();
+    drop(holders);
+}
+
+#[test]
+fn a_read_that_does_not_end_keeps_no_other_source_from_being_closed_nor_the_bot_from_ending() {
+    let scratch = Scratch::in_memory();
+    let mut config = config_of(scratch.path(), &["primary", "hung", "well"], &[(CHAT.0, "hung"), (-2, "well")]);
+    config.sources.values_mut().for_each(|source| source.timeout = Duration::from_millis(200));
+    let (db, _) = open(&config);
+    for chat in [CHAT, ChatId(-2), ChatId(-3)] {
+        db.set_chat_setting(chat, "language", "nl").unwrap();
+    }
+    let (begun, begins) = std::sync::mpsc::channel();
+    let (end, ends) = std::sync::mpsc::channel::<()>();
+    let reader = std::thread::spawn({
+        let db = db.clone();
+        move || {
+            db.read("test.hangs", Route::Chat(CHAT), |_| {
+                begun.send(()).unwrap();
+                let _ = ends.recv();
+                Ok(())
+            })
+        }
+    });
+    begins.recv().unwrap();
+    let start = Instant::now();
+    db.close();
+    assert!(start.elapsed() < Duration::from_secs(8), "{:?}", start.elapsed());
+    for closed in ["primary.db-wal", "well.db-wal"] {
+        assert!(!scratch.file(closed).exists(), "{closed}");
+    }
+    end.send(()).unwrap();
+    reader.join().unwrap().unwrap();
 }
 
 #[test]

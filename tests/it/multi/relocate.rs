@@ -125,7 +125,7 @@ fn a_chat_moves_with_all_that_is_its_own_and_nothing_of_it_stays() {
     fill(&db, CHAT, "CANARY-ONE");
     fill(&db, OTHER, "CANARY-TWO");
     let before = answers::of(&db);
-    let plan = control.plan_move(CHAT, &name("archive")).unwrap();
+    let plan = control.plan_move(CHAT, &name("archive"), &small()).unwrap();
     assert_eq!(answers::of(&db), before);
     let report = moved(&control, CHAT, "archive").unwrap();
     assert_eq!((&report.rows, report.media), (&plan.rows, plan.media));

@@ -31,11 +31,13 @@ struct Sealed {
 
 impl Db {
     pub(super) fn move_chats(&self, whom: Whom<'_>, what: &MoveArgs) -> Result<Outcome, AppError> {
-        let MoveArgs { chats, to, dry_run, keep, .. } = what;
+        let MoveArgs { chats, to, dry_run, keep, vacuum, .. } = what;
         let moving = match to {
             None => Moving::Abort,
+            Some(to) if *dry_run && *keep => Moving::PlanKeeping(to),
             Some(to) if *dry_run => Moving::Plan(to),
             Some(to) if *keep => Moving::Keeping(to),
+            Some(to) if *vacuum => Moving::Clearing(to),
             Some(to) => Moving::To(to),
         };
         let config = match whom {
@@ -58,10 +60,12 @@ impl Db {
         let moves = databases::move_chats(config, &named, &moving, &mut progress);
         bar.finish_and_clear();
         let moves = moves?;
-        let done = moves.iter().filter(|report| report.outcome != MoveOutcome::Failed).count();
+        let is_done = |outcome| !matches!(outcome, MoveOutcome::Failed | MoveOutcome::Leftovers);
+        let done = moves.iter().filter(|report| is_done(report.outcome)).count();
+        let is_part = moves.iter().any(|report| report.outcome == MoveOutcome::Leftovers);
         self.tell(&Moves { moves }, |Moves { moves }| tell::moves(moves))?;
         Ok(match done {
-            0 => Outcome::Failed,
+            0 if !is_part => Outcome::Failed,
             done if done == chats.len() => Outcome::Done,
             _ => Outcome::DoneInPart,
         })

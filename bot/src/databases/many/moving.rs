@@ -1,5 +1,6 @@
 //! Moving chats between sources and sealing files, while no bot runs.
 
+use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
@@ -21,7 +22,11 @@ pub(in crate::databases) fn move_chats(
     if databases.form == Form::SingleFile {
         return Err(DatabasesError::OneFile);
     }
-    if let Moving::To(source) | Moving::Keeping(source) | Moving::Plan(source) = what
+    if let Moving::To(source)
+    | Moving::Clearing(source)
+    | Moving::Keeping(source)
+    | Moving::Plan(source)
+    | Moving::PlanKeeping(source) = what
         && !databases.sources.contains_key(source)
     {
         return Err(unknown(databases.sources.keys()).into());
@@ -48,8 +53,28 @@ pub(in crate::databases) fn move_chats(
         });
         reports.push(report);
     }
+    if matches!(what, Moving::Clearing(_)) {
+        clear(&control, &mut reports);
+    }
     db.close();
     Ok(reports)
+}
+
+/// Rewrites the files that chats have left, each once.
+fn clear(control: &Control, reports: &mut [MoveReport]) {
+    let mut rewritten = BTreeMap::new();
+    for report in reports.iter_mut().filter(|report| report.outcome == MoveOutcome::Moved) {
+        for Leaving { from, .. } in &report.chats {
+            let done = rewritten.entry(from.clone()).or_insert_with(|| {
+                let name = from.parse::<database::SourceName>().map_err(|error| error.to_string())?;
+                control.vacuum(&name).map_err(|error| error.to_string())
+            });
+            if let Err(error) = done {
+                report.outcome = MoveOutcome::Leftovers;
+                report.error = Some(format!("the file of `{from}` could not be rewritten: {error}"));
+            }
+        }
+    }
 }
 
 fn one(
@@ -63,10 +88,11 @@ fn one(
     };
     let lines = |mapping: &[multi::MappingChange]| mapping.iter().map(ToString::to_string).collect();
     let (to, keep) = match what {
-        Moving::To(source) => (source, false),
+        Moving::To(source) | Moving::Clearing(source) => (source, false),
         Moving::Keeping(source) => (source, true),
-        Moving::Plan(source) => {
-            let plan = control.plan_move(chat, source)?;
+        Moving::Plan(source) | Moving::PlanKeeping(source) => {
+            let keep = matches!(what, Moving::PlanKeeping(_));
+            let plan = control.plan_move(chat, source, &MoveOptions { keep, ..MoveOptions::default() })?;
             return Ok(MoveReport {
                 to: Some(plan.to.to_string()),
                 rows: plan.rows.values().sum(),
@@ -82,7 +108,15 @@ fn one(
             return Ok(MoveReport { deleted, ..MoveReport::of(chat.0, MoveOutcome::Undone) });
         }
     };
-    let moved = control.move_chat(chat, to, &MoveOptions { keep, ..MoveOptions::default() }, tell)?;
+    let (moved, outcome, error) =
+        match control.move_chat(chat, to, &MoveOptions { keep, ..MoveOptions::default() }, tell) {
+            Err(error @ multi::MoveError::Leftovers { .. }) => {
+                let text = error.to_string();
+                let multi::MoveError::Leftovers { report, .. } = error else { return Err(error) };
+                (*report, MoveOutcome::Leftovers, Some(text))
+            }
+            moved => (moved?, MoveOutcome::Moved, None),
+        };
     Ok(MoveReport {
         to: Some(moved.to.to_string()),
         rows: moved.rows.values().sum(),
@@ -90,7 +124,8 @@ fn one(
         deleted: moved.deleted + moved.tidied,
         mapping: lines(&moved.mapping),
         chats: leaving(moved.chats),
-        ..MoveReport::of(chat.0, MoveOutcome::Moved)
+        error,
+        ..MoveReport::of(chat.0, outcome)
     })
 }
 

@@ -5,10 +5,11 @@ use std::collections::HashMap;
 use std::sync::mpsc::{self, SendError, Sender};
 use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
+use super::closing::{close_all, closes_within};
 use super::datasource_router::{DataSourceRouter, RoutingTable};
 use super::identity::NamedOpener;
 use super::identity_default::DefaultOpener;
@@ -133,16 +134,30 @@ impl ConnectionManager {
         }
     }
 
-    /// Closes all sources, the default one last: the others' openings may still be noted there.
+    /// Closes all sources side by side, the default one last: the others' openings may still be noted there. One that
+    /// does not close in its time, as on a disk that does not answer, is left behind.
     pub(super) fn close(&self, table: &RoutingTable) {
         let reaper = self.reaper.lock().take();
-        table.stand_ins().for_each(|away| away.serving.close());
-        table.sources.iter().rev().for_each(|source| source.close());
-        if let Some(Reaper { tables, thread, unclosed }) = reaper {
-            unclosed.iter().for_each(|source| source.close());
-            // The thread ends when it has closed what was retired before, once no call uses that.
+        let (default, others) = match table.sources.split_first() {
+            Some((default, others)) => (Some(default), others),
+            None => (None, &[][..]),
+        };
+        let unclosed = reaper.iter().flat_map(|reaper| &reaper.unclosed);
+        let stand_ins = table.stand_ins().map(|away| &away.serving);
+        close_all(others.iter().chain(stand_ins).chain(unclosed).cloned().collect());
+        close_all(default.into_iter().cloned().collect());
+        if let Some(Reaper { tables, thread: Some(thread), .. }) = reaper {
+            // It ends when it has closed what was retired before, once no call uses that.
             drop(tables);
-            let _ = thread.map(JoinHandle::join);
+            let deadline = Instant::now() + table.sources.iter().map(closes_within).max().unwrap_or_default();
+            while !thread.is_finished() && Instant::now() < deadline {
+                std::thread::park_timeout(LOOK_EVERY);
+            }
+            if thread.is_finished() {
+                let _ = thread.join();
+            } else {
+                tracing::warn!("sources that are no longer configured are not closed yet, and are left behind");
+            }
         }
     }
 }

@@ -168,13 +168,13 @@ impl Control {
         RouteReport { chat, source, why, generation: self.router.table().generation, is_certain }
     }
 
-    /// Opens a source if it is not open, however short ago that failed.
+    /// Opens a source if it is not open, however short ago that failed, and brings its chats home where they are away.
     ///
     /// # Errors
-    /// There is no such source, or it cannot be opened.
+    /// There is no such source, it cannot be opened, or its chats cannot come home.
     pub fn retry(&self, name: &SourceName) -> Result<()> {
         if let Some(source) = self.router.source(name)
-            && !matches!(source.status().health, Health::Open)
+            && (self.router.away(name).is_some() || !matches!(source.status().health, Health::Open))
             && let Some(found) = self.router.healer.look(name)
         {
             return found;

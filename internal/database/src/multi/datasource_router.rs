@@ -168,11 +168,8 @@ impl DataSourceRouter {
     pub(super) fn learn(&self, aliases: HashMap<ChatId, ChatId>, recorded: BTreeMap<ChatId, Recorded>) -> Change {
         let mut current = self.current.lock();
         let is_new = !std::mem::replace(&mut current.knows_routes, true);
-        let is_same = current.plan.recorded == recorded && self.aliases.all() == aliases;
-        if !is_same {
-            self.aliases.replace(aliases);
-            current.plan.recorded = recorded;
-        }
+        let is_same = !self.aliases.add(aliases) && current.plan.recorded == recorded;
+        current.plan.recorded = recorded;
         self.departed.learned(&current.plan);
         if !is_same {
             return self.swap(&mut current);
@@ -242,6 +239,10 @@ impl SourceSet for Arc<DataSourceRouter> {
         if self.aliases.all() != current.aliases {
             self.swap(&mut current).tell_cause("a group became a supergroup");
         }
+    }
+
+    fn bring(&self, chat: ChatId, from: &Arc<Source>, to: &Arc<Source>) -> Result<u64> {
+        super::relocate::bring(chat, from, to)
     }
 
     fn close(&self) {
@@ -327,6 +328,10 @@ impl Topology for RoutingTable {
             reason: "it is away; what is served in its place is part of the answer".to_owned(),
         };
         self.away.values().map(missing).collect()
+    }
+
+    fn is_routed(&self, chat: ChatId) -> bool {
+        self.routes.places.contains_key(&chat)
     }
 
     fn named(&self, name: &str) -> Option<&Arc<Source>> {

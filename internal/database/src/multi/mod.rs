@@ -4,6 +4,7 @@
 
 mod absence;
 mod backoff;
+mod closing;
 mod connection_manager;
 mod control;
 mod counters;

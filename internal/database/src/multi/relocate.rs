@@ -15,9 +15,11 @@
 //! Each step stands in a room of its own and takes what it works on as arguments, so that a move while the bot runs can
 //! be made of the same steps.
 
+mod bring;
 mod clear;
 mod copy;
 mod error;
+mod leftovers;
 mod media;
 mod plan;
 mod report;
@@ -28,7 +30,6 @@ mod strays;
 mod tables;
 mod verify;
 
-use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Instant;
@@ -41,6 +42,7 @@ use crate::route::SourceName;
 use crate::source::Source;
 use crate::sources::{Topology as _, unknown_source};
 
+pub(super) use bring::bring;
 pub use error::{Difference, MoveError, Unlike};
 pub use report::{MappingChange, MoveOptions, MovePlan, MoveReport, Progress, Stage, UnfinishedMove};
 pub use strays::{Clear, Cleared, ClearedStrays, Stray, Strays, look_at_strays};
@@ -65,11 +67,11 @@ impl Control {
     ///
     /// # Errors
     /// The move would be refused.
-    pub fn plan_move(&self, chat: ChatId, to: &SourceName) -> Result<MovePlan, MoveError> {
+    pub fn plan_move(&self, chat: ChatId, to: &SourceName, options: &MoveOptions) -> Result<MovePlan, MoveError> {
         let chats = self.together(chat);
         let unfinished = self.unfinished(&chats)?;
         unfinished.iter().try_for_each(|entry| self.check_not_remapped(entry))?;
-        let parts = self.parts(&chats, to)?;
+        let parts = self.parts(&chats, to, options.keep)?;
         for part in &parts {
             // What an earlier try has left at the target goes before.
             let is_ours = |entry: &Entry| {
@@ -113,20 +115,23 @@ impl Control {
         let meter = &mut Meter::new(&mut progress);
         let chats = self.together(chat);
         self.unfinished(&chats)?.iter().try_for_each(|entry| self.check_not_remapped(entry))?;
-        let tidied = self.finish_switched(meter, &chats, at_once)?;
-        let mut report = MoveReport {
-            chats: Vec::new(),
-            to: to.clone(),
-            rows: BTreeMap::new(),
-            media: 0,
-            deleted: 0,
-            tidied: tidied.unwrap_or_default(),
-            elapsed: started.elapsed(),
-            mapping: Vec::new(),
+        let mut report = MoveReport::to(to);
+        let mapping = || {
+            let routes = self.routes(&chats, to);
+            self.router.with_plan(|plan| plan::mapping(plan, &routes))
         };
-        let parts = match self.parts(&chats, to) {
+        let tidied = self.finish_switched(meter, &chats, at_once).map_err(|error| {
+            // Where it is this move that is not at its end, the chats are where they are to go.
+            let is_there = chats.iter().all(|chat| self.router.explain(*chat).0 == *to);
+            let report = MoveReport { mapping: mapping(), ..report.clone() };
+            if is_there { error.after_the_switch(report) } else { error }
+        })?;
+        report.tidied = tidied.unwrap_or_default();
+        let parts = match self.parts(&chats, to, options.keep) {
             // Bringing an earlier move to its end was all there was to do.
-            Err(MoveError::AlreadyThere { .. }) if tidied.is_some() => return Ok(report),
+            Err(MoveError::AlreadyThere { .. }) if tidied.is_some() => {
+                return Ok(MoveReport { elapsed: started.elapsed(), mapping: mapping(), ..report });
+            }
             parts => parts?,
         };
         report.tidied += self.undo_copies(meter, &chats, Some(to), at_once)?;
@@ -153,19 +158,21 @@ impl Control {
         }
         meter.begin(Stage::Switching, 1)?;
         self.switch(&chats, &parts, to, options.keep, &mut report)?;
-        meter.add(1)?;
-        if options.keep {
-            for part in &parts {
-                media::settle(meter, &part.to, part.chat, at_once)?;
-            }
-        } else {
-            meter.begin(Stage::Deleting, total)?;
-            for entry in self.unfinished(&chats)? {
-                report.deleted += self.delete_old(meter, &entry, at_once)?;
-            }
-        }
         report.chats = parts.iter().map(|part| (part.chat, part.from.name().clone())).collect();
+        // From here on the chats are at the new place, whatever happens.
+        let left = if options.keep {
+            parts.iter().try_for_each(|part| media::settle(meter, &part.to, part.chat, at_once))
+        } else {
+            self.delete_all_old(meter, &chats, total, at_once, &mut report)
+        };
         report.elapsed = started.elapsed();
+        match left {
+            Err(error) if options.keep => {
+                tracing::warn!(%error, "what is noted of the media that came with a chat stays");
+            }
+            Err(error) => return Err(error.after_the_switch(report)),
+            Ok(()) => {}
+        }
         Ok(report)
     }
 
@@ -197,7 +204,7 @@ impl Control {
     /// The default source cannot be read.
     pub fn unfinished_moves(&self) -> Result<Vec<UnfinishedMove>, MoveError> {
         let entries = state::entries(&self.shared()?)?;
-        let told = |Entry { chat, from, to, is_switched }| UnfinishedMove { chat, from, to, is_switched };
+        let told = |Entry { chat, from, to, is_switched, .. }| UnfinishedMove { chat, from, to, is_switched };
         Ok(entries.into_iter().map(told).collect())
     }
 

@@ -24,8 +24,6 @@ const LOOK_EVERY: u64 = 100_000;
 
 /// What has SQLite look for damage, until it has found some.
 const CHECK: &str = "PRAGMA quick_check(1)";
-/// How long rewriting a file takes at most.
-const LONGEST: Duration = Duration::from_secs(86_400);
 
 /// An open database.
 pub(crate) struct Database {
@@ -145,14 +143,16 @@ impl Database {
     pub(crate) fn vacuum(&self, op: &'static str, deadline: Instant) -> Result<()> {
         let context = self.context(op);
         self.on_writer(op, deadline, |link| {
-            link.until(Instant::now() + LONGEST);
+            // For another process it waits as long as the call may; only the work itself may take longer.
+            link.without_deadline();
             link.connection.execute_batch("VACUUM").map_err(|error| context.sqlite(&error))
         })
     }
 
-    /// Ends all use of the database: waits for the calls under way, then moves what is in the log into the file.
+    /// Ends all use of the database: waits for the calls under way, as long as a call may take, then moves what is in the
+    /// log into the file.
     pub(crate) fn close(&self) {
-        self.readers.close();
+        self.readers.close(Instant::now() + self.timeout);
         self.log.close();
         let Some(link) = self.close_writer() else {
             if self.tidies && FileId::of(&self.path) == Some(self.file) {

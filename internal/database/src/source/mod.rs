@@ -138,6 +138,16 @@ impl Source {
         self.read_by(op, Instant::now() + self.config.timeout, f)
     }
 
+    /// Runs a read that is part of a call which began then: what others have waited counts.
+    pub(crate) fn read_since<T>(
+        self: &Arc<Self>,
+        op: &'static str,
+        began: Instant,
+        f: impl FnOnce(&ReadTx<'_>) -> Result<T>,
+    ) -> Result<T> {
+        self.read_by(op, began + self.config.timeout, f)
+    }
+
     /// The same with a deadline of the caller's.
     pub(crate) fn read_by<T>(
         self: &Arc<Self>,

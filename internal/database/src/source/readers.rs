@@ -144,12 +144,13 @@ impl Readers {
         self.slots.iter().filter(|slot| slot.is_open.load(Ordering::Relaxed)).count()
     }
 
-    /// Closes all connections and lends no more. Waits for those that are lent.
-    pub(super) fn close(&self) {
+    /// Closes all connections and lends no more. Waits until the deadline at most for those that are lent; one that comes
+    /// back later is closed then.
+    pub(super) fn close(&self, deadline: Instant) {
         // Before any slot is locked: whoever has one afterwards sees it.
-        self.is_closed.store(true, Ordering::Relaxed);
+        self.is_closed.store(true, Ordering::SeqCst);
         for slot in &self.slots {
-            let mut link = slot.link.lock();
+            let Some(mut link) = slot.link.try_lock_until(deadline) else { continue };
             slot.is_open.store(false, Ordering::Relaxed);
             let closing = link.take();
             drop(link);
@@ -192,8 +193,9 @@ impl Drop for Reader<'_> {
     fn drop(&mut self) {
         let Some(mut link) = self.link.take() else { return };
         let surplus = match &*link {
-            Some(sound) if sound.connection.is_autocommit() => None,
-            // One that could not even end its transaction is not lent again, nor is one that could not be opened.
+            Some(sound) if sound.connection.is_autocommit() && !self.readers.is_closed.load(Ordering::SeqCst) => None,
+            // One that could not even end its transaction is not lent again, nor is one that could not be opened, or that
+            // comes back after the end.
             _ => self.give_up(&mut link),
         };
         drop(link);
@@ -299,7 +301,7 @@ mod tests {
             while readers.waiting.load(Ordering::Relaxed) == 0 {
                 thread::yield_now();
             }
-            let closing = scope.spawn(|| readers.close());
+            let closing = scope.spawn(|| readers.close(soon()));
             while !readers.is_closed.load(Ordering::Relaxed) {
                 thread::yield_now();
             }

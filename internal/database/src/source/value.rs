@@ -270,6 +270,14 @@ impl FromValue for Timestamp {
     }
 }
 
+impl FromValue for Value {
+    const EXPECTED: &'static str = "a value";
+
+    fn from_value(value: ValueRef<'_>) -> Option<Self> {
+        Some(value.to_value())
+    }
+}
+
 impl<T: FromValue> FromValue for Option<T> {
     const EXPECTED: &'static str = T::EXPECTED;
 

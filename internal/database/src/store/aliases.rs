@@ -1,14 +1,18 @@
 //! Groups that became supergroups: the new chat goes on with the history of the old one.
 //!
 //! Rows keep the id that they were stored under. What a chat *is* (its settings, its people, what they asked to be
-//! remembered, what it was taught of spam) is copied to the new id, once; what was *said* is read from both.
+//! remembered, what it was taught of spam) is copied to the new id, once; what was *said* is read from both, where both
+//! are in one source. A supergroup that has a route of its own is not: it takes over what the group was all the same.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::ChatId;
-use crate::route::Route;
-use crate::source::{BadColumn, FromRow, ReadTx, Row};
+use crate::route::{Route, SourceName};
+use crate::source::{BadColumn, FromRow, ReadTx, Row, Source, Value, ValueRef};
+
+use super::taken_over::TAKEN_OVER;
 use crate::{DatabaseWrapper, params};
 
 /// A chat, and what it was before.
@@ -29,54 +33,15 @@ impl FromRow for Alias {
 /// No chat changes its id more often; a chain that an earlier release left as a ring ends here.
 const LONGEST_CHAIN: usize = 100;
 
-/// What the new chat takes over, in the chat's source. It may have rows already: people may have spoken in it before the
-/// news came. What was set there since stays; counts are added up; of what else is known the newer counts, and the
-/// older where nothing newer is.
-const TAKE_OVER: [&str; 7] = [
-    "INSERT INTO chat_settings (chat_id, key, value, created_at, updated_at)
-     SELECT ?2, key, value, created_at, updated_at FROM chat_settings WHERE chat_id = ?1
-     ON CONFLICT (chat_id, key) DO NOTHING",
-    "INSERT INTO chat_users
-         (chat_id, user_id, username, full_name, timezone, messages_count, created_at, updated_at, is_spammer, metadata)
-     SELECT ?2, user_id, username, full_name, timezone, messages_count, created_at, updated_at, is_spammer, metadata
-     FROM chat_users WHERE chat_id = ?1
-     ON CONFLICT (chat_id, user_id) DO UPDATE
-     SET username = CASE WHEN chat_users.username = '' THEN excluded.username ELSE chat_users.username END,
-         full_name = CASE WHEN chat_users.full_name = '' THEN excluded.full_name ELSE chat_users.full_name END,
-         timezone = COALESCE(chat_users.timezone, excluded.timezone),
-         messages_count = chat_users.messages_count + excluded.messages_count,
-         is_spammer = CASE WHEN chat_users.is_spammer THEN TRUE ELSE excluded.is_spammer END,
-         metadata = CASE WHEN chat_users.metadata = '' THEN excluded.metadata ELSE chat_users.metadata END,
-         created_at = CASE WHEN excluded.created_at < chat_users.created_at
-                           THEN excluded.created_at ELSE chat_users.created_at END",
-    "INSERT INTO user_data (user_id, chat_id, key, data, created_at, updated_at)
-     SELECT user_id, ?2, key, data, created_at, updated_at FROM user_data WHERE chat_id = ?1
-     ON CONFLICT (user_id, chat_id, key) DO NOTHING",
-    "INSERT INTO chat_info (chat_id, title, username, type, is_forum, created_at, updated_at)
-     SELECT ?2, title, username, 'supergroup', is_forum, created_at, updated_at FROM chat_info WHERE chat_id = ?1
-     ON CONFLICT (chat_id) DO UPDATE
-     SET title = COALESCE(chat_info.title, excluded.title),
-         username = COALESCE(chat_info.username, excluded.username),
-         type = excluded.type,
-         is_forum = CASE WHEN chat_info.is_forum THEN TRUE ELSE excluded.is_forum END,
-         created_at = CASE WHEN excluded.created_at < chat_info.created_at
-                           THEN excluded.created_at ELSE chat_info.created_at END",
-    "INSERT INTO chat_topics (chat_id, topic_id, icon_color, icon_custom_emoji_id, name, created_at, updated_at)
-     SELECT ?2, topic_id, icon_color, icon_custom_emoji_id, name, created_at, updated_at FROM chat_topics
-     WHERE chat_id = ?1
-     ON CONFLICT (chat_id, topic_id) DO NOTHING",
-    "INSERT INTO bayes_tokens (token, chat_id, spam_count, ham_count, total_count, created_at, updated_at)
-     SELECT token, ?2, spam_count, ham_count, total_count, created_at, updated_at FROM bayes_tokens WHERE chat_id = ?1
-     ON CONFLICT (token, chat_id) DO UPDATE
-     SET spam_count = COALESCE(bayes_tokens.spam_count, 0) + COALESCE(excluded.spam_count, 0),
-         ham_count = COALESCE(bayes_tokens.ham_count, 0) + COALESCE(excluded.ham_count, 0),
-         total_count = COALESCE(bayes_tokens.total_count, 0) + COALESCE(excluded.total_count, 0)",
-    "INSERT INTO bayes_classes (chat_id, is_spam, message_count, token_count, created_at, updated_at)
-     SELECT ?2, is_spam, message_count, token_count, created_at, updated_at FROM bayes_classes WHERE chat_id = ?1
-     ON CONFLICT (chat_id, is_spam) DO UPDATE
-     SET message_count = COALESCE(bayes_classes.message_count, 0) + COALESCE(excluded.message_count, 0),
-         token_count = COALESCE(bayes_classes.token_count, 0) + COALESCE(excluded.token_count, 0)",
-];
+/// Where a supergroup will be read, seen from where the group is.
+enum Succession {
+    /// In the same source.
+    Together,
+    /// In a source of its own, by a route of its own.
+    Apart { group: SourceName, supergroup: SourceName },
+    /// In the same source, once it inherits that; until then it was in another.
+    Comes { from: Arc<Source>, to: Arc<Source> },
+}
 
 impl DatabaseWrapper {
     /// Notes that a group became a supergroup: the new chat inherits where the old one lives, takes over its settings
@@ -89,9 +54,26 @@ impl DatabaseWrapper {
         if old == new {
             return Ok(());
         }
+        if self.earlier(new) == Some(old) {
+            return Ok(());
+        }
         self.check_successor(old, new)?;
         // The alias last: where it is, the rest is done. Until then the news comes again and does it again.
-        self.take_over(old, new)?;
+        match self.succession(old, new) {
+            Succession::Together => self.take_over(old, new)?,
+            Succession::Comes { from, to } => {
+                self.bring(new, &from, &to)?;
+                self.take_over(old, new)?;
+            }
+            Succession::Apart { group, supergroup } => {
+                self.take_over_from_elsewhere(old, new)?;
+                tracing::warn!(
+                    "the supergroup {new} is in `{supergroup}`, and what was said in the group {old} stays in `{group}`, \
+                     where the supergroup does not show it; `bot db move {new} --to {supergroup}` brings it along, with \
+                     the bot stopped"
+                );
+            }
+        }
         self.add_alias(old, new)?;
         self.know_aliases()?;
         // Another process may have been first, with another successor.
@@ -128,26 +110,84 @@ impl DatabaseWrapper {
         )
     }
 
+    /// Where the supergroup lives once it is known as such, and where it lived until now.
+    fn succession(&self, old: ChatId, new: ChatId) -> Succession {
+        self.on_topology(|topology| {
+            let (group, supergroup) = (Route::Chat(old), Route::Chat(new));
+            if topology.home(group) == topology.home(supergroup) {
+                return Succession::Together;
+            }
+            if topology.is_routed(new) {
+                let [group, supergroup] = [group, supergroup].map(|route| topology.home(route).clone());
+                return Succession::Apart { group, supergroup };
+            }
+            // At home, also where another serves the group: what is brought is not noted to be brought home later.
+            let [to, from] = [group, supergroup].map(|route| Arc::clone(topology.at_home(route)));
+            Succession::Comes { from, to }
+        })
+    }
+
+    /// To where the old chat lives, which is where the new one will. Once: what the new chat dropped since must not come
+    /// back when the news is delivered again. And to one alone.
     fn take_over(&self, old: ChatId, new: ChatId) -> Result<()> {
-        // To where the old chat lives, which is where the new one will. Once: what the new chat dropped since must not
-        // come back when the news is delivered again. And to one alone.
-        let key = format!("took-over:{new}");
+        let (key, elsewhere) = (format!("took-over:{new}"), from_elsewhere(new));
         self.write("aliases.take_over", Route::Chat(old), |tx| {
             let first = tx.execute(
                 "INSERT INTO switchyard_meta (key, value)
                  SELECT ?1, ?2
                  WHERE NOT EXISTS (SELECT 1 FROM switchyard_meta
-                                   WHERE substr(key, 1, 10) = 'took-over:' AND value = ?2)
+                                   WHERE substr(key, 1, 10) = 'took-over:' AND value = ?2 OR key = ?3)
                  ON CONFLICT (key) DO NOTHING",
-                params![key, old.to_string()],
+                params![key, old.to_string(), elsewhere],
             )?;
             tx.only_if(first, |tx| {
-                for sql in TAKE_OVER {
-                    tx.execute(sql, params![old, new])?;
+                for taken in &TAKEN_OVER {
+                    tx.execute(&taken.within(), params![old, new])?;
                 }
                 Ok(())
             })
         })
+    }
+
+    /// The same between two sources: to where the new chat lives, once, by values.
+    fn take_over_from_elsewhere(&self, old: ChatId, new: ChatId) -> Result<()> {
+        const READ: &str = "aliases.read_group";
+        // What stands in for its source has nothing of that.
+        self.refuse_displaced(READ, old)?;
+        let tables = self.read(READ, Route::Chat(old), |tx| {
+            tx.snapshot()?;
+            TAKEN_OVER.iter().map(|taken| taken.rows_of(tx, old)).collect::<Result<Vec<_>>>()
+        })?;
+        self.write("aliases.take_over_from_elsewhere", Route::Chat(new), |tx| {
+            let first = tx.execute(
+                "INSERT INTO switchyard_meta (key, value) VALUES (?1, ?2) ON CONFLICT (key) DO NOTHING",
+                params![from_elsewhere(new), new.to_string()],
+            )?;
+            tx.only_if(first, |tx| {
+                for (taken, rows) in TAKEN_OVER.iter().zip(&tables) {
+                    let sql = taken.by_values();
+                    for row in rows {
+                        let values = std::iter::once(ValueRef::Integer(new.0)).chain(row.iter().map(Value::as_ref));
+                        tx.execute(&sql, &values.collect::<Vec<_>>())?;
+                    }
+                }
+                Ok(())
+            })
+        })
+    }
+
+    /// Copies what the supergroup has where it lived until now, before anybody knew what it comes of, to where it will
+    /// be looked for.
+    fn bring(&self, new: ChatId, from: &Arc<Source>, to: &Arc<Source>) -> Result<()> {
+        let rows = self.bring_rows(new, from, to)?;
+        if rows > 0 {
+            let (from, to) = (from.name(), to.name());
+            tracing::warn!(
+                "the supergroup {new} spoke before it was known to be in `{to}` like the group that it was: {rows} rows \
+                 were copied there from `{from}`, where the old copies can be cleared with `bot db strays`"
+            );
+        }
+        Ok(())
     }
 
     /// The chat that goes on with this one: the supergroup that it became, or itself.
@@ -163,9 +203,14 @@ impl DatabaseWrapper {
     /// Reads the aliases anew. They are few and rare, and looked at by every call that lists what was said.
     pub(crate) fn know_aliases(&self) -> Result<()> {
         let aliases = self.read_as_writer("aliases.know_aliases", Route::Shared, read_aliases)?;
-        self.replace_aliases(aliases);
+        self.add_aliases(aliases);
         Ok(())
     }
+}
+
+/// Where it is noted that a supergroup took over from another source: with the supergroup, by whose id it moves.
+fn from_elsewhere(new: ChatId) -> String {
+    format!("took-over-from-elsewhere:{new}")
 }
 
 /// The aliases that are stored: the new chat with the old one.

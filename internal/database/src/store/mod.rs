@@ -13,6 +13,7 @@ mod settings;
 mod spam;
 mod statistics;
 mod summaries;
+mod taken_over;
 mod tasks;
 mod topics;
 mod user_data;

@@ -5,7 +5,7 @@ use std::ffi::OsStr;
 use std::ops::ControlFlow;
 use std::path::Path;
 
-use database::multi::{MoveError, Progress, Stage};
+use database::multi::{MappingChange, MoveError, Progress, Stage};
 use database::{ChatId, DatabaseWrapper, MediaId, NewMessage, UserId};
 
 use super::{CHAT, OTHER, answers, files_with, fill, go_on, moved, name, open, rows_in, small, sources};
@@ -117,7 +117,11 @@ fn a_move_that_is_broken_off_at_any_step_is_gone_on_with_or_undone() {
         };
         match control.move_chat(CHAT, &name("archive"), &small(), stop) {
             Ok(_) => break,
-            Err(MoveError::Interrupted { .. }) => {}
+            Err(MoveError::Interrupted { .. }) => assert_eq!(control.explain(CHAT).source, name("primary")),
+            Err(MoveError::Leftovers { report, .. }) => {
+                assert_eq!(control.explain(CHAT).source, name("archive"));
+                assert_eq!(report.mapping, [MappingChange::Set { chat: CHAT, source: name("archive") }]);
+            }
             Err(error) => panic!("{error}"),
         }
         // In the same process as well as in the next.
@@ -207,8 +211,14 @@ fn undoing_and_going_on_can_be_broken_off_themselves() {
     let refused = control.abort_move(CHAT, go_on).unwrap_err();
     insta::assert_snapshot!(refused, @"no move of the chat -1 was broken off; there is nothing to undo");
 
-    control.move_chat(CHAT, &archive, &small(), at(Stage::Deleting)).unwrap_err();
-    control.move_chat(CHAT, &archive, &small(), at(Stage::Tidying)).unwrap_err();
+    let mut told = Vec::new();
+    for stage in [Stage::Deleting, Stage::Tidying] {
+        told.push(control.move_chat(CHAT, &archive, &small(), at(stage)).unwrap_err().to_string());
+    }
+    insta::assert_snapshot!(told.join("\n"), @"
+    the chat is in `archive`; its old rows are not all deleted, since it was broken off while deleting; repeat the move, which deletes them
+    the chat is in `archive`; its old rows are not all deleted, since it was broken off while tidying; repeat the move, which deletes them
+    ");
     one_owner(&db, &before);
     let refused = control.abort_move(CHAT, go_on).unwrap_err();
     insta::assert_snapshot!(refused, @"the chat -10 is in `archive` already, and only its old rows in `primary` are left to delete; end that with `bot db move -10 --to archive`, or move it back with `bot db move -10 --to primary`");

@@ -2,21 +2,26 @@
 
 use std::ffi::OsStr;
 use std::ops::ControlFlow;
+use std::time::Duration;
 
 use database::multi::{MoveError, MoveOptions, Progress, Stage};
-use database::{DatabaseConfig, Durability};
+use database::{DatabaseConfig, DatabaseWrapper, Durability, ErrorKind, Health, NewMessage, OnUnavailable, UserId};
 
 use super::{CHAT, OTHER, answers, fill, go_on, moved, rows_in, small, sources};
 use crate::child::Child;
-use crate::multi::{name, open};
-use crate::support::{Scratch, sqlite};
+use crate::multi::{eventually, name, open};
+use crate::support::{HandClock, Scratch, rows, sqlite, time};
+
+/// Takes away what was written at the target.
+const CLEAR: &str = "DELETE FROM chat_settings; DELETE FROM chat_messages; DELETE FROM chat_stats;
+                     DELETE FROM chat_user_stats";
 
 /// What moving the chat to a source is refused with. Planning it is refused with the same.
 fn said(config: &DatabaseConfig, to: &str) -> String {
     let (db, control) = open(config);
     let before = (answers::of(&db), control.explain(CHAT));
     let refused = moved(&control, CHAT, to).unwrap_err().to_string();
-    assert_eq!(control.plan_move(CHAT, &name(to)).unwrap_err().to_string(), refused);
+    assert_eq!(control.plan_move(CHAT, &name(to), &small()).unwrap_err().to_string(), refused);
     assert_eq!((answers::of(&db), control.explain(CHAT)), before);
     assert_eq!(control.unfinished_moves().unwrap(), []);
     db.close();
@@ -55,7 +60,7 @@ fn a_move_that_cannot_be_is_refused_before_anything_is_changed() {
     there is no source `nowhere`; known are: `primary`, `archive`, `third`
     the chat -1 is in `primary` already
     the source `archive` is read-only, so nothing can be moved there; set `readonly = false` for it first
-    the chat -1 is in `archive`, which is read-only, so that its rows cannot be deleted there; set `readonly = false` for it first
+    the chat -1 is in `archive`, which is read-only, so that its rows cannot be deleted there; leave them there with `--keep`, or set `readonly = false` for it first
     the chat -1 is in `archive` already, and other sources hold messages of it too (`primary`: 10); if those are to come here, map the chat to `primary` again in [database.chat_mapping], and move it then
     the source `archive` holds rows of the chat -1 already (chat_settings: 2, user_data: 1), and not from this move; if they are old copies, clear them with `bot db strays`
     the table `chat_users` has a column `mood` in `primary` and none in `archive`; no release of this bot made it, so add it there, or drop it here
@@ -82,10 +87,54 @@ fn a_source_that_is_away_is_not_moved_to_or_from() {
 }
 
 #[test]
+fn a_source_whose_chats_are_served_elsewhere_is_not_moved_to_or_from_until_they_are_home() {
+    let scratch = Scratch::in_memory();
+    let mut config = sources(scratch.path(), &[(-2, "archive")]);
+    let archive = config.sources.get_mut(&name("archive")).unwrap();
+    (archive.on_unavailable, archive.timeout) = (OnUnavailable::StandIn, Duration::from_millis(500));
+    let (db, control) = open(&config);
+    fill(&db, CHAT, "word");
+    fill(&db, OTHER, "other");
+    let stop = |progress: Progress| {
+        if progress.stage == Stage::Copying && progress.done > 5 { ControlFlow::Break(()) } else { go_on(progress) }
+    };
+    control.move_chat(CHAT, &name("archive"), &small(), stop).unwrap_err();
+    db.close();
+    std::fs::rename(scratch.file("archive.db"), scratch.file("away.db")).unwrap();
+    let (db, control) = open(&config);
+    db.set_chat_setting(OTHER, "language", "meanwhile").unwrap();
+    let refused = || {
+        let moves =
+            [moved(&control, CHAT, "archive"), moved(&control, OTHER, "primary"), moved(&control, OTHER, "third")];
+        let undone = control.abort_move(CHAT, go_on);
+        for refused in moves.into_iter().map(Result::unwrap_err).chain([undone.unwrap_err()]) {
+            assert!(matches!(&refused, MoveError::Away { name } if name.as_str() == "archive"), "{refused}");
+        }
+    };
+    refused();
+    // It is there and open again, but what was written cannot be made in it yet.
+    std::fs::rename(scratch.file("away.db"), scratch.file("archive.db")).unwrap();
+    let holder = sqlite(&scratch.file("archive.db"));
+    holder.execute_batch("BEGIN IMMEDIATE").unwrap();
+    control.retry(&name("archive")).unwrap_err();
+    let archive = control.status().sources.into_iter().find(|one| one.source.name == name("archive")).unwrap();
+    assert_eq!((archive.source.health, archive.away.is_some()), (Health::Open, true));
+    refused();
+    drop(holder);
+    eventually("its chats are home", || !db.is_displaced(OTHER));
+    moved(&control, OTHER, "primary").unwrap();
+    assert_eq!(db.get_chat_setting(OTHER, "language").unwrap().as_deref(), Some("meanwhile"));
+    control.abort_move(CHAT, go_on).unwrap();
+    db.close();
+}
+
+#[test]
 fn leftovers_that_became_the_chats_own_are_not_deleted() {
     let scratch = Scratch::in_memory();
     let config = sources(scratch.path(), &[]);
     let mapped = sources(scratch.path(), &[(-1, "archive")]);
+    let clock = HandClock::at("2026-01-02 00:00:00");
+    let open = |config: &DatabaseConfig| DatabaseWrapper::open_multi(config, clock.options()).unwrap();
     let (db, control) = open(&config);
     fill(&db, CHAT, "word");
     let stop = |at: Stage| {
@@ -96,8 +145,10 @@ fn leftovers_that_became_the_chats_own_are_not_deleted() {
     control.move_chat(CHAT, &name("archive"), &small(), stop(Stage::Copying)).unwrap_err();
     db.close();
     // The part of a copy is read and written as the chat's own now.
+    clock.set(time("2026-01-02 00:01:00"));
     let (db, control) = open(&mapped);
     db.set_chat_setting(CHAT, "language", "new").unwrap();
+    db.save_chat_message(CHAT, &NewMessage::text(77, db.now(), UserId(1), "said there")).unwrap();
     let mut seen = Vec::new();
     for refused in [moved(&control, CHAT, "archive"), moved(&control, CHAT, "primary"), moved(&control, CHAT, "third")]
     {
@@ -107,17 +158,53 @@ fn leftovers_that_became_the_chats_own_are_not_deleted() {
     assert_eq!(db.get_chat_setting(CHAT, "language").unwrap().as_deref(), Some("new"));
     db.close();
     seen.dedup();
-    insta::assert_snapshot!(seen.join("\n"), @"a move of the chat -1 from `primary` to `archive` was broken off, and the chat was mapped to `archive` since then, where that move's leftovers are; map it to `primary` again, and repeat this");
+    insta::assert_snapshot!(seen.join("\n"), @"a move of the chat -1 from `primary` to `archive` was broken off, and the chat was mapped to `archive` since then, where that move's leftovers are; map it to `primary` again, and repeat this: what was written in `archive` meanwhile is not deleted");
+    // Mapped back, as that says.
     let (db, control) = open(&config);
+    let mut seen = vec![moved(&control, CHAT, "archive").unwrap_err().to_string()];
+    seen.push(control.abort_move(CHAT, go_on).unwrap_err().to_string());
+    seen.dedup();
+    insta::assert_snapshot!(seen.join("\n"), @"a move of the chat -1 from `primary` to `archive` was broken off, and rows of the chat were written in `archive` since then (chat_messages: 1, chat_settings: 1, chat_stats: 1, chat_user_stats: 1), while it was mapped there; keep it there by mapping it to `archive` again, or, where those rows may go, clear them with `bot db strays`, and repeat this");
+    let languages = "SELECT value FROM chat_settings WHERE key = 'language'";
+    let language =
+        |file: &str| -> String { sqlite(&scratch.file(file)).query_row(languages, [], |row| row.get(0)).unwrap() };
+    assert_eq!((language("primary.db"), language("archive.db")), ("word".to_owned(), "new".to_owned()));
+    // What is written where the chat is does not stand against it.
+    sqlite(&scratch.file("archive.db")).execute_batch(CLEAR).unwrap();
+    db.set_chat_setting(CHAT, "language", "later").unwrap();
     control.abort_move(CHAT, go_on).unwrap();
     control.move_chat(CHAT, &name("archive"), &small(), stop(Stage::Deleting)).unwrap_err();
     db.close();
     // Mapped back by hand, to where some rows are left.
+    clock.set(time("2026-01-02 00:02:00"));
     let (db, control) = open(&sources(scratch.path(), &[(-1, "primary")]));
+    db.set_chat_setting(CHAT, "language", "newer").unwrap();
     let refused = moved(&control, CHAT, "archive").unwrap_err();
-    insta::assert_snapshot!(refused, @"a move of the chat -1 from `primary` to `archive` was broken off, and the chat was mapped to `primary` since then, where that move's leftovers are; map it to `archive` again, and repeat this");
+    insta::assert_snapshot!(refused, @"a move of the chat -1 from `primary` to `archive` was broken off, and the chat was mapped to `primary` since then, where that move's leftovers are; map it to `archive` again, and repeat this: what was written in `primary` meanwhile is not deleted");
     db.close();
     assert!(rows_in(&scratch.file("archive.db"), CHAT) > 20);
+    let (db, control) = open(&config);
+    let refused = moved(&control, CHAT, "archive").unwrap_err();
+    assert!(matches!(&refused, MoveError::WrittenSince { name, .. } if name.as_str() == "primary"), "{refused}");
+    assert_eq!((language("primary.db"), language("archive.db")), ("newer".to_owned(), "later".to_owned()));
+    db.close();
+}
+
+#[test]
+fn rewriting_a_file_that_another_process_writes_to_waits_no_longer_than_a_call() {
+    let scratch = Scratch::in_memory();
+    let mut config = sources(scratch.path(), &[]);
+    config.sources.values_mut().for_each(|source| source.timeout = Duration::from_millis(500));
+    let (db, control) = open(&config);
+    fill(&db, CHAT, "word");
+    let holder = sqlite(&scratch.file("primary.db"));
+    holder.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let (told, tells) = std::sync::mpsc::channel();
+    std::thread::spawn(move || told.send(control.vacuum(&name("primary"))));
+    let refused = tells.recv_timeout(Duration::from_secs(20)).expect("it waits no longer").unwrap_err();
+    assert!(matches!(refused.kind(), ErrorKind::Busy { .. }), "{refused}");
+    drop(holder);
+    db.close();
 }
 
 #[test]
@@ -135,6 +222,28 @@ fn rows_that_are_kept_stay_and_the_chat_does_not_come_back_over_them() {
     assert!(matches!(moved(&control, CHAT, "primary"), Err(MoveError::ForeignRows { .. })));
     assert_eq!(control.unfinished_moves().unwrap(), []);
     db.close();
+}
+
+#[test]
+fn a_chat_comes_out_of_a_read_only_source_with_its_rows_left_there() {
+    let scratch = Scratch::in_memory();
+    let mut config = sources(scratch.path(), &[(-1, "archive")]);
+    let (db, _) = open(&config);
+    fill(&db, CHAT, "word");
+    db.close();
+    config.sources.get_mut(&name("archive")).unwrap().readonly = true;
+    let there = rows(&scratch.file("archive.db"));
+    let (db, control) = open(&config);
+    let before = answers::of(&db);
+    let keep = MoveOptions { keep: true, ..small() };
+    let plan = control.plan_move(CHAT, &name("third"), &keep).unwrap();
+    let report = control.move_chat(CHAT, &name("third"), &keep, go_on).unwrap();
+    assert_eq!((&report.rows, report.deleted), (&plan.rows, 0));
+    assert_eq!((answers::of(&db), control.explain(CHAT).source), (before, name("third")));
+    db.set_chat_setting(CHAT, "language", "new").unwrap();
+    assert_eq!(control.unfinished_moves().unwrap(), []);
+    db.close();
+    assert_eq!(rows(&scratch.file("archive.db")), there);
 }
 
 /// A helper's task: says what a move to a disk with little room is refused with.

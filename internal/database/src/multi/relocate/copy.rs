@@ -6,6 +6,7 @@ use super::media::Media;
 use super::report::{Meter, MoveReport};
 use super::rows::{Layout, Walk};
 use super::{MoveError, Part};
+use crate::error::Result;
 use crate::source::Source;
 
 /// Copies all that is a chat's own, and notes how much in the report.
@@ -53,7 +54,7 @@ pub(super) fn columns(table: &'static str, from: &Arc<Source>, to: &Arc<Source>)
     }
 }
 
-fn columns_of(table: &'static str, source: &Arc<Source>) -> Result<Vec<String>, MoveError> {
+pub(super) fn columns_of(table: &'static str, source: &Arc<Source>) -> Result<Vec<String>> {
     let mut columns = Vec::new();
     source.read("relocate.columns", |tx| {
         columns.clear();

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::Stage;
+use super::{MoveReport, Stage};
 use crate::error::Error;
 use crate::ids::ChatId;
 use crate::route::SourceName;
@@ -37,8 +37,8 @@ pub enum MoveError {
     },
     /// The chat's source cannot be written.
     #[error(
-        "the chat {chat} is in `{name}`, which is read-only, so that its rows cannot be deleted there; set \
-         `readonly = false` for it first"
+        "the chat {chat} is in `{name}`, which is read-only, so that its rows cannot be deleted there; leave them there \
+         with `--keep`, or set `readonly = false` for it first"
     )]
     ReadOnlySource {
         /// The chat.
@@ -54,6 +54,15 @@ pub enum MoveError {
         /// What is wrong with it.
         #[source]
         error: Error,
+    },
+    /// A source's chats are served elsewhere while it is away.
+    #[error(
+        "the source `{name}` is away, and what its chats wrote meanwhile is not in it yet; once `bot db status` says that \
+         it is home, try again"
+    )]
+    Away {
+        /// The source.
+        name: SourceName,
     },
     /// The target holds rows of the chat that no move has put there.
     #[error(
@@ -114,7 +123,8 @@ pub enum MoveError {
     /// chat's own.
     #[error(
         "a move of the chat {chat} from `{from}` to `{to}` was broken off, and the chat was mapped to `{now}` since \
-         then, where that move's leftovers are; map it to `{before}` again, and repeat this"
+         then, where that move's leftovers are; map it to `{before}` again, and repeat this: what was written in `{now}` \
+         meanwhile is not deleted"
     )]
     Remapped {
         /// The chat.
@@ -127,6 +137,26 @@ pub enum MoveError {
         now: SourceName,
         /// Where it has to be mapped to.
         before: String,
+    },
+    /// A move was broken off, and the chat wrote where that move's leftovers are since then: deleting them would delete
+    /// that too.
+    #[error(
+        "a move of the chat {chat} from `{from}` to `{to}` was broken off, and rows of the chat were written in `{name}` \
+         since then ({}), while it was mapped there; keep it there by mapping it to `{name}` again, or, where those rows \
+         may go, clear them with `bot db strays`, and repeat this",
+        Tables(tables)
+    )]
+    WrittenSince {
+        /// The chat.
+        chat: ChatId,
+        /// Where the move began.
+        from: String,
+        /// Where it was to go.
+        to: String,
+        /// Where the rows are.
+        name: SourceName,
+        /// The tables, with the number of rows.
+        tables: Vec<(&'static str, u64)>,
     },
     /// There is no move that could be undone.
     #[error("no move of the chat {chat} was broken off; there is nothing to undo")]
@@ -172,8 +202,19 @@ pub enum MoveError {
         /// The source.
         name: SourceName,
     },
+    /// The chat is moved, and not all of its old rows are deleted. The next move to the same place does that.
+    #[error(
+        "the chat is in `{}`; its old rows are not all deleted, since {}; repeat the move, which deletes them",
+        report.to, Plainly(error)
+    )]
+    Leftovers {
+        /// What was done.
+        report: Box<MoveReport>,
+        /// Why it ended there.
+        error: Box<MoveError>,
+    },
     /// Whoever was told of the progress broke it off.
-    #[error("the move was broken off while {stage}; repeat it to bring it to its end, or undo it with `--abort`")]
+    #[error("the move was broken off while {stage}; {}", advice(*stage))]
     Interrupted {
         /// What it was at.
         stage: Stage,
@@ -181,6 +222,42 @@ pub enum MoveError {
     /// A call failed on the way. What is done so far is gone on with, or undone, by the next move.
     #[error("{0}; when that is mended repeat the move, or undo it with `--abort`")]
     Database(#[from] Error),
+}
+
+impl MoveError {
+    /// The error where the route was switched before.
+    pub(super) fn after_the_switch(self, report: MoveReport) -> Self {
+        match self {
+            Self::Interrupted { .. } | Self::Database(_) | Self::LogHeld { .. } => {
+                Self::Leftovers { report: Box::new(report), error: Box::new(self) }
+            }
+            refused => refused,
+        }
+    }
+}
+
+/// What to do about a move that was broken off at a stage before the chat is at the new place.
+fn advice(stage: Stage) -> &'static str {
+    match stage {
+        // Of an earlier one, which may be switched.
+        Stage::Tidying => "repeat it to bring it to its end",
+        Stage::Copying | Stage::Verifying | Stage::Switching | Stage::Deleting => {
+            "repeat it to bring it to its end, or undo it with `--abort`"
+        }
+    }
+}
+
+/// An error without what to do about it.
+struct Plainly<'a>(&'a MoveError);
+
+impl fmt::Display for Plainly<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            MoveError::Interrupted { stage } => write!(f, "it was broken off while {stage}"),
+            MoveError::Database(error) => error.fmt(f),
+            error => error.fmt(f),
+        }
+    }
 }
 
 /// A row that is not the same at both places.

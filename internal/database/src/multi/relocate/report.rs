@@ -109,6 +109,14 @@ pub struct MoveReport {
     pub mapping: Vec<MappingChange>,
 }
 
+impl MoveReport {
+    /// The report of a move of which nothing is done yet.
+    pub(super) fn to(to: &SourceName) -> Self {
+        let (chats, rows, media, deleted, tidied, elapsed, mapping) = Default::default();
+        Self { chats, to: to.clone(), rows, media, deleted, tidied, elapsed, mapping }
+    }
+}
+
 /// A change of `[database.chat_mapping]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]

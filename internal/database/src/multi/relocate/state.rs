@@ -24,6 +24,15 @@ pub(super) struct Entry {
     pub(super) from: String,
     pub(super) to: String,
     pub(super) is_switched: bool,
+    /// When it began, or where it is switched when that was: what it has left is no younger.
+    pub(super) since: Timestamp,
+}
+
+impl Entry {
+    /// Where its leftovers are, and where the chat is.
+    pub(super) fn places(&self) -> (&str, &str) {
+        if self.is_switched { (&self.from, &self.to) } else { (&self.to, &self.from) }
+    }
 }
 
 impl FromRow for Entry {
@@ -36,13 +45,19 @@ impl FromRow for Entry {
             DELETING => true,
             _ => return Err(row.bad("state", "`copying` or `deleting`")),
         };
-        Ok(Self { chat: row.get("chat_id")?, from: row.get("from_source")?, to: row.get("to_source")?, is_switched })
+        Ok(Self {
+            chat: row.get("chat_id")?,
+            from: row.get("from_source")?,
+            to: row.get("to_source")?,
+            is_switched,
+            since: row.get("updated_at")?,
+        })
     }
 }
 
 /// All moves that are not at their end.
 pub(super) fn entries(shared: &Arc<Source>) -> Result<Vec<Entry>> {
-    let sql = "SELECT chat_id, from_source, to_source, state FROM switchyard_moves ORDER BY chat_id";
+    let sql = "SELECT chat_id, from_source, to_source, state, updated_at FROM switchyard_moves ORDER BY chat_id";
     shared.read("relocate.entries", |tx| tx.query(sql, params![]))
 }
 

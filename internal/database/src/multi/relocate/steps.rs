@@ -7,7 +7,7 @@ use super::super::control::Control;
 use super::super::datasource_router::Recorded;
 use super::report::{Meter, MoveReport, Stage};
 use super::state::{self, Entry};
-use super::{MoveError, Part, clear, media, plan, verify};
+use super::{MoveError, Part, clear, leftovers, media, plan, verify};
 use crate::ids::ChatId;
 use crate::route::SourceName;
 use crate::source::{Durability, Source};
@@ -19,13 +19,13 @@ impl Control {
     }
 
     /// The chats that have to be moved, with their sources, which can be used.
-    pub(super) fn parts(&self, chats: &[ChatId], to: &SourceName) -> Result<Vec<Part>, MoveError> {
-        plan::check_available(&self.shared()?)?;
+    pub(super) fn parts(&self, chats: &[ChatId], to: &SourceName, keep: bool) -> Result<Vec<Part>, MoveError> {
+        self.check_available(&self.shared()?)?;
         let target = self.source(to)?;
         if target.config().readonly {
             return Err(MoveError::ReadOnlyTarget { name: to.clone() });
         }
-        plan::check_available(&target)?;
+        self.check_available(&target)?;
         let mut parts = Vec::new();
         for chat in chats {
             let (name, _) = self.router.explain(*chat);
@@ -33,10 +33,10 @@ impl Control {
                 continue;
             }
             let from = self.source(&name)?;
-            if from.config().readonly {
+            if from.config().readonly && !keep {
                 return Err(MoveError::ReadOnlySource { chat: *chat, name });
             }
-            plan::check_available(&from)?;
+            self.check_available(&from)?;
             parts.push(Part { chat: *chat, from, to: Arc::clone(&target) });
         }
         match (parts.is_empty(), chats.last()) {
@@ -45,6 +45,21 @@ impl Control {
                 Err(MoveError::AlreadyThere { chat: *chat, source_name: to.clone(), elsewhere })
             }
             _ => Ok(parts),
+        }
+    }
+
+    /// Refuses where a source does not answer, or its chats are served elsewhere.
+    fn check_available(&self, source: &Arc<Source>) -> Result<(), MoveError> {
+        self.check_at_home(source)?;
+        plan::check_available(source)
+    }
+
+    /// Refuses where a source's chats are served elsewhere, also while it is open again and they are coming home: what
+    /// was written meanwhile is not in it yet.
+    fn check_at_home(&self, source: &Source) -> Result<(), MoveError> {
+        match self.router.away(source.name()) {
+            None => Ok(()),
+            Some(_) => Err(MoveError::Away { name: source.name().clone() }),
         }
     }
 
@@ -69,7 +84,24 @@ impl Control {
             let (from, generation) = (from.name(), self.router.table().generation);
             tracing::info!(target: "database::audit", %chat, %from, %to, generation, "a chat was moved");
         }
-        on_disk(&shared)
+        Ok(())
+    }
+
+    /// Deletes the rows of chats at the places that they have just left.
+    pub(super) fn delete_all_old(
+        &self,
+        meter: &mut Meter<'_>,
+        chats: &[ChatId],
+        total: u64,
+        at_once: usize,
+        report: &mut MoveReport,
+    ) -> Result<(), MoveError> {
+        meter.add(1)?;
+        meter.begin(Stage::Deleting, total)?;
+        for entry in self.unfinished(chats)? {
+            report.deleted += self.delete_old(meter, &entry, at_once)?;
+        }
+        Ok(())
     }
 
     /// Deletes what moves have left at old places; `None` where there was none.
@@ -86,6 +118,7 @@ impl Control {
         meter.begin(Stage::Tidying, 0)?;
         let mut deleted = 0;
         for entry in &switched {
+            self.check_leftovers(entry)?;
             deleted += self.delete_old(meter, entry, at_once)?;
         }
         Ok(Some(deleted))
@@ -130,6 +163,8 @@ impl Control {
                 return Err(MoveError::Unfinished { chat: *chat, from: from.clone(), to: to.clone() });
             }
         }
+        // Of all before anything is deleted.
+        entries.iter().try_for_each(|entry| self.check_leftovers(entry))?;
         if entries.is_empty() {
             return Ok(0);
         }
@@ -152,14 +187,22 @@ impl Control {
 
     /// Refuses where what is to be deleted is the chat's own by now.
     pub(super) fn check_not_remapped(&self, entry: &Entry) -> Result<(), MoveError> {
-        let Entry { chat, from, to, is_switched } = entry.clone();
-        let (now, _) = self.router.explain(chat);
-        let (deleted, before) = if is_switched { (&from, &to) } else { (&to, &from) };
+        let (now, _) = self.router.explain(entry.chat);
+        let (deleted, before) = entry.places();
         if now.as_str() != deleted {
             return Ok(());
         }
-        let before = before.clone();
+        let (chat, from, to, before) = (entry.chat, entry.from.clone(), entry.to.clone(), before.to_owned());
         Err(MoveError::Remapped { chat, from, to, now, before })
+    }
+
+    /// Refuses where a move's leftovers stand among rows that were written since.
+    pub(super) fn check_leftovers(&self, entry: &Entry) -> Result<(), MoveError> {
+        let (place, other) = entry.places();
+        for source in [place, other].iter().filter_map(|name| self.source_of(name).ok()) {
+            self.check_at_home(&source)?;
+        }
+        leftovers::check(entry, &self.source_of(place)?, self.source_of(other).ok().as_ref())
     }
 
     pub(super) fn unfinished(&self, chats: &[ChatId]) -> Result<Vec<Entry>, MoveError> {

@@ -114,9 +114,10 @@ pub(super) const MOVED: [Table; 15] = [
         shown: &["chat_id", "rowid"],
     },
     Table {
-        // That a supergroup took over what the group had is noted where the group lives.
+        // That a supergroup took over what the group had is noted where the group lives; where it took over from another
+        // source, with the supergroup.
         name: "switchyard_meta",
-        owner: "key >= 'took-over:' AND key < 'took-over;' AND value = CAST(?1 AS TEXT)",
+        owner: "key >= 'took-over' AND key < 'took-over;' AND value = CAST(?1 AS TEXT)",
         walk: &["key"],
         key: &["key"],
         shown: &["key"],
