@@ -5,6 +5,7 @@
 //! so-many-th is tried; `HOMECOMING_EVERY=1` tries each.
 
 use std::ffi::OsStr;
+use std::io::Write as _;
 use std::path::Path;
 use std::process::Command;
 
@@ -112,5 +113,5 @@ fn a_bot_that_is_killed_at_any_step_of_coming_home_makes_each_write_once(#[case]
         }
     }
     assert!(kills > 3, "{kills} kills");
-    println!("{policy}: killed at {kills} steps of coming home");
+    writeln!(std::io::stdout(), "{policy}: killed at {kills} steps of coming home").unwrap();
 }

@@ -242,7 +242,7 @@ impl Trial {
                 std::fs::write(self.file(source, "db"), "").unwrap();
             }
             Fault::Forbidden => {
-                std::fs::set_permissions(disk(self.scratch.path()), Permissions::from_mode(0)).unwrap();
+                std::fs::set_permissions(disk(self.scratch.path()), Permissions::from_mode(0o000)).unwrap();
             }
             Fault::Damaged => self.overwrite(source, &[0; 16]),
         }
@@ -367,7 +367,11 @@ fn settle_and_check(trial: &mut Trial, what: &str) {
     }
     let answered: usize = acked.values().map(Vec::len).sum();
     let (kills, seconds) = (trial.kills, trial.begun.elapsed().as_secs());
-    println!("{what}, {kills} kills, {answered} answered writes in {seconds} s: none lost, none doubled");
+    writeln!(
+        std::io::stdout(),
+        "{what}, {kills} kills, {answered} answered writes in {seconds} s: none lost, none doubled"
+    )
+    .unwrap();
 }
 
 /// That a chat's home has what was answered, once and in order.
