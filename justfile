@@ -16,7 +16,7 @@ test:
 test-one NAME:
     cargo test --workspace --features multi-source {{NAME}} -- --nocapture
 
-# Runs all proofs in their long form (docs/proofs.md), one test at a time: some measure times
+# Runs all proofs in their long form (docs/proofs.md, docs/RELIABILITY.md), one test at a time: some measure times
 proofs:
     CONFIG_MUTATIONS=100000 cargo test -p tests --test it config::mutations
     JSON_FULL_SIZE=1 cargo test --release -p tests --test it json:: -- --nocapture
@@ -25,6 +25,13 @@ proofs:
     ISOLATION_CASES=3000 cargo test --release -p tests --features multi-source --test it multi::isolation
     THREADS_FULL_SIZE=1 cargo test --release -p tests --features multi-source --test it multi::threads -- --nocapture --test-threads=1
     THREADS_FULL_SIZE=1 cargo test --release -p tests --features multi-source --test it held:: -- --nocapture
+    OUTAGES=300 KILLS=1000 cargo test -p tests --features multi-source --test it standins::torture -- --nocapture
+    HOMECOMING_EVERY=1 cargo test -p tests --features multi-source --test it standins::killed -- --nocapture
+    SYSCALLS_EVERY=1 cargo test -p tests --features multi-source --test it syscalls
+    SYSCALLS_EVERY=1 cargo test -p tests --features multi-source --test it standins::failing
+    OUTAGE_CASES=2000 cargo test -p tests --features multi-source --test it standins::model
+    STAND_IN_CASES=2000 cargo test -p tests --features multi-source --test it standins::property
+    HELD_SECONDS=30 cargo test -p tests --features multi-source --test it standins::a_source_that
 
 # Measures which lines of the feature for many databases the tests run
 coverage *FILTER:
