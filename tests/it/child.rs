@@ -52,6 +52,13 @@ impl Child {
         Self::spawn(command, task)
     }
 
+    /// Starts a helper under strace.
+    pub(crate) fn start_traced(options: &[&str], task: &[&OsStr]) -> Self {
+        let mut command = Command::new("strace");
+        command.args(options).arg(std::env::current_exe().unwrap());
+        Self::spawn(command, task)
+    }
+
     fn spawn(mut command: Command, task: &[&OsStr]) -> Self {
         let task = task.join(OsStr::new("\u{1f}"));
         command.args(["--exact", "child::a_helper_does_its_task", "--nocapture", "--test-threads=1"]);
@@ -96,6 +103,14 @@ impl Child {
         let line = self.line();
         self.finish();
         line
+    }
+
+    /// All lines that the helper says until it ends, in whatever way.
+    pub(crate) fn lines(mut self) -> Vec<String> {
+        let mut text = String::new();
+        self.lines.read_to_string(&mut text).unwrap();
+        self.process.wait().unwrap();
+        text.lines().filter_map(|line| line.strip_prefix(MARK)).map(str::to_owned).collect()
     }
 
     /// Ends the helper where it stands.
@@ -194,6 +209,7 @@ fn a_helper_does_its_task() {
             connection.execute_batch("COMMIT").unwrap();
         }
         ["fill", folder] => fill(folder),
+        ["write-and-say", path] => crate::syscalls::write_and_say(path),
         #[cfg(feature = "multi-source")]
         ["read-archive", path] => say(&crate::multi::readonly::read_archive(path)),
         #[cfg(feature = "multi-source")]
@@ -203,6 +219,12 @@ fn a_helper_does_its_task() {
             wait_to_go_on();
             db.close();
         }
+        #[cfg(feature = "multi-source")]
+        ["come-home", folder, policy] => crate::multi::standins::killed::come_home(folder, policy),
+        #[cfg(feature = "multi-source")]
+        ["write-to-a-failing-disk", folder] => crate::multi::standins::failing::write_to_a_failing_disk(folder),
+        #[cfg(feature = "multi-source")]
+        ["outage-load", folder] => crate::multi::standins::torture::load(folder),
         #[cfg(feature = "multi-source")]
         ["without-threads", folder] => say(&crate::multi::refusals::without_threads(folder)),
         #[cfg(feature = "multi-source")]

@@ -56,6 +56,8 @@ mod stress;
 #[cfg(test)]
 mod support;
 #[cfg(test)]
+mod syscalls;
+#[cfg(test)]
 mod troubleshooting;
 #[cfg(test)]
 mod values;

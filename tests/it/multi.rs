@@ -13,9 +13,11 @@ use database::{
 
 use crate::support::Scratch;
 
+mod departed;
 mod example;
 mod gathered;
 mod identity;
+mod identity_default;
 mod isolation;
 mod journal;
 mod media;
@@ -27,7 +29,7 @@ pub(crate) mod readonly;
 pub(crate) mod refusals;
 mod relocate;
 pub(crate) mod sealing;
-mod standins;
+pub(crate) mod standins;
 mod strays;
 mod supergroups;
 mod threads;

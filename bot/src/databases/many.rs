@@ -218,8 +218,7 @@ impl Operator for Many {
 
     fn route(&self, chat: ChatId) -> RouteReport {
         let report = self.control.explain(chat);
-        // What the default source knows of moves and former groups was read when it was opened first.
-        route(chat, &report.source, &report.why)
+        RouteReport { certain: report.is_certain, ..route(chat, &report.source, &report.why) }
     }
 
     fn retry(&self, source: &SourceName) -> Result<SourceReport, Fault> {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, Result};
 use crate::gathered::Missing;
 use crate::route::{Route, SourceName};
 use crate::source::{Displaced, Source};
@@ -23,6 +23,11 @@ pub(crate) trait SourceSet: Send + Sync {
 pub(crate) trait Topology: Sync {
     /// The source that serves a route now.
     fn resolve(&self, route: Route) -> &Arc<Source>;
+
+    /// Whether what serves a route may be used for it. Asked once that is open: some of it stands in the file.
+    fn check(&self, _op: &'static str, _route: Route) -> Result<()> {
+        Ok(())
+    }
 
     /// The source of a name.
     fn named(&self, name: &str) -> Option<&Arc<Source>>;

@@ -63,6 +63,11 @@ impl<'a> OnTopology<'a> {
         }
     }
 
+    /// Whether what serves a route may be used for it: asked within a call, when the source is open.
+    pub(crate) fn check(&self, op: &'static str, route: Route) -> Result<()> {
+        if self.explicit.is_some() { Ok(()) } else { self.topology.check(op, route) }
+    }
+
     pub(crate) fn read<T>(
         &self,
         op: &'static str,
@@ -71,7 +76,10 @@ impl<'a> OnTopology<'a> {
     ) -> Result<T> {
         let source = self.source(op, route)?;
         let _span = tracing::debug_span!("read", op, %route, source = %source.name()).entered();
-        source.read(op, f)
+        source.read(op, |tx| {
+            self.check(op, route)?;
+            f(tx)
+        })
     }
 
     /// The first answer among the chat's source (where a chat is given), the shared one, and the others by name. A

@@ -198,7 +198,10 @@ impl DatabaseWrapper {
             let displaced = topology.displaced(route);
             let recorder = Recorder { observer, displaced, op: recorded, route };
             let is_kept = observer.is_some() || displaced.is_some();
-            source.write(op, is_kept.then_some(&recorder), &mut f)
+            source.write(op, is_kept.then_some(&recorder), |tx| {
+                topology.check(op, route)?;
+                f(tx)
+            })
         })
     }
 

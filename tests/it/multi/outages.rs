@@ -3,10 +3,10 @@
 use std::ffi::OsStr;
 use std::path::Path;
 use std::sync::Barrier;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
-use database::multi::Control;
-use database::{ChatId, DatabaseConfig, DatabaseWrapper, ErrorKind, Health, NewMessage, Options, UserId};
+use database::multi::{Control, ReloadError};
+use database::{ChatId, DatabaseConfig, DatabaseWrapper, ErrorKind, Health, NewMessage, Options, Route, UserId};
 
 use super::{config_of, eventually, name, open};
 use crate::child::Child;
@@ -23,6 +23,18 @@ fn archive_in(scratch: &Scratch, timeout: Duration) -> DatabaseConfig {
 fn health(control: &Control, source: &str) -> Health {
     let sources = control.status().sources;
     sources.into_iter().find(|one| one.source.name == name(source)).unwrap().source.health
+}
+
+/// Since when the archive is down, asked while nobody looks whether it still is.
+fn down_since(control: &Control) -> SystemTime {
+    let mut since = None;
+    eventually("it is down", || {
+        if let Health::Unavailable { since: found, .. } = health(control, "archive") {
+            since = Some(found);
+        }
+        since.is_some()
+    });
+    since.unwrap()
 }
 
 fn locked(path: &Path, begin: &str) -> rusqlite::Connection {
@@ -81,10 +93,10 @@ fn five_callers_of_a_source_that_cannot_be_opened_share_one_attempt() {
         threads.collect::<Vec<_>>().into_iter().map(|thread| thread.join().unwrap()).collect()
     });
     assert!(reasons.iter().all(|reason| *reason == reasons[0] && reason.contains("is not a SQLite database")));
-    let Health::Unavailable { since, .. } = health(&control, "archive") else { panic!() };
+    let since = down_since(&control);
     // It is tried again on demand, and is down since when it was down first.
     control.retry(&name("archive")).unwrap_err();
-    assert!(matches!(health(&control, "archive"), Health::Unavailable { since: now, .. } if now == since));
+    assert_eq!(down_since(&control), since);
     std::fs::remove_file(scratch.file("archive.db")).unwrap();
     control.retry(&name("archive")).unwrap();
     assert_eq!(health(&control, "archive"), Health::Open);
@@ -227,13 +239,69 @@ fn another_database_in_the_place_of_an_open_one_is_neither_read_nor_written_nor_
 }
 
 #[test]
+fn the_next_file_is_not_opened_while_a_call_still_uses_the_one_before() {
+    let scratch = Scratch::new();
+    let config = archive_in(&scratch, Duration::from_secs(1));
+    let (db, _) = open(&config);
+    db.set_chat_setting(CHAT, "language", "nl").unwrap();
+    db.close();
+    std::fs::write(scratch.file("backup"), std::fs::read(scratch.file("archive.db")).unwrap()).unwrap();
+    let (db, control) = open(&config);
+    let (in_use, end) = (Barrier::new(2), Barrier::new(2));
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let read = db.read("test.hold", Route::Chat(CHAT), |_| {
+                in_use.wait();
+                end.wait();
+                Ok(())
+            });
+            read.unwrap();
+        });
+        in_use.wait();
+        for suffix in ["", "-wal", "-shm"] {
+            let of = |name: &str| scratch.file(&format!("{name}{suffix}"));
+            let _ = std::fs::rename(of("archive.db"), of("away.db"));
+        }
+        std::fs::rename(scratch.file("backup"), scratch.file("archive.db")).unwrap();
+        assert_eq!(noticed(&db), ErrorKindName::Replaced);
+        let opened = control.retry(&name("archive"));
+        end.wait();
+        let error = opened.unwrap_err().to_string().replace(scratch.path().to_str().unwrap(), "DIR");
+        insta::assert_snapshot!(error, @"source.look on source `archive`: the source is unavailable (DIR/archive.db cannot be opened (calls that are under way still use the file that was there before; it is tried again)); nothing was changed");
+    });
+    control.retry(&name("archive")).unwrap();
+    assert_eq!(db.get_chat_setting(CHAT, "language").unwrap().as_deref(), Some("nl"));
+    db.close();
+}
+
+#[test]
+fn a_source_is_opened_in_its_own_time_while_the_default_hangs() {
+    let scratch = Scratch::new();
+    let mut config = archive_in(&scratch, Duration::from_secs(2));
+    let (db, _) = open(&config);
+    db.set_chat_setting(CHAT, "language", "nl").unwrap();
+    db.close();
+    config.sources.get_mut(&name("primary")).unwrap().timeout = Duration::from_secs(8);
+    let holder = locked(&scratch.file("primary.db"), "PRAGMA journal_mode=DELETE; BEGIN EXCLUSIVE");
+    let (db, _) = open(&config);
+    let start = Instant::now();
+    let language = db.get_chat_setting(CHAT, "language");
+    let took = start.elapsed();
+    assert!(took < Duration::from_secs(6), "{took:?}");
+    assert_eq!(language.unwrap().as_deref(), Some("nl"));
+    drop(holder);
+    db.close();
+}
+
+#[test]
 fn a_second_bot_is_told_who_has_the_folder_and_gets_it_afterwards() {
     let scratch = Scratch::new();
     let config = config_of(scratch.path(), &["primary"], &[]);
     let mut holder = Child::start(&["hold-folder", scratch.path().to_str().unwrap()].map(OsStr::new));
     assert_eq!(holder.line(), "held");
     let refused = DatabaseWrapper::open_multi(&config, Options::default()).err().unwrap().to_string();
-    let process = std::fs::read_to_string(scratch.file("switchyard.lock")).unwrap();
+    let lock = std::fs::read_to_string(scratch.file("switchyard.lock")).unwrap();
+    let process = lock.lines().next().unwrap();
     assert_ne!(process.trim(), std::process::id().to_string());
     let refused = refused.replace(scratch.path().to_str().unwrap(), "DIR").replace(process.trim(), "PID");
     insta::assert_snapshot!(refused, @"DIR is in use by another bot (process PID); stop it, or give this one a data directory of its own");
@@ -293,5 +361,11 @@ fn after_closing_every_call_is_told_so() {
         assert!(matches!(error.kind(), ErrorKind::Closed), "{error}");
     }
     assert!(control.retry(&name("archive")).is_err());
+    assert!(!scratch.file("archive.db").exists());
+    // Nobody is in charge of the folder any more, so nothing is opened there for another configuration.
+    let refused = control.reload(&archive_in(&scratch, Duration::from_secs(4))).unwrap_err();
+    assert_eq!(refused, ReloadError::Closed);
+    let error = db.set_chat_setting(CHAT, "language", "nl").unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::Closed), "{error}");
     assert!(!scratch.file("archive.db").exists());
 }

@@ -1,13 +1,20 @@
 //! A source that is away: who serves its chats meanwhile, and how they come home.
 
+pub(crate) mod failing;
+pub(crate) mod killed;
 mod model;
 mod property;
+pub(crate) mod torture;
+
+use std::ffi::OsStr;
+use std::time::{Duration, Instant};
 
 use database::multi::ServedBy;
-use database::{ChatId, DatabaseConfig, ErrorKind, NewMessage, OnUnavailable, UserId};
+use database::{ChatId, DatabaseConfig, ErrorKind, Health, NewMessage, OnUnavailable, UserId};
 use rstest::rstest;
 
 use super::{config_of, eventually, files_with, name, open};
+use crate::child::Child;
 use crate::support::Scratch;
 
 const AWAY: ChatId = ChatId(-1);
@@ -103,4 +110,36 @@ fn where_calls_are_to_fail_they_fail_and_nothing_is_made() {
     assert_eq!(texts(&db), ["after", "before"]);
     db.close();
     assert!(!scratch.file("standin").exists());
+}
+
+/// `HELD_SECONDS=30` holds it as long as a backup would.
+#[test]
+fn a_source_that_another_process_holds_is_busy_and_not_away() {
+    let scratch = Scratch::new();
+    let mut config = config(&scratch, OnUnavailable::StandIn);
+    let timeout = Duration::from_secs(1);
+    config.sources.get_mut(&name("community")).unwrap().timeout = timeout;
+    let (db, control) = open(&config);
+    say(&db, "1", "before").unwrap();
+    let held = std::env::var("HELD_SECONDS").map_or(3, |seconds| seconds.parse().expect("HELD_SECONDS is a number"));
+    let path = scratch.file("community.db");
+    let mut holder = Child::start(&["hold", path.to_str().unwrap(), "BEGIN IMMEDIATE"].map(OsStr::new));
+    assert_eq!(holder.line(), "held");
+    let begun = Instant::now();
+    while begun.elapsed() < Duration::from_secs(held) {
+        let asked = Instant::now();
+        let refused = say(&db, "2", "meanwhile").unwrap_err();
+        assert!(matches!(refused.kind(), ErrorKind::Busy { .. }), "{refused}");
+        assert!(asked.elapsed() < timeout * 2, "{:?}", asked.elapsed());
+        assert_eq!(texts(&db), ["before"], "it is read");
+        // The others are not held up.
+        db.set_chat_setting(ChatId(-2), "language", "fr").unwrap();
+    }
+    assert!(!db.is_displaced(AWAY));
+    assert_eq!(control.status().sources[1].source.health, Health::Open);
+    assert_eq!(control.counts().outages, 0);
+    holder.finish();
+    say(&db, "3", "after").unwrap();
+    assert_eq!(texts(&db), ["after", "before"]);
+    db.close();
 }

@@ -6,7 +6,7 @@ use std::sync::mpsc::sync_channel;
 
 use config::{Config, Layers, Outcome, Reload, Watch};
 use database::multi::Control;
-use parking_lot::Mutex;
+use parking_lot::RwLock;
 
 use crate::control::report::{ReloadOutcome, ReloadReport};
 use crate::transport::signals::StopSignals;
@@ -14,7 +14,8 @@ use crate::transport::signals::StopSignals;
 /// The watch on the configuration; none before it is started and after it is stopped.
 #[derive(Default)]
 pub(super) struct Following {
-    watch: Mutex<Option<Arc<Watch>>>,
+    /// Lent while it is asked for something, so that stopping waits for what was asked.
+    watch: Arc<RwLock<Option<Watch>>>,
 }
 
 impl Following {
@@ -29,19 +30,20 @@ impl Following {
         let control = control.clone();
         let apply =
             move |config: &Config| control.reload(&config.database).map(drop).map_err(|error| error.to_string());
-        let watch = Arc::new(Watch::start(layers, config.clone(), apply)?);
+        let watch = Watch::start(layers, config.clone(), apply)?;
         // One that waits is enough: it reads what is there when its turn comes.
         let (sender, hang_ups) = sync_channel(1);
-        let watched = Arc::downgrade(&watch);
+        let watched = Arc::downgrade(&self.watch);
         let reload = move || {
             while hang_ups.recv().is_ok() {
-                let Some(watch) = watched.upgrade() else { return };
+                let Some(watched) = watched.upgrade() else { return };
+                let Some(watch) = &*watched.read() else { return };
                 tracing::info!("SIGHUP: the configuration is read again");
                 watch.reload_now();
             }
         };
         std::thread::Builder::new().name("reloads".into()).spawn(reload)?;
-        *self.watch.lock() = Some(watch);
+        *self.watch.write() = Some(watch);
         signals.on_hang_up(move || {
             // Full: one waits already. Closed: the bot ends.
             let _ = sender.try_send(());
@@ -49,23 +51,21 @@ impl Following {
         Ok(())
     }
 
-    /// Changes nothing any more.
+    /// Changes nothing any more: a reload that is under way, whoever asked for it, has ended after this.
     pub(super) fn stop(&self) {
-        // Not while the lock is held: what is being applied is waited for.
-        let watch = self.watch.lock().take();
+        let watch = self.watch.write().take();
+        // What the watch itself applies is waited for here.
         drop(watch);
     }
 
     /// Reads the configuration now; `None` where it is not followed.
     pub(super) fn reload(&self) -> Option<ReloadReport> {
-        let watch = self.watch.lock().clone()?;
-        Some(report(watch.reload_now()))
+        self.watch.read().as_ref().map(|watch| report(watch.reload_now()))
     }
 
     /// What became of the last change.
     pub(super) fn last(&self) -> Option<ReloadReport> {
-        let watch = self.watch.lock().clone()?;
-        watch.last().map(report)
+        self.watch.read().as_ref()?.last().map(report)
     }
 }
 
@@ -76,4 +76,51 @@ fn report(reload: Reload) -> ReloadReport {
         Outcome::Refused(reason) => (ReloadOutcome::Refused, Some(reason)),
     };
     ReloadReport { at: reload.at.to_string(), outcome, reason, restart_needed: reload.restart_needed }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::{channel, sync_channel};
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn stopping_waits_for_a_reload_that_somebody_asked_for() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("bot.toml");
+        let text = |timeout| {
+            format!(
+                "[database]\n[database.sources.primary]\ntype = \"sqlite\"\npath = \"bot.db\"\ntimeout = {timeout}\n"
+            )
+        };
+        std::fs::write(&file, text("30.0")).expect("it is written");
+        let layers = Layers { files: vec![file.clone()], ..Layers::default() };
+        let config = layers.load().expect("it is a configuration");
+        let (begun, begins) = channel();
+        let (end, ends) = sync_channel::<()>(1);
+        let apply = move |_: &Config| {
+            begun.send(()).map_err(|error| error.to_string())?;
+            ends.recv().map_err(|error| error.to_string())
+        };
+        let watch = Watch::start(layers, config, apply).expect("it is watched");
+        let following = Following { watch: Arc::new(RwLock::new(Some(watch))) };
+        std::fs::write(&file, text("20.0")).expect("it is written");
+        std::thread::scope(|scope| {
+            let asked = scope.spawn(|| following.reload());
+            begins.recv().expect("it is applied");
+            let (stopped, stops) = channel();
+            let stopping = &following;
+            scope.spawn(move || {
+                stopping.stop();
+                let _ = stopped.send(());
+            });
+            let early = stops.recv_timeout(Duration::from_millis(300));
+            end.send(()).expect("it waits");
+            assert!(early.is_err(), "it has stopped while the reload was under way");
+            let report = asked.join().expect("it ends").expect("it is followed");
+            assert_eq!(report.outcome, ReloadOutcome::Applied);
+        });
+        assert!(following.reload().is_none() && following.last().is_none());
+    }
 }

@@ -130,6 +130,26 @@ pub(crate) struct Identity {
     pub(crate) uuid: Option<String>,
     /// The set of databases that it is one of.
     pub(crate) installation: Option<String>,
+    /// What it is among these.
+    pub(crate) role: Option<Role>,
+}
+
+/// What a database is among those of a bot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// The default source's: it has what belongs to no chat, and knows the others.
+    Default,
+    /// Another source's.
+    Named,
+}
+
+impl Role {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Default => "default",
+            Self::Named => "named",
+        }
+    }
 }
 
 /// What the file says of itself.
@@ -137,11 +157,13 @@ pub(crate) fn identity(connection: &Connection) -> rusqlite::Result<Identity> {
     if !has_table(connection, switchyard::META)? {
         return Ok(Identity::default());
     }
-    let value = |key| {
+    let value = |key| -> rusqlite::Result<Option<String>> {
         let sql = "SELECT value FROM switchyard_meta WHERE key = ?1";
         connection.query_row(sql, [key], |row| row.get(0)).optional()
     };
-    Ok(Identity { uuid: value("uuid")?, installation: value("installation")? })
+    let role = value("role")?;
+    let role = [Role::Default, Role::Named].into_iter().find(|known| role.as_deref() == Some(known.as_str()));
+    Ok(Identity { uuid: value("uuid")?, installation: value("installation")?, role })
 }
 
 /// Brings the file to the current versions in one transaction; a copy of what was there is written first where an

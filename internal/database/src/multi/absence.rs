@@ -32,7 +32,7 @@ impl DataSourceRouter {
     /// A source failed: from now on its chats are served as it is configured. Answers whether it will be looked at.
     pub(super) fn failed(&self, name: &SourceName) -> bool {
         let mut current = self.current.lock();
-        let Current { plan, absent } = &mut *current;
+        let Current { plan, absent, .. } = &mut *current;
         if !absent.away.contains_key(name)
             && !absent.leaving.contains(name)
             && let Some(settings) = plan.config.sources.get(name)
@@ -51,7 +51,7 @@ impl DataSourceRouter {
     /// A source in whose place the default one was written by an earlier run.
     pub(super) fn was_away(&self, name: &SourceName) {
         let mut current = self.current.lock();
-        let Current { plan, absent } = &mut *current;
+        let Current { plan, absent, .. } = &mut *current;
         if plan.config.sources.contains_key(name) && !absent.away.contains_key(name) {
             let away = Away::by_default(name, &self.table().sources[0]);
             absent.away.insert(name.clone(), away);

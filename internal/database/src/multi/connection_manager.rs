@@ -10,7 +10,8 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 use super::datasource_router::{DataSourceRouter, RoutingTable};
-use super::identity::{DefaultOpener, NamedOpener};
+use super::identity::NamedOpener;
+use super::identity_default::DefaultOpener;
 use super::registry::Registry;
 use super::standin::{Away, StandInOpener};
 use crate::config::DatabaseConfig;

@@ -65,6 +65,9 @@ pub struct RouteReport {
     pub why: Why,
     /// The topology that says so.
     pub generation: u64,
+    /// Whether it is known which chats were moved and which groups became supergroups. Until the default source was
+    /// open once, this is what the configuration alone says.
+    pub is_certain: bool,
 }
 
 impl Control {
@@ -161,7 +164,8 @@ impl Control {
     /// Where a chat lives, and why.
     pub fn explain(&self, chat: ChatId) -> RouteReport {
         let (source, why) = self.router.explain(chat);
-        RouteReport { chat, source, why, generation: self.router.table().generation }
+        let is_certain = self.router.departed.knows_routes();
+        RouteReport { chat, source, why, generation: self.router.table().generation, is_certain }
     }
 
     /// Opens a source if it is not open, however short ago that failed.
@@ -186,8 +190,19 @@ impl Control {
     /// There is no such source, or it cannot be opened all the same.
     pub fn adopt(&self, name: &SourceName, what: Adopt) -> Result<()> {
         self.router.connections.registry.accept(name, what);
-        let opened = self.retry(name);
+        let mut is_again = false;
+        if let Some(source) = self.router.source(name) {
+            // What is open is not what was accepted where another file took its place, and an attempt that is under way
+            // may have begun too early to know of this.
+            source.notice_replaced();
+            is_again = matches!(source.status().health, Health::Opening);
+        }
+        let mut opened = self.retry(name);
+        if is_again && opened.is_err() {
+            opened = self.retry(name);
+        }
         self.router.connections.registry.settle(name);
-        opened
+        opened?;
+        self.forget_departed(name)
     }
 }

@@ -7,18 +7,20 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Weak};
 
 use arc_swap::ArcSwap;
-use foldhash::fast::RandomState;
 use parking_lot::Mutex;
 
 use super::absence::Absent;
 use super::connection_manager::ConnectionManager;
 use super::counters::Counters;
+use super::departed::Departed;
 use super::healer::Healer;
 use super::lock::DataDirLock;
 use super::reload::{Change, ReloadError};
+use super::routes::Routes;
 use super::standin::{Away, ServedBy};
 use crate::aliases::Aliases;
 use crate::config::{DatabaseConfig, PartialResults};
+use crate::error::Result;
 use crate::gathered::Missing;
 use crate::ids::ChatId;
 use crate::route::{Route, SourceName};
@@ -26,55 +28,36 @@ use crate::source::{Displaced, Source};
 use crate::sources::{SourceSet, Topology};
 use crate::time::Clock;
 
+pub use super::routes::Why;
+pub(super) use super::routes::{Plan, Recorded};
+
 /// Which sources there are and what goes where, at one moment: the topology of many sources.
 pub(crate) struct RoutingTable {
     /// Counts the tables, from 1.
     pub(crate) generation: u64,
     /// The default source first, the others by name.
     pub(crate) sources: Vec<Arc<Source>>,
-    /// The chats that live elsewhere, by their source's place in `sources`.
+    /// The chats that live elsewhere.
     routes: Arc<Routes>,
     /// The sources that are away and served by another, by their place.
     away: BTreeMap<u32, Away>,
+    /// What sources' files say of chats that have left them.
+    departed: Arc<Departed>,
+    /// Whether `routes` has what moves recorded.
+    knows_routes: bool,
     is_strict: bool,
-}
-
-/// The chats that live elsewhere than in the default source, by their source's place.
-type Routes = HashMap<ChatId, u32, RandomState>;
-
-/// A route that a move recorded. It outranks the configuration's for as long as that says what it said then.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Recorded {
-    /// Where the chat was moved.
-    pub(crate) source: SourceName,
-    /// What the configuration said of the chat then; `None` where it said nothing.
-    pub(crate) file_said: Option<SourceName>,
-}
-
-/// What leads a chat to its source.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Why {
-    /// The configuration maps it.
-    Mapped,
-    /// It was moved there, and the configuration still says what it said before.
-    Moved,
-    /// It goes on with this chat, a group that became this supergroup.
-    Inherited(ChatId),
-    /// Nothing is said of it, so it is in the default source.
-    Default,
-}
-
-/// What a routing table is made from.
-pub(super) struct Plan {
-    pub(super) config: DatabaseConfig,
-    pub(super) recorded: BTreeMap<ChatId, Recorded>,
 }
 
 /// What the table of the moment was made from.
 pub(super) struct Current {
     pub(super) plan: Plan,
     pub(super) absent: Absent,
+    /// The aliases that it was made with.
+    aliases: HashMap<ChatId, ChatId>,
+    /// Whether the default source was asked where chats were moved.
+    knows_routes: bool,
+    /// Whether no table takes its place any more.
+    is_closed: bool,
 }
 
 /// The set of sources that is many: every call's route is looked up in the table of the moment.
@@ -84,48 +67,26 @@ pub(crate) struct DataSourceRouter {
     pub(super) current: Mutex<Current>,
     pub(super) aliases: Arc<Aliases>,
     pub(super) connections: ConnectionManager,
+    pub(super) departed: Arc<Departed>,
     pub(super) healer: Healer,
     pub(super) counters: Counters,
-    lock: Mutex<Option<DataDirLock>>,
-}
-
-impl Plan {
-    /// Where a chat is said to live, and why; `None` where nothing is said of it.
-    pub(super) fn route(&self, chat: ChatId, aliases: &HashMap<ChatId, ChatId>) -> Option<(&SourceName, Why)> {
-        let said = self.config.chat_mapping.get(&chat);
-        match self.recorded.get(&chat) {
-            Some(moved) if moved.file_said.as_ref() == said => return Some((&moved.source, Why::Moved)),
-            _ => {}
-        }
-        if let Some(name) = said {
-            return Some((name, Why::Mapped));
-        }
-        let old = *aliases.get(&chat)?;
-        // The old group may be one of which only a move knows; it is never a supergroup itself.
-        let rest = Plan::route(self, old, &HashMap::new())?;
-        Some((rest.0, Why::Inherited(old)))
-    }
-
-    /// All chats of which something is said.
-    pub(super) fn chats<'a>(&'a self, aliases: &'a HashMap<ChatId, ChatId>) -> impl Iterator<Item = ChatId> + 'a {
-        self.config.chat_mapping.keys().chain(self.recorded.keys()).chain(aliases.keys()).copied()
-    }
-
-    /// The routes among these sources: the default one first, the others by name.
-    fn routes(&self, sources: &[Arc<Source>], aliases: &HashMap<ChatId, ChatId>) -> Routes {
-        let place: HashMap<&SourceName, u32> = sources.iter().map(|source| source.name()).zip(0..).collect();
-        let known = |(name, _): (&SourceName, Why)| place.get(name).copied();
-        self.chats(aliases).filter_map(|chat| Some((chat, self.route(chat, aliases).and_then(known)?))).collect()
-    }
+    pub(super) lock: Mutex<Option<DataDirLock>>,
 }
 
 impl Current {
     /// The table of these sources and routes.
-    fn table(&self, generation: u64, sources: Vec<Arc<Source>>, routes: Arc<Routes>) -> RoutingTable {
+    fn table(
+        &self,
+        generation: u64,
+        sources: Vec<Arc<Source>>,
+        routes: Arc<Routes>,
+        departed: &Arc<Departed>,
+    ) -> RoutingTable {
         let away = |source: &Arc<Source>| self.absent.away.get(source.name()).cloned();
         let away = sources.iter().zip(0..).filter_map(|(source, place)| Some((place, away(source)?))).collect();
         let is_strict = self.plan.config.partial_results == PartialResults::Error;
-        RoutingTable { generation, sources, routes, away, is_strict }
+        let (departed, knows_routes) = (Arc::clone(departed), self.knows_routes);
+        RoutingTable { generation, sources, routes, away, departed, knows_routes, is_strict }
     }
 }
 
@@ -140,14 +101,23 @@ impl DataSourceRouter {
         Arc::new_cyclic(|router: &Weak<Self>| {
             let connections = ConnectionManager::new(config, clock, router.clone());
             let plan = Plan { config: config.clone(), recorded: BTreeMap::new() };
-            let current = Current { plan, absent: Absent::left_behind(config, &connections.stand_in) };
+            connections.registry.set_place(lock.mark());
+            let current = Current {
+                plan,
+                absent: Absent::left_behind(config, &connections.stand_in),
+                aliases: HashMap::new(),
+                knows_routes: false,
+                is_closed: false,
+            };
             let sources = connections.sources(config, &[]);
             let routes = Arc::new(current.plan.routes(&sources, &HashMap::new()));
+            let departed = Arc::default();
             Self {
-                table: ArcSwap::from_pointee(current.table(1, sources, routes)),
+                table: ArcSwap::from_pointee(current.table(1, sources, routes, &departed)),
                 current: Mutex::new(current),
                 aliases: Arc::clone(aliases),
                 connections,
+                departed,
                 healer: Healer::new(router.clone()),
                 counters: Counters::default(),
                 lock: Mutex::new(Some(lock)),
@@ -183,23 +153,34 @@ impl DataSourceRouter {
     /// Goes over to another configuration; where that is not possible everything stays as it is.
     pub(super) fn reload(&self, config: &DatabaseConfig) -> Result<Change, ReloadError> {
         let mut current = self.current.lock();
+        if current.is_closed {
+            return Err(ReloadError::Closed);
+        }
         super::reload::check(&current, config)?;
         if current.plan.config == *config {
             return Ok(Change::none(self.table.load().generation));
         }
         current.plan.config = config.clone();
-        Ok(self.swap(&current))
+        Ok(self.swap(&mut current))
     }
 
     /// Learns which groups became supergroups and which chats were moved, from the default source.
     pub(super) fn learn(&self, aliases: HashMap<ChatId, ChatId>, recorded: BTreeMap<ChatId, Recorded>) -> Change {
         let mut current = self.current.lock();
-        if current.plan.recorded == recorded && self.aliases.all() == aliases {
-            return Change::none(self.table.load().generation);
+        let is_new = !std::mem::replace(&mut current.knows_routes, true);
+        let is_same = current.plan.recorded == recorded && self.aliases.all() == aliases;
+        if !is_same {
+            self.aliases.replace(aliases);
+            current.plan.recorded = recorded;
         }
-        self.aliases.replace(aliases);
-        current.plan.recorded = recorded;
-        self.swap(&current)
+        self.departed.learned(&current.plan);
+        if !is_same {
+            return self.swap(&mut current);
+        }
+        if is_new {
+            self.swap_absent(&current);
+        }
+        Change::none(self.table.load().generation)
     }
 
     /// Goes over to the routes that a move has recorded (`None`: the record is gone).
@@ -211,20 +192,27 @@ impl DataSourceRouter {
                 None => current.plan.recorded.remove(chat),
             };
         }
-        self.swap(&current)
+        self.swap(&mut current)
     }
 
     /// Puts a table in the place of the last one that differs only in who is away.
     pub(super) fn swap_absent(&self, current: &Current) {
+        if current.is_closed {
+            return;
+        }
         let before = self.table.load_full();
         self.put(before.generation, before.sources.clone(), Arc::clone(&before.routes), current);
     }
 
     /// Puts a table in the place of the last one.
-    fn swap(&self, current: &Current) -> Change {
+    fn swap(&self, current: &mut Current) -> Change {
         let before = self.table.load_full();
+        if current.is_closed {
+            return Change::none(before.generation);
+        }
+        current.aliases = self.aliases.all();
         let sources = self.connections.sources(&current.plan.config, &before.sources);
-        let routes = Arc::new(current.plan.routes(&sources, &self.aliases.all()));
+        let routes = Arc::new(current.plan.routes(&sources, &current.aliases));
         let after = self.put(before.generation + 1, sources, routes, current);
         Change::between(&before, &after)
     }
@@ -236,7 +224,7 @@ impl DataSourceRouter {
         routes: Arc<Routes>,
         current: &Current,
     ) -> Arc<RoutingTable> {
-        let after = Arc::new(current.table(generation, sources, routes));
+        let after = Arc::new(current.table(generation, sources, routes, &self.departed));
         let before = self.table.swap(Arc::clone(&after));
         self.connections.retire(before, &after);
         after
@@ -249,11 +237,16 @@ impl SourceSet for Arc<DataSourceRouter> {
     }
 
     fn aliases_changed(&self) {
-        self.swap(&self.current.lock());
+        let mut current = self.current.lock();
+        // The news of a supergroup comes more than once.
+        if self.aliases.all() != current.aliases {
+            self.swap(&mut current).tell_cause("a group became a supergroup");
+        }
     }
 
     fn close(&self) {
         self.healer.stop();
+        self.current.lock().is_closed = true;
         self.connections.close(&self.table());
         // Last: until now the files are this process's.
         *self.lock.lock() = None;
@@ -263,7 +256,7 @@ impl SourceSet for Arc<DataSourceRouter> {
 impl RoutingTable {
     /// The chats that live elsewhere than in the default source, and where.
     pub(super) fn routes(&self) -> impl Iterator<Item = (ChatId, &Arc<Source>)> {
-        self.routes.iter().filter_map(|(chat, place)| Some((*chat, self.sources.get(*place as usize)?)))
+        self.routes.places.iter().map(|(chat, place)| (*chat, self.at(*place)))
     }
 
     /// Whether a source is one of the table's.
@@ -284,11 +277,16 @@ impl RoutingTable {
 
     /// The source that a chat belongs to.
     pub(super) fn of_chat(&self, chat: ChatId) -> &Arc<Source> {
-        &self.sources[self.place(chat) as usize]
+        self.at(self.place(chat))
+    }
+
+    fn at(&self, place: u32) -> &Arc<Source> {
+        let place = place as usize;
+        self.sources.get(place).unwrap_or_else(|| &self.routes.nowhere[place - self.sources.len()])
     }
 
     fn place(&self, chat: ChatId) -> u32 {
-        self.routes.get(&chat).copied().unwrap_or_default()
+        self.routes.places.get(&chat).copied().unwrap_or_default()
     }
 }
 
@@ -303,7 +301,17 @@ impl Topology for RoutingTable {
         {
             return &away.serving;
         }
-        &self.sources[place as usize]
+        self.at(place)
+    }
+
+    fn check(&self, op: &'static str, route: Route) -> Result<()> {
+        match route {
+            Route::Chat(chat) => match self.place(chat) {
+                0 => Ok(()),
+                place => self.departed.check(op, chat, self.at(place).name(), self.knows_routes),
+            },
+            Route::Shared => Ok(()),
+        }
     }
 
     fn displaced(&self, route: Route) -> Option<&Displaced> {

@@ -3,29 +3,21 @@
 //! Each file that is written carries a uuid, and the mark of the installation: the set of databases that it is one of.
 //! The default source remembers the name, the uuid and the path of each.
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::sync::{Arc, Weak};
 use std::time::Instant;
 
 use super::datasource_router::DataSourceRouter;
-use super::registry::{Adopt, Entry, Registry, read_recorded, read_waiting};
+use super::registry::{Adopt, Entry, Registry};
 use crate::error::{Error, ErrorKind, Result};
-use crate::migrate::{self, Identity};
+use crate::migrate::{Identity, Role};
 use crate::route::SourceName;
 use crate::source::{Database, Facts, FileId, OpenError, Opener, SourceConfig};
-use crate::store::read_aliases;
 use crate::time::Clock;
 
 /// Opens a source that is not the default one.
 pub(super) struct NamedOpener {
     registry: Arc<Registry>,
-    clock: Arc<dyn Clock>,
-    router: Weak<DataSourceRouter>,
-}
-
-/// Opens the default source, and learns from it what the router has to know.
-pub(super) struct DefaultOpener {
-    registry: Weak<Registry>,
     clock: Arc<dyn Clock>,
     router: Weak<DataSourceRouter>,
 }
@@ -46,6 +38,13 @@ impl NamedOpener {
         match (self.registry.accepted(name), facts) {
             (Some(_), Facts::File(..)) | (Some(Adopt::New), Facts::Nothing) => return Ok(()),
             _ => {}
+        }
+        let is_default = matches!(facts, Facts::File(Identity { role: Some(Role::Default), .. }, _));
+        if is_default && !config.readonly && known.is_err() {
+            return refuse(
+                format!("is a default source's database, not that of the source `{name}`"),
+                "correct the paths".into(),
+            );
         }
         let Ok(known) = known else {
             // What cannot be looked up is believed where the file says that it is one of ours, as far as our mark was ever
@@ -99,6 +98,10 @@ impl NamedOpener {
                         "belongs to the databases of another bot, or of another default source".into(),
                         format!("correct the path, or take it over with `bot db adopt {name}`"),
                     ),
+                    _ if is_default && !config.readonly => refuse(
+                        "is a default source's database".into(),
+                        format!("correct the path, or take it over with `bot db adopt {name}`"),
+                    ),
                     _ => Ok(()),
                 }
             }
@@ -126,7 +129,8 @@ impl NamedOpener {
         let unread = |error: Error| unread(config, &error);
         let name = &config.name;
         let mut found = database.identity(deadline).map_err(unread)?;
-        let is_marked = config.readonly || found.installation == self.registry.installation();
+        let installation = self.registry.installation();
+        let is_marked = config.readonly || (found.installation == installation && found.role == Some(Role::Named));
         if is_marked && known.contains(&entry_of(config, &found, database)) {
             // As nearly always: nothing to write, and nobody to wait for.
             return Ok(());
@@ -134,7 +138,7 @@ impl NamedOpener {
         // One at a time, on what is remembered now: of two names for one file, which are opened at once, one stays.
         let busy = || OpenError::Locked { path: config.path.clone(), waited: config.timeout };
         let _one = self.registry.entering.try_lock_until(deadline).ok_or_else(busy)?;
-        let Ok(known) = self.registry.entries() else { return Ok(()) };
+        let Ok(known) = self.registry.entries(deadline) else { return Ok(()) };
         let is_known = known.iter().any(|entry| entry.name == name.as_str() && entry.uuid == found.uuid);
         let twin = self.twin(name, &known, &found).filter(|_| !is_known);
         if let (Some(twin), None) = (&twin, self.registry.accepted(name)) {
@@ -145,7 +149,7 @@ impl NamedOpener {
                 // A copy that was accepted becomes a database of its own.
                 found.uuid = Some(uuid::Uuid::new_v4().to_string());
             }
-            found.installation = self.registry.installation();
+            (found.installation, found.role) = (installation, Some(Role::Named));
             database.set_identity(deadline, &found).map_err(unread)?;
         }
         let entry = entry_of(config, &found, database);
@@ -165,13 +169,15 @@ impl NamedOpener {
             (false, Some(_), _) => "a source has another database, as it was told to accept",
         };
         tracing::info!(target: "database::audit", source = %name, path = %config.path.display(), "{what}");
-        self.registry.enter(&entry, earlier.map(|earlier| earlier.name.as_str())).map_err(unread)
+        self.registry.enter(&entry, earlier.map(|earlier| earlier.name.as_str()), deadline).map_err(unread)
     }
 }
 
 impl Opener for NamedOpener {
     fn open(&self, config: &SourceConfig, deadline: Instant) -> Result<Database, OpenError> {
-        let known = self.registry.entries();
+        // Not all the time there is: where the default source hangs, this one is opened all the same.
+        let now = Instant::now();
+        let known = self.registry.entries(now + deadline.saturating_duration_since(now) / 2);
         let made = Cell::new(false);
         let admit = |facts: &Facts| {
             made.set(matches!(facts, Facts::Nothing));
@@ -182,50 +188,14 @@ impl Opener for NamedOpener {
         } else {
             Database::open(config, deadline, &*self.clock, &admit)?
         };
+        let accepted = self.registry.accepted(&config.name).is_some();
         if let Ok(known) = &known {
             self.enter(config, deadline, known, &database, made.get())?;
             self.registry.settle(&config.name);
         }
-        Ok(database)
-    }
-
-    fn failed(&self, config: &SourceConfig) -> bool {
-        self.router.upgrade().is_some_and(|router| router.failed(&config.name))
-    }
-}
-
-impl DefaultOpener {
-    pub(super) fn new(registry: &Arc<Registry>, clock: &Arc<dyn Clock>, router: Weak<DataSourceRouter>) -> Self {
-        Self { registry: Arc::downgrade(registry), clock: Arc::clone(clock), router }
-    }
-}
-
-impl Opener for DefaultOpener {
-    fn open(&self, config: &SourceConfig, deadline: Instant) -> Result<Database, OpenError> {
-        let Some(registry) = self.registry.upgrade() else {
-            return Err(OpenError::Other { path: config.path.clone(), detail: "the databases were closed".into() });
-        };
-        let installation = RefCell::new(None);
-        let accepted = registry.accepted(&config.name);
-        let admit = |facts: &Facts| {
-            let mark = admit_default(config, facts, accepted, || registry.others().iter().find_map(marked))?;
-            *installation.borrow_mut() = mark;
-            Ok(())
-        };
-        let database = Database::open(config, deadline, &*self.clock, &admit)?;
-        let unread = |error: Error| unread(config, &error);
-        let mut found = database.identity(deadline).map_err(unread)?;
-        let installation = installation.into_inner().unwrap_or_else(|| uuid::Uuid::new_v4().to_string());
-        found.installation = Some(found.installation.unwrap_or(installation));
-        database.set_identity(deadline, &found).map_err(unread)?;
-        registry.set_default(&config.name, &found);
-        registry.settle(&config.name);
         if let Some(router) = self.router.upgrade() {
-            let recorded = database.read_as_writer("multi.recorded", deadline, read_recorded).map_err(unread)?;
-            let aliases = database.read_as_writer("multi.aliases", deadline, read_aliases).map_err(unread)?;
-            router.learn(aliases, Registry::recorded(recorded));
-            let waiting = database.read_as_writer("multi.waiting", deadline, read_waiting).map_err(unread)?;
-            waiting.iter().for_each(|name| router.was_away(name));
+            let heeded = router.heed_marks(config, &database, deadline, accepted);
+            heeded.map_err(|error| unread(config, &error))?;
         }
         Ok(database)
     }
@@ -235,54 +205,8 @@ impl Opener for DefaultOpener {
     }
 }
 
-/// Whether a file may be the default source's, and the mark of the installation where one is known. `marked` is a source
-/// that says which installation it belongs to.
-pub(super) fn admit_default(
-    config: &SourceConfig,
-    facts: &Facts,
-    accepted: Option<Adopt>,
-    marked: impl FnOnce() -> Option<(SourceName, String)>,
-) -> Result<Option<String>, OpenError> {
-    let is_there = match facts {
-        Facts::Nothing => false,
-        Facts::File(Identity { installation: Some(mark), .. }, _) => return Ok(Some(mark.clone())),
-        Facts::File(..) => true,
-    };
-    // Only one that was never the default of these databases comes here: the others are asked.
-    let Some((other, mark)) = marked() else { return Ok(None) };
-    if accepted == Some(Adopt::New) || (is_there && accepted.is_some()) {
-        return Ok(Some(mark));
-    }
-    let name = &config.name;
-    let (what, remedy) = if is_there {
-        (
-            format!("is not the default database that the source `{other}` belongs to"),
-            format!("put the right one back, or accept this one with `bot db adopt {name}`"),
-        )
-    } else {
-        (
-            format!("is missing or empty, and the source `{other}` belongs to a default database that was there"),
-            format!("put it back, or accept an empty one with `bot db adopt {name} --new`"),
-        )
-    };
-    Err(OpenError::Identity { path: config.path.clone(), what, remedy })
-}
-
-/// The installation that a source's file belongs to, where it is there and says so.
-///
-/// One that is only read may be another bot's, and is not touched here: looking at it as at one that is written would
-/// undo what a killed process left in it.
-fn marked(config: &SourceConfig) -> Option<(SourceName, String)> {
-    if config.readonly {
-        return None;
-    }
-    let probe = crate::source::probe(&config.path, config.timeout)?;
-    let mark = migrate::identity(&probe).ok()?.installation?;
-    Some((config.name.clone(), mark))
-}
-
 /// What an error of a call means while a source is opened: what is busy is not down.
-fn unread(config: &SourceConfig, error: &Error) -> OpenError {
+pub(super) fn unread(config: &SourceConfig, error: &Error) -> OpenError {
     match error.kind() {
         ErrorKind::Busy { waited } => OpenError::Locked { path: config.path.clone(), waited: *waited },
         _ => OpenError::Other { path: config.path.clone(), detail: error.to_string() },

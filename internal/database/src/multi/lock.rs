@@ -34,16 +34,32 @@ pub fn in_charge(data_dir: &Path) -> Option<Owner> {
     }
 }
 
-/// The process that a lock's file names.
+/// The process that a lock's file names: in its first line.
 fn process_in(file: &mut File) -> Option<u32> {
-    let mut owner = String::new();
-    file.read_to_string(&mut owner).ok()?;
-    owner.trim().parse().ok()
+    text_of(file)?.lines().next()?.trim().parse().ok()
+}
+
+/// The mark of the databases that a lock's file names: in its second line.
+fn mark_of(file: &mut File) -> Option<String> {
+    text_of(file)?.lines().nth(1).map(|mark| mark.trim().to_owned()).filter(|mark| !mark.is_empty())
+}
+
+fn text_of(file: &mut File) -> Option<String> {
+    let mut text = String::new();
+    file.rewind().ok()?;
+    file.read_to_string(&mut text).ok()?;
+    Some(text)
+}
+
+/// The mark of the databases that belong into a data directory, as that remembers. Makes no file.
+pub(super) fn mark_in(data_dir: &Path) -> Option<String> {
+    mark_of(&mut File::open(data_dir.join(NAME)).ok()?)
 }
 
 /// The data directory is this process's for as long as this is there.
 pub(crate) struct DataDirLock {
     file: File,
+    mark: Option<String>,
 }
 
 impl DataDirLock {
@@ -71,14 +87,34 @@ impl DataDirLock {
             }
         }
         // For whoever finds it taken. The lock goes with the process, whatever stands here.
-        let note = |file: &mut File| {
-            file.set_len(0)?;
-            file.rewind()?;
-            writeln!(file, "{}", std::process::id())
-        };
-        note(&mut file).map_err(|error| failed(&error))?;
-        Ok(Self { file })
+        let mark = mark_of(&mut file);
+        note(&mut file, mark.as_deref()).map_err(|error| failed(&error))?;
+        Ok(Self { file, mark })
     }
+
+    /// What the databases that belong here are marked with.
+    pub(super) fn mark(&self) -> Option<String> {
+        self.mark.clone()
+    }
+
+    /// Remembers what the databases that belong here are marked with.
+    pub(super) fn remember(&mut self, mark: &str) {
+        if self.mark.as_deref() == Some(mark) {
+            return;
+        }
+        if let Err(error) = note(&mut self.file, Some(mark)) {
+            // The files remember as well.
+            tracing::warn!(%error, "which databases belong into the data directory cannot be noted there");
+        }
+        self.mark = Some(mark.to_owned());
+    }
+}
+
+fn note(file: &mut File, mark: Option<&str>) -> io::Result<()> {
+    file.set_len(0)?;
+    file.rewind()?;
+    let process = std::process::id();
+    file.write_all(format!("{process}\n{}", mark.map(|mark| format!("{mark}\n")).unwrap_or_default()).as_bytes())
 }
 
 impl Drop for DataDirLock {

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Weak};
 
 use super::datasource_router::{Plan, Why};
-use super::identity::{NamedOpener, admit_default};
+use super::identity::NamedOpener;
+use super::identity_default::admit_default;
 use super::journal_report::look_at_journal;
 use super::registry::{Registry, read_entries, read_recorded};
 use super::standin::{self, ServedBy};
@@ -68,14 +69,18 @@ pub fn look(config: &DatabaseConfig) -> Overview {
     let default = defaults.first().map(|source| (*source, look_closer(source)));
     // Each connection is closed before the next is opened.
     let others: Vec<_> = others.into_iter().map(|source| (source, look_closer(source).into_facts())).collect();
-    let mark = others.iter().find_map(|(source, (_, facts))| match facts {
+    let marked = others.iter().filter_map(|(source, (_, facts))| match facts {
         Some(Facts::File(identity, _)) => Some((source.name.clone(), identity.installation.clone()?)),
         _ => None,
     });
+    registry.set_place(super::lock::mark_in(&config.data_dir));
     let mut sources = Vec::new();
     let mut memory = Err(unknown(&config.default_source));
     if let Some((source, seen)) = default {
-        let admitted = seen.facts.as_ref().map(|facts| admit_default(source, facts, None, || mark).map(drop));
+        let admitted = seen
+            .facts
+            .as_ref()
+            .map(|facts| admit_default(source, facts, None, &registry.default_before(), || marked.collect()).map(drop));
         // What another file remembers is not of these sources.
         if matches!(admitted, Some(Ok(()))) {
             memory = remembered(&seen, &source.name);

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
+use std::time::Instant;
 
 use parking_lot::{Mutex, RwLock};
 
@@ -22,6 +23,8 @@ pub(crate) struct Registry {
     now: RwLock<Now>,
     /// The default source's name, and what its file says of itself; known once it was open.
     default_file: Mutex<Option<(SourceName, Identity)>>,
+    /// What the databases of the data directory are marked with, as that itself remembers.
+    place: Mutex<Option<String>>,
     /// Held while a file is made known.
     pub(super) entering: Mutex<()>,
     /// Sources whose next opening accepts another file, on purpose.
@@ -44,6 +47,15 @@ pub enum Adopt {
     Present,
     /// A new one, where there is none.
     New,
+}
+
+/// What is known of the default source's file besides what it says itself.
+#[derive(Default)]
+pub(super) struct DefaultBefore {
+    /// The uuid of the one that was open before in this process.
+    pub(super) uuid: Option<String>,
+    /// The mark that the data directory remembers.
+    pub(super) mark: Option<String>,
 }
 
 /// What is remembered of a source.
@@ -89,8 +101,8 @@ impl FromRow for RouteRow {
 
 impl Registry {
     pub(super) fn new(config: &DatabaseConfig, clock: Arc<dyn Clock>) -> Self {
-        let (now, default_file, entering, adopted) = Default::default();
-        let registry = Self { clock, now, default_file, entering, adopted };
+        let (now, default_file, place, entering, adopted) = Default::default();
+        let registry = Self { clock, now, default_file, place, entering, adopted };
         registry.now_of(config, None);
         registry
     }
@@ -124,6 +136,17 @@ impl Registry {
         (uuid.is_some() && found.uuid.as_deref() == uuid).then(|| name.clone())
     }
 
+    /// Takes notice of what the data directory remembers.
+    pub(super) fn set_place(&self, mark: Option<String>) {
+        *self.place.lock() = mark;
+    }
+
+    /// What is known of the default source's file besides what it says itself.
+    pub(super) fn default_before(&self) -> DefaultBefore {
+        let earlier = self.default_file.lock().as_ref().and_then(|(_, found)| found.uuid.clone());
+        DefaultBefore { uuid: earlier, mark: self.place.lock().clone() }
+    }
+
     /// Takes notice of the default source's file.
     pub(super) fn set_default(&self, name: &SourceName, found: &Identity) {
         *self.default_file.lock() = Some((name.clone(), found.clone()));
@@ -144,17 +167,18 @@ impl Registry {
         self.adopted.lock().remove(name);
     }
 
-    /// Everything that is remembered of sources.
-    pub(super) fn entries(&self) -> Result<Vec<Entry>> {
-        self.default_source().map_or(Ok(Vec::new()), |default| default.read("registry.entries", read_entries))
+    /// Everything that is remembered of sources. Waits until the deadline, whatever the default source's timeout is.
+    pub(super) fn entries(&self, deadline: Instant) -> Result<Vec<Entry>> {
+        let entries = |default: Arc<Source>| default.read_by("registry.entries", deadline, read_entries);
+        self.default_source().map_or(Ok(Vec::new()), entries)
     }
 
     /// Remembers a source as it is now, and forgets the name that its file had before.
-    pub(super) fn enter(&self, entry: &Entry, earlier: Option<&str>) -> Result<()> {
+    pub(super) fn enter(&self, entry: &Entry, earlier: Option<&str>, deadline: Instant) -> Result<()> {
         let now = self.clock.now();
         let Some(default) = self.default_source() else { return Ok(()) };
         let Entry { name, uuid, path, device, inode } = entry;
-        default.write("registry.enter", None, |tx| {
+        default.write_by("registry.enter", deadline, None, |tx| {
             if let Some(earlier) = earlier {
                 tx.execute("DELETE FROM switchyard_sources WHERE name = ?1", params![earlier])?;
             }

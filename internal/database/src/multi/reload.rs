@@ -86,6 +86,9 @@ pub enum ReloadError {
         /// One of the chats.
         chat: ChatId,
     },
+    /// The databases were closed.
+    #[error("the databases were closed")]
+    Closed,
     /// A source goes, or is only read from now on, that is away.
     #[error(
         "the source `{name}` cannot go or become read-only while it is away: what was written in its place waits to come \
@@ -106,7 +109,7 @@ fn away_to_nothing(absent: &Absent, next: &DatabaseConfig) -> Option<ReloadError
 
 /// Whether the configuration can be gone over to.
 pub(super) fn check(current: &Current, next: &DatabaseConfig) -> Result<(), ReloadError> {
-    let Current { plan, absent } = current;
+    let Current { plan, absent, .. } = current;
     let now = &plan.config;
     if next.form != Form::Sources {
         return Err(ReloadError::Form);
@@ -165,6 +168,13 @@ impl Change {
             added: are.difference(&were).cloned().collect(),
             dropped: were.difference(&are).cloned().collect(),
             altered: altered.collect(),
+        }
+    }
+
+    /// Writes it to the audit trail, where chats have another source for this reason: their rows are there.
+    pub(super) fn tell_cause(&self, cause: &str) {
+        if !self.rerouted.is_empty() {
+            tracing::info!(target: "database::audit", generation = self.generation, change = %self, "{cause}");
         }
     }
 

@@ -115,7 +115,9 @@ impl Database {
             return Ok(());
         }
         self.write("identity.set_identity", deadline, None, |tx| {
-            for (key, value) in [("uuid", &identity.uuid), ("installation", &identity.installation)] {
+            let role = identity.role.map(|role| role.as_str().to_owned());
+            let values = [("uuid", &identity.uuid), ("installation", &identity.installation), ("role", &role)];
+            for (key, value) in values {
                 tx.execute(
                     "INSERT INTO switchyard_meta (key, value) SELECT ?1, ?2 WHERE ?2 IS NOT NULL
                      ON CONFLICT (key) DO UPDATE SET value = excluded.value",

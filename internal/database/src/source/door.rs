@@ -125,6 +125,14 @@ impl Door {
         self.kept.as_ref()
     }
 
+    /// For what is never opened.
+    pub(super) fn refusing(reason: String) -> Self {
+        let failure =
+            Failure { why: Why::Unavailable(reason), since: SystemTime::now(), until: None, old: Weak::new() };
+        let (open, state, left) = (RwLock::new(None), Mutex::new(State::Failed(failure)), Mutex::new(None));
+        Self { kept: None, open, state, changed: Condvar::new(), left, opener: None }
+    }
+
     pub(super) fn open_now(&self) -> Option<Arc<Database>> {
         self.open.read().clone()
     }
@@ -211,18 +219,17 @@ impl Source {
                 }
                 now @ (State::Closed | State::Failed(_)) => {
                     let Some(opener) = opener else { return Err(ErrorKind::Closed) };
-                    let before = std::mem::replace(now, State::Opening);
-                    let (source, opener) = (Arc::clone(self), Arc::clone(opener));
+                    let earlier = match std::mem::replace(now, State::Opening) {
+                        State::Failed(failure) => Some(failure),
+                        _ => None,
+                    };
+                    let (source, opener, before) = (Arc::clone(self), Arc::clone(opener), earlier.clone());
                     // On a thread of its own: a disk that does not answer must not hold up callers beyond their
                     // deadlines.
                     let thread = std::thread::Builder::new().name(format!("opens {}", self.name()));
                     if let Err(error) = thread.spawn(move || source.open_now(&*opener, before)) {
-                        *now = State::Failed(Failure {
-                            why: Why::Unavailable(format!("no thread can be started to open it: {error}")),
-                            since: SystemTime::now(),
-                            until: Some(Instant::now()),
-                            old: Weak::new(),
-                        });
+                        let reason = format!("no thread can be started to open it: {error}");
+                        *now = State::Failed(self.failed(reason, earlier.as_ref(), Some(Instant::now())));
                         waited = true;
                     }
                 }
@@ -231,19 +238,18 @@ impl Source {
     }
 
     /// Opens the database and tells whoever waits for it.
-    fn open_now(&self, opener: &dyn Opener, before: State) {
-        let earlier = match before {
-            State::Failed(failure) => {
-                self.wait_closed(&failure.old);
-                Some(failure)
-            }
-            State::Closed | State::Opening | State::Open | State::Shut => None,
-        };
+    fn open_now(&self, opener: &dyn Opener, earlier: Option<Failure>) {
+        let is_closed = earlier.as_ref().is_none_or(|failure| self.wait_closed(&failure.old));
         // Those who wait are told that another process had it, rather than that it could not be opened in their time.
         let timeout = self.config.timeout;
         let deadline = Instant::now() + timeout - (timeout / 5).min(TO_TELL);
         let left = *self.door.left.lock();
         let opened = catch_unwind(AssertUnwindSafe(|| {
+            if !is_closed {
+                let detail =
+                    "calls that are under way still use the file that was there before; it is tried again".into();
+                return Err(OpenError::Other { path: self.config.path.clone(), detail });
+            }
             left.map_or(Ok(()), |left| file::refuse_log_of(left, &self.config.path))?;
             opener.open(&self.config, deadline)
         }));
@@ -280,13 +286,14 @@ impl Source {
         self.door.changed.notify_all();
     }
 
-    /// Waits for the calls that still use a database whose file is gone: as long as one has it open, SQLite would mix
-    /// up its log with the next one's.
-    fn wait_closed(&self, old: &Weak<()>) {
+    /// Waits for the calls that still use a database whose file is gone, and answers whether they have ended: as long as
+    /// one has it open, SQLite would mix up its log with the next one's.
+    fn wait_closed(&self, old: &Weak<()>) -> bool {
         let deadline = Instant::now() + self.config.timeout;
         while old.strong_count() > 0 && Instant::now() < deadline {
             std::thread::park_timeout(Duration::from_millis(5));
         }
+        old.strong_count() == 0
     }
 
     /// A failure, told once for each reason.

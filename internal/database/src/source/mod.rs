@@ -96,6 +96,11 @@ impl Source {
         Self { config, door: Door::closed(opener) }
     }
 
+    /// A source that cannot be used, for this reason, and is never opened.
+    pub(crate) fn refusing(config: SourceConfig, reason: String) -> Self {
+        Self { config, door: Door::refusing(reason) }
+    }
+
     pub(crate) fn name(&self) -> &SourceName {
         &self.config.name
     }
@@ -130,8 +135,17 @@ impl Source {
 
     /// Runs a read on a connection that cannot write.
     pub(crate) fn read<T>(self: &Arc<Self>, op: &'static str, f: impl FnOnce(&ReadTx<'_>) -> Result<T>) -> Result<T> {
+        self.read_by(op, Instant::now() + self.config.timeout, f)
+    }
+
+    /// The same with a deadline of the caller's.
+    pub(crate) fn read_by<T>(
+        self: &Arc<Self>,
+        op: &'static str,
+        deadline: Instant,
+        f: impl FnOnce(&ReadTx<'_>) -> Result<T>,
+    ) -> Result<T> {
         self.refuse_nested_read(op)?;
-        let deadline = Instant::now() + self.config.timeout;
         if let Some(database) = self.door.kept() {
             return database.read(op, deadline, f);
         }
@@ -164,13 +178,23 @@ impl Source {
         recorder: Option<&Recorder<'_>>,
         f: impl FnMut(&mut WriteTx<'_>) -> Result<T>,
     ) -> Result<T> {
+        self.write_by(op, Instant::now() + self.config.timeout, recorder, f)
+    }
+
+    /// The same with a deadline of the caller's.
+    pub(crate) fn write_by<T>(
+        self: &Arc<Self>,
+        op: &'static str,
+        deadline: Instant,
+        recorder: Option<&Recorder<'_>>,
+        f: impl FnMut(&mut WriteTx<'_>) -> Result<T>,
+    ) -> Result<T> {
         let Some(_writing) = Writing::begin() else {
             return Err(self.error(op, ErrorKind::NestedWrite));
         };
         if self.config.readonly {
             return Err(self.error(op, ErrorKind::ReadOnly));
         }
-        let deadline = Instant::now() + self.config.timeout;
         let database = self.database(op, deadline)?;
         let answer = database.write(op, deadline, recorder, f);
         if let Err(error) = &answer
@@ -255,6 +279,16 @@ impl Source {
             return Ok(database);
         }
         self.wait_open(deadline).map_err(|kind| self.error(op, kind))
+    }
+
+    /// Gives up a database whose file is no longer at its path, before a call finds that out.
+    pub(crate) fn notice_replaced(&self) {
+        if let Some(database) = self.door.open_now()
+            && !database.is_in_place()
+            && let Some(reason) = self.error("source.notice_replaced", ErrorKind::FileReplaced).outage()
+        {
+            self.gave_up(&database, &reason);
+        }
     }
 
     /// Takes the source for unavailable where the answer says so.

@@ -59,6 +59,8 @@ struct Chat {
     all: Held,
     /// What was written since its source went away; `None` while it is at home.
     meanwhile: Option<Held>,
+    /// What is left of earlier times in the file that serves it: the default source keeps the copies.
+    left: Held,
 }
 
 struct Bot {
@@ -170,14 +172,18 @@ impl Bot {
                 });
                 assert!(!self.scratch.file(&format!("{source_name}.db")).exists(), "nothing is made in its place");
                 if policy != OnUnavailable::Fail {
-                    self.chats[source].meanwhile = Some(Held::default());
+                    let chat = &mut self.chats[source];
+                    chat.meanwhile = Some(chat.left.clone());
                 }
             }
             Step::Return(source) if !self.is_away(source) => {}
             Step::Return(source) => {
                 self.carry(source, "away", "db");
                 self.control.retry(&name(SOURCES[source].0)).unwrap();
-                self.chats[source].meanwhile = None;
+                let chat = &mut self.chats[source];
+                if let (Some(held), OnUnavailable::Default) = (chat.meanwhile.take(), SOURCES[source].1) {
+                    chat.left = held;
+                }
                 self.look(source);
             }
             Step::Reload(readers) => {

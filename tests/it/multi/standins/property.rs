@@ -39,9 +39,11 @@ fn make(db: &DatabaseWrapper, clock: &HandClock, first: i64, writes: &[&Write]) 
     }
 }
 
-/// Whether a write is of one chat alone.
+/// Whether a write is of one chat alone. An attachment that belongs to none is in the default source, where one of the
+/// same id is then found to be there already.
 fn is_of_a_chat(write: &&Write) -> bool {
-    !write.op().starts_with("aliases.") && write.op() != "imports.save_import"
+    let is_shared = write.op().starts_with("media.") && write.maybe_chat().is_none();
+    !is_shared && !write.op().starts_with("aliases.") && write.op() != "imports.save_import"
 }
 
 fn cases() -> u32 {

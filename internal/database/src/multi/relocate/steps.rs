@@ -60,9 +60,11 @@ impl Control {
         let (shared, routes) = (self.shared()?, self.routes(chats, to));
         // First the copy is on disk for certain, then the switch, and only then is anything deleted.
         on_disk(&self.source(to)?)?;
+        self.router.may_leave(chats)?;
         state::switch(&shared, parts, &routes, keep, self.db.now())?;
         report.mapping = self.router.with_plan(|plan| plan::mapping(plan, &routes));
         self.router.record(&routes);
+        self.router.have_left(chats, to);
         for Part { chat, from, .. } in parts {
             let (from, generation) = (from.name(), self.router.table().generation);
             tracing::info!(target: "database::audit", %chat, %from, %to, generation, "a chat was moved");

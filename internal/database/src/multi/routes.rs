@@ -1,0 +1,99 @@
+//! Where each chat is said to live: by the configuration, by moves, and by what a supergroup was before.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use foldhash::fast::RandomState;
+
+use crate::config::DatabaseConfig;
+use crate::ids::ChatId;
+use crate::route::SourceName;
+use crate::source::{Source, SourceConfig};
+
+/// A route that a move recorded. It outranks the configuration's for as long as that says what it said then.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Recorded {
+    /// Where the chat was moved.
+    pub(crate) source: SourceName,
+    /// What the configuration said of the chat then; `None` where it said nothing.
+    pub(crate) file_said: Option<SourceName>,
+}
+
+/// What leads a chat to its source.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Why {
+    /// The configuration maps it.
+    Mapped,
+    /// It was moved there, and the configuration still says what it said before.
+    Moved,
+    /// It goes on with this chat, a group that became this supergroup.
+    Inherited(ChatId),
+    /// Nothing is said of it, so it is in the default source.
+    Default,
+}
+
+/// What a routing table is made from.
+pub(super) struct Plan {
+    pub(super) config: DatabaseConfig,
+    pub(super) recorded: BTreeMap<ChatId, Recorded>,
+}
+
+/// The chats that live elsewhere than in the default source.
+pub(super) struct Routes {
+    /// By their source's place: among the table's sources, and after these among `nowhere`.
+    pub(super) places: HashMap<ChatId, u32, RandomState>,
+    /// Sources that chats are led to and that are not configured: their calls fail.
+    pub(super) nowhere: Vec<Arc<Source>>,
+}
+
+impl Plan {
+    /// Where a chat was moved, where that counts: the configuration says what it said then.
+    pub(super) fn moved(&self, chat: ChatId) -> Option<&SourceName> {
+        let moved = self.recorded.get(&chat)?;
+        (moved.file_said.as_ref() == self.config.chat_mapping.get(&chat)).then_some(&moved.source)
+    }
+
+    /// Where a chat is said to live, and why; `None` where nothing is said of it.
+    pub(super) fn route(&self, chat: ChatId, aliases: &HashMap<ChatId, ChatId>) -> Option<(&SourceName, Why)> {
+        if let Some(name) = self.moved(chat) {
+            return Some((name, Why::Moved));
+        }
+        if let Some(name) = self.config.chat_mapping.get(&chat) {
+            return Some((name, Why::Mapped));
+        }
+        let old = *aliases.get(&chat)?;
+        // The old group may be one of which only a move knows; it is never a supergroup itself.
+        let rest = Plan::route(self, old, &HashMap::new())?;
+        Some((rest.0, Why::Inherited(old)))
+    }
+
+    /// All chats of which something is said.
+    pub(super) fn chats<'a>(&'a self, aliases: &'a HashMap<ChatId, ChatId>) -> impl Iterator<Item = ChatId> + 'a {
+        self.config.chat_mapping.keys().chain(self.recorded.keys()).chain(aliases.keys()).copied()
+    }
+
+    /// The routes among these sources: the default one first, the others by name.
+    pub(super) fn routes(&self, sources: &[Arc<Source>], aliases: &HashMap<ChatId, ChatId>) -> Routes {
+        let mut named: HashMap<&SourceName, u32> = sources.iter().map(|source| source.name()).zip(0..).collect();
+        let (mut places, mut nowhere) = (HashMap::default(), Vec::new());
+        for chat in self.chats(aliases) {
+            let Some((name, _)) = self.route(chat, aliases) else { continue };
+            let next = named.len() as u32;
+            let place = *named.entry(name).or_insert_with(|| {
+                nowhere.push(self.not_configured(name));
+                next
+            });
+            places.insert(chat, place);
+        }
+        Routes { places, nowhere }
+    }
+
+    /// What stands for a source that a chat was moved to and that is not configured: never the default one.
+    fn not_configured(&self, name: &SourceName) -> Arc<Source> {
+        let reason = "a chat was moved to it, and it is not configured any more; configure it again, or map the chat to \
+                      another source in [database.chat_mapping]";
+        let config = SourceConfig { name: name.clone(), ..SourceConfig::new(&self.config.data_dir) };
+        Arc::new(Source::refusing(config, reason.to_owned()))
+    }
+}
