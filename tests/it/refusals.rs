@@ -121,7 +121,7 @@ fn a_damaged_file_is_refused() {
     let path = file_with(&scratch, rows).path;
     let whole = std::fs::read(&path).unwrap();
     insta::assert_snapshot!(refused_bytes(&whole[..8192]), @"DIR/bot.db is damaged (database disk image is malformed, code 11); restore a backup, or recover what is left with `sqlite3 FILE .recover`");
-    insta::assert_snapshot!(refused_bytes(&whole[..whole.len() - 100]), @"DIR/bot.db is damaged (it has 339868 bytes and should have 339968); restore a backup, or recover what is left with `sqlite3 FILE .recover`");
+    insta::assert_snapshot!(refused_bytes(&whole[..whole.len() - 100]), @"DIR/bot.db is damaged (it has 368540 bytes and should have 368640); restore a backup, or recover what is left with `sqlite3 FILE .recover`");
     insta::assert_snapshot!(refused_bytes(&whole[..50]), @"DIR/bot.db is damaged (database disk image is malformed, code 11); restore a backup, or recover what is left with `sqlite3 FILE .recover`");
     let mut header = whole.clone();
     header[100..4096].fill(0xAA);

@@ -98,17 +98,19 @@ fn every_error_stands_in_the_document() {
 #[test]
 fn every_way_in_which_a_file_is_not_the_sources_own_stands_in_the_document() {
     let document = in_a_line(&read(DOCUMENT));
-    let source = read("internal/database/src/multi/identity.rs");
     let mut found = 0;
-    for part in source.split("format!(").skip(1) {
-        let Some(message) = literal(part) else { continue };
-        // What is wrong, before what to do.
-        if let Some(words) = telling(&message).filter(|_| message.starts_with("is ")) {
-            found += 1;
-            assert!(document.contains(&words), "{words}");
+    for file in ["internal/database/src/multi/identity.rs", "internal/database/src/multi/identity_default.rs"] {
+        let source = read(file);
+        // What is wrong is said behind the file's path.
+        for beginning in ["\"is ", "\"belongs ", "\"cannot be "] {
+            for (at, _) in source.match_indices(beginning) {
+                let words = telling(&literal(&source[at..]).unwrap()).unwrap();
+                found += 1;
+                assert!(document.contains(&words), "{file}: {words}");
+            }
         }
     }
-    assert!(found >= 4, "{found}");
+    assert!(found >= 8, "{found}");
 }
 
 #[test]

@@ -156,12 +156,12 @@ impl DatabaseWrapper {
     }
 
     /// Refuses a call that makes no sense anywhere but in the chat's own source.
-    pub(crate) fn refuse_displaced(&self, op: &'static str, chat: ChatId) -> Result<()> {
+    pub(crate) fn refuse_displaced(&self, chat: ChatId) -> Result<()> {
         self.on_topology(|topology| match topology.displaced(Route::Chat(chat)) {
             None => Ok(()),
             Some(displaced) => {
                 let reason = "another file serves its chats, which this is not for".to_owned();
-                Err(Error::new(op, &displaced.home, ErrorKind::SourceUnavailable { reason }))
+                Err(Error::new("wrapper.refuse_displaced", &displaced.home, ErrorKind::SourceUnavailable { reason }))
             }
         })
     }

@@ -130,7 +130,7 @@ fn remove(path: &Path, suffixes: &[&str]) {
 
 /// The stand-ins whose files are there, by the names of the sources that they stand for, configured or not.
 pub(super) fn files(config: &DatabaseConfig) -> Vec<(SourceName, SourceConfig)> {
-    let Ok(entries) = std::fs::read_dir(config.data_dir.join(FOLDER)) else { return Vec::new() };
+    let Ok(entries) = config.data_dir.join(FOLDER).read_dir() else { return Vec::new() };
     let mut found = Vec::new();
     for entry in entries.flatten() {
         let path = entry.path();

@@ -84,7 +84,7 @@ impl DatabaseWrapper {
     /// The source cannot be written, or is away (history is not noted to be stored later): nothing of the batch is kept.
     pub fn save_import(&self, chat: ChatId, batch: &ImportBatch) -> Result<SavedMessages> {
         let now = self.now();
-        self.refuse_displaced("imports.save_import", chat)?;
+        self.refuse_displaced(chat)?;
         let new = self.write_tallied("imports.save_import", Route::Chat(chat), |tx| {
             if let Some((chat_type, name)) = &batch.chat {
                 save_chat(tx, chat, chat_type, name, now)?;
