@@ -114,6 +114,22 @@ fn every_way_in_which_a_file_is_not_the_sources_own_stands_in_the_document() {
 }
 
 #[test]
+fn every_reason_why_a_chat_can_be_asked_nowhere_stands_in_the_document() {
+    let document = in_a_line(&read(DOCUMENT));
+    let beginnings = ["\"whether the chat ", "\"the chat was moved ", "\"a chat was moved to "];
+    let mut found = 0;
+    for file in ["internal/database/src/multi/departed.rs", "internal/database/src/multi/routes.rs"] {
+        let source = read(file);
+        for (at, _) in beginnings.iter().flat_map(|beginning| source.match_indices(beginning)) {
+            let words = telling(&literal(&source[at..]).unwrap()).unwrap();
+            found += 1;
+            assert!(document.contains(&words), "{file}: {words}");
+        }
+    }
+    assert!(found >= 4, "{found}");
+}
+
+#[test]
 fn every_state_stands_in_the_document() {
     let document = read(DOCUMENT);
     let source = read("bot/src/control/report.rs");
