@@ -149,15 +149,19 @@ impl DatabaseWrapper {
         })
     }
 
+    /// What a supergroup takes over of a group, table by table.
+    fn read_group(&self, old: ChatId) -> Result<Vec<Vec<Vec<Value>>>> {
+        self.read("aliases.read_group", Route::Chat(old), |tx| {
+            tx.snapshot()?;
+            TAKEN_OVER.iter().map(|taken| taken.rows_of(tx, old)).collect()
+        })
+    }
+
     /// The same between two sources: to where the new chat lives, once, by values.
     fn take_over_from_elsewhere(&self, old: ChatId, new: ChatId) -> Result<()> {
-        const READ: &str = "aliases.read_group";
         // What stands in for its source has nothing of that.
-        self.refuse_displaced(READ, old)?;
-        let tables = self.read(READ, Route::Chat(old), |tx| {
-            tx.snapshot()?;
-            TAKEN_OVER.iter().map(|taken| taken.rows_of(tx, old)).collect::<Result<Vec<_>>>()
-        })?;
+        self.refuse_displaced(old)?;
+        let tables = self.read_group(old)?;
         self.write("aliases.take_over_from_elsewhere", Route::Chat(new), |tx| {
             let first = tx.execute(
                 "INSERT INTO switchyard_meta (key, value) VALUES (?1, ?2) ON CONFLICT (key) DO NOTHING",
