@@ -260,8 +260,6 @@ fn every_read_there_is_stands_in_the_model() {
     let mut expected = read_operations();
     // Calls itself `know_aliases`, and is part of every other that follows one.
     assert!(expected.remove("aliases.know_aliases"));
-    // Is a write, which asks beforehand whether it may be made.
-    assert!(expected.remove("imports.save_import"));
     // Is asked by `add_alias` in `migrate_chat`.
     assert!(expected.remove("aliases.check_successor"));
     // Is made by `migrate_chat` between two sources, which one file has not.
