@@ -143,3 +143,31 @@ fn a_source_that_another_process_holds_is_busy_and_not_away() {
     assert_eq!(texts(&db), ["after", "before"]);
     db.close();
 }
+
+#[test]
+fn a_stand_in_that_is_gone_is_not_begun_anew() {
+    let scratch = Scratch::new();
+    let config = config(&scratch, OnUnavailable::StandIn);
+    let (db, _) = open(&config);
+    say(&db, "1", "before").unwrap();
+    db.close();
+    std::fs::rename(scratch.file("community.db"), scratch.file("away.db")).unwrap();
+    let carry = |from: &str, to: &str| {
+        for suffix in ["", "-wal", "-shm"] {
+            let _ = std::fs::rename(scratch.file(&format!("{from}{suffix}")), scratch.file(&format!("{to}{suffix}")));
+        }
+    };
+    // Found out while it is open, and over a restart.
+    let (db, control) = open(&config);
+    say(&db, "2", "meanwhile").unwrap();
+    carry("standin/community.db", "taken.db");
+    eventually("it is found out", || say(&db, "3", "refused").is_err());
+    std::fs::rename(scratch.file("away.db"), scratch.file("community.db")).unwrap();
+    control.retry(&name("community")).unwrap_err();
+    let refused = say(&db, "4", "refused").unwrap_err();
+    assert!(refused.to_string().contains("is missing or empty, and held what was written"), "{refused}");
+    carry("taken.db", "standin/community.db");
+    eventually("it comes home", || control.retry(&name("community")).is_ok() && !db.is_displaced(AWAY));
+    assert_eq!(texts(&db), ["before", "meanwhile"]);
+    db.close();
+}

@@ -8,7 +8,8 @@ use super::datasource_router::{Current, DataSourceRouter};
 use super::standin::{self, Away, ServedBy};
 use crate::config::DatabaseConfig;
 use crate::route::SourceName;
-use crate::source::{Health, Opener};
+use crate::source::{Health, Source, SourceConfig};
+use crate::time::Clock;
 
 /// The sources that are away.
 #[derive(Default)]
@@ -21,22 +22,26 @@ pub(super) struct Absent {
 
 impl Absent {
     /// The sources whose stand-ins an earlier run left.
-    pub(super) fn left_behind(config: &DatabaseConfig, opener: &Arc<dyn Opener>) -> Self {
-        let left = standin::left_behind(config, opener);
+    pub(super) fn left_behind(config: &DatabaseConfig, clock: &Arc<dyn Clock>) -> Self {
+        let left = standin::left_behind(config, clock);
         let away = left.into_iter().map(|away| (away.displaced.home.clone(), away)).collect();
         Self { away, leaving: BTreeSet::new() }
     }
 }
 
 impl DataSourceRouter {
-    /// A source failed: from now on its chats are served as it is configured. Answers whether it will be looked at.
-    pub(super) fn failed(&self, name: &SourceName) -> bool {
+    /// A source failed: from now on its chats are served as it is configured. Answers whether it will be looked at; one
+    /// that is not configured so any more will not.
+    pub(super) fn failed(&self, settings: &SourceConfig) -> bool {
+        let name = &settings.name;
         let mut current = self.current.lock();
         let Current { plan, absent, .. } = &mut *current;
+        if plan.config.sources.get(name) != Some(settings) {
+            return false;
+        }
         if !absent.away.contains_key(name)
             && !absent.leaving.contains(name)
-            && let Some(settings) = plan.config.sources.get(name)
-            && let Some(away) = Away::of(&plan.config, settings, &self.table().sources[0], &self.connections.stand_in)
+            && let Some(away) = Away::of(&plan.config, settings, &self.table().sources[0], &self.connections.clock)
         {
             let by = away.by;
             tracing::warn!(target: "database::audit", source = %name, %by, "a source is away; its chats are served elsewhere");
@@ -52,7 +57,16 @@ impl DataSourceRouter {
     pub(super) fn was_away(&self, name: &SourceName) {
         let mut current = self.current.lock();
         let Current { plan, absent, .. } = &mut *current;
-        if plan.config.sources.contains_key(name) && !absent.away.contains_key(name) {
+        let can_come_home = plan.config.sources.get(name).is_some_and(|source| !source.readonly);
+        if !can_come_home {
+            tracing::error!(
+                source = %name,
+                "writes wait in the default source for a source that is not configured, or read-only; configure it so that \
+                 it can be written, and they come home"
+            );
+            return;
+        }
+        if !absent.away.contains_key(name) {
             let away = Away::by_default(name, &self.table().sources[0]);
             absent.away.insert(name.clone(), away);
             self.swap_absent(&current);
@@ -61,22 +75,30 @@ impl DataSourceRouter {
         self.healer.failed(name);
     }
 
-    /// A source's chats are home again.
-    pub(super) fn returned(&self, name: &SourceName) {
+    /// A source's chats are home again, where everything is made. `false` where the source is configured otherwise by
+    /// now: then it was made in another file than the chats are led to.
+    pub(super) fn returned(&self, home: &Arc<Source>, away: &Away) -> bool {
+        let name = home.name();
         let mut current = self.current.lock();
         let Current { absent, .. } = &mut *current;
+        if !self.source(name).is_some_and(|now| Arc::ptr_eq(&now, home)) {
+            return false;
+        }
+        away.displaced.end();
         if absent.away.remove(name).is_some_and(|away| away.by == ServedBy::StandIn) {
             absent.leaving.insert(name.clone());
         }
         self.swap_absent(&current);
+        true
     }
 
     /// A source's stand-in is removed: another can be made.
     pub(super) fn left(&self, name: &SourceName) {
         self.current.lock().absent.leaving.remove(name);
-        let has_failed = |source| matches!(source, Health::Unavailable { .. });
-        if self.source(name).is_some_and(|source| has_failed(source.status().health)) {
-            self.failed(name);
+        if let Some(source) = self.source(name)
+            && matches!(source.health(), Health::Unavailable { .. })
+        {
+            self.failed(source.config());
         }
     }
 

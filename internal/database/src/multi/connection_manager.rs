@@ -14,7 +14,7 @@ use super::datasource_router::{DataSourceRouter, RoutingTable};
 use super::identity::NamedOpener;
 use super::identity_default::DefaultOpener;
 use super::registry::Registry;
-use super::standin::{Away, StandInOpener};
+use super::standin::Away;
 use crate::config::DatabaseConfig;
 use crate::source::{Opener, Source};
 use crate::time::Clock;
@@ -29,8 +29,7 @@ pub(crate) struct ConnectionManager {
     default: Arc<dyn Opener>,
     /// Opens any other.
     named: Arc<dyn Opener>,
-    /// Opens what stands in for a source.
-    pub(super) stand_in: Arc<dyn Opener>,
+    pub(super) clock: Arc<dyn Clock>,
     /// The thread that closes what only earlier tables hold.
     reaper: Mutex<Option<Reaper>>,
     router: Weak<DataSourceRouter>,
@@ -90,7 +89,7 @@ impl ConnectionManager {
         Self {
             default: Arc::new(DefaultOpener::new(&registry, clock, router.clone())),
             named: Arc::new(NamedOpener::new(&registry, clock, router.clone())),
-            stand_in: Arc::new(StandInOpener::new(clock)),
+            clock: Arc::clone(clock),
             router,
             registry,
             reaper: Mutex::new(None),

@@ -104,7 +104,7 @@ impl DataSourceRouter {
             connections.registry.set_place(lock.mark());
             let current = Current {
                 plan,
-                absent: Absent::left_behind(config, &connections.stand_in),
+                absent: Absent::left_behind(config, clock),
                 aliases: HashMap::new(),
                 knows_routes: false,
                 is_closed: false,

@@ -18,6 +18,8 @@ use crate::route::SourceName;
 /// How many sources are looked at at once.
 const MOST_LOOKS: usize = 8;
 
+/// How long whoever asks for a look waits for its outcome at most; a large file is read as a whole.
+const ANSWER_WITHIN: Duration = Duration::from_secs(60);
 /// How long it is waited for looks at the end. One at a disk that does not answer goes on alone.
 const STOP_WITHIN: Duration = Duration::from_secs(5);
 
@@ -53,6 +55,8 @@ type Asker = SyncSender<Result<()>>;
 struct Patient {
     backoff: Backoff,
     state: State,
+    /// It failed while it was looked at, perhaps after it was found well.
+    failed_since: bool,
     /// Who waits for the look that is under way, or for the next where none is.
     asked: Vec<Asker>,
     /// Who asked while a look was under way: that may have begun too early.
@@ -86,7 +90,10 @@ impl Healer {
         if !self.send(Order::Look(name.clone(), asker)) {
             return None;
         }
-        found.recv().ok()
+        Some(found.recv_timeout(ANSWER_WITHIN).unwrap_or_else(|_| {
+            let reason = "it is being looked at, which takes its time; see `bot db status`".to_owned();
+            Err(Error::new("healer.look", name, ErrorKind::SourceUnavailable { reason }))
+        }))
     }
 
     /// Begins no further look, and waits a while for those under way.
@@ -175,9 +182,12 @@ impl Ward {
     /// Begins the looks that are due, so many at most, and answers how many.
     fn begin(&mut self, most: usize) -> usize {
         let now = Instant::now();
-        let due = self.patients.iter_mut().filter(|(_, patient)| patient.next().is_some_and(|next| next <= now));
+        let is_due = |(_, patient): &(&SourceName, &mut Patient)| patient.next().is_some_and(|next| next <= now);
+        let mut due: Vec<_> = self.patients.iter_mut().filter(is_due).collect();
+        // Who was asked for first, then who waits longest: each has its turn.
+        due.sort_by_key(|(_, patient)| (patient.asked.is_empty(), patient.next()));
         let mut begun = 0;
-        for (name, patient) in due.take(most) {
+        for (name, patient) in due.into_iter().take(most) {
             let Some(router) = self.router.upgrade() else { break };
             patient.state = State::Looked;
             let (orders, looked) = (self.orders.clone(), name.clone());
@@ -211,10 +221,13 @@ impl Patient {
     }
 
     fn failed(&mut self, now: Instant) {
-        // One that is looked at will be found ill.
-        if let State::Well = self.state {
-            self.backoff.failed(now);
-            self.state = State::Waits(now + self.backoff.pause(chance()));
+        match self.state {
+            State::Well => {
+                self.backoff.failed(now);
+                self.state = State::Waits(now + self.backoff.pause(chance()));
+            }
+            State::Looked => self.failed_since = true,
+            State::Waits(_) => {}
         }
     }
 
@@ -228,9 +241,13 @@ impl Patient {
     }
 
     fn looked(&mut self, found: &Result<()>, now: Instant) {
+        let failed_since = std::mem::take(&mut self.failed_since);
         if found.is_ok() {
             self.backoff.returned(now);
             self.state = State::Well;
+            if failed_since {
+                self.failed(now);
+            }
         } else {
             self.backoff.failed(now);
             self.state = State::Waits(now + self.backoff.pause(chance()));
@@ -283,6 +300,10 @@ mod tests {
             (last, now) = (pause, now + pause);
         }
         begin(&mut patient, now);
+        patient.failed(now);
+        patient.looked(&Ok(()), now);
+        assert!(patient.next().is_some(), "it failed again after it was found well, perhaps");
+        patient.state = State::Looked;
         patient.looked(&Ok(()), now);
         assert!(patient.next().is_none(), "it is well");
         // It comes and goes: the pauses go on growing.

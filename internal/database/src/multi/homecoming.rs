@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::counters::Count;
 use super::datasource_router::DataSourceRouter;
 use super::standin::{Away, ServedBy};
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::params;
 use crate::route::SourceName;
 use crate::source::{Noted, Source};
@@ -48,15 +48,14 @@ impl Progress {
 }
 
 fn come_home(router: &DataSourceRouter, home: &Arc<Source>, away: &Away) -> Result<()> {
+    const OP: &str = "homecoming.come_home";
     let name = home.name();
     let mut progress = Progress::default();
     while progress.go_on(home, &away.serving)? == CHUNK {}
     // From here on to the change of the route nobody can write: what is noted is all there will be.
-    away.serving.while_nobody_writes("homecoming.come_home", || {
+    away.serving.while_nobody_writes(OP, || {
         while progress.go_on(home, &away.serving)? > 0 {}
-        away.displaced.end();
-        router.returned(name);
-        Ok(())
+        if router.returned(home, away) { Ok(()) } else { Err(Error::new(OP, name, ErrorKind::Moved)) }
     })??;
     let Progress { last, writes, parked } = progress;
     for (count, many) in [(Count::Return, 1), (Count::Made, writes as u64), (Count::Parked, parked)] {

@@ -201,7 +201,7 @@ impl Opener for NamedOpener {
     }
 
     fn failed(&self, config: &SourceConfig) -> bool {
-        self.router.upgrade().is_some_and(|router| router.failed(&config.name))
+        self.router.upgrade().is_some_and(|router| router.failed(config))
     }
 }
 

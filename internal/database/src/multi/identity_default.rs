@@ -67,7 +67,7 @@ impl Opener for DefaultOpener {
     }
 
     fn failed(&self, config: &SourceConfig) -> bool {
-        self.router.upgrade().is_some_and(|router| router.failed(&config.name))
+        self.router.upgrade().is_some_and(|router| router.failed(config))
     }
 }
 

@@ -5,11 +5,12 @@ use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Instant, SystemTime};
 
 use crate::config::DatabaseConfig;
 use crate::route::SourceName;
-use crate::source::{Database, Displaced, OnUnavailable, OpenError, Opener, Source, SourceConfig};
+use crate::source::{Database, Displaced, Facts, OnUnavailable, OpenError, Opener, Source, SourceConfig};
 use crate::time::Clock;
 
 /// The folder of the stand-ins in the data directory.
@@ -44,15 +45,11 @@ impl fmt::Display for ServedBy {
     }
 }
 
-/// Opens stand-ins: made where they are missing, with nothing in them.
-pub(super) struct StandInOpener {
+/// Opens a stand-in: made where there was none, with nothing in it.
+struct StandInOpener {
     clock: Arc<dyn Clock>,
-}
-
-impl StandInOpener {
-    pub(super) fn new(clock: &Arc<dyn Clock>) -> Self {
-        Self { clock: Arc::clone(clock) }
-    }
+    /// Whether there was one, with writes that wait: then it is not made anew.
+    was_there: AtomicBool,
 }
 
 impl Opener for StandInOpener {
@@ -60,11 +57,25 @@ impl Opener for StandInOpener {
         let folder = config.path.parent().unwrap_or(Path::new("."));
         let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
         made.map_err(|error| OpenError::Other { path: folder.to_owned(), detail: error.to_string() })?;
-        if !config.path.exists() {
+        let was_there = self.was_there.load(Ordering::Relaxed);
+        if !was_there && matches!(config.path.try_exists(), Ok(false)) {
             // What is left of one that was being removed: its database, gone first, was at home.
             remove(&config.path, &["-wal", "-shm"]);
         }
-        Database::open(config, deadline, &*self.clock, &|_| Ok(()))
+        let admit = |facts: &Facts| match facts {
+            Facts::Nothing if was_there => Err(OpenError::Identity {
+                path: config.path.clone(),
+                what: format!(
+                    "is missing or empty, and held what was written while the source `{}` is away",
+                    config.name
+                ),
+                remedy: "put it back; if it is lost, restart the bot, which begins another".to_owned(),
+            }),
+            _ => Ok(()),
+        };
+        let database = Database::open(config, deadline, &*self.clock, &admit)?;
+        self.was_there.store(true, Ordering::Relaxed);
+        Ok(database)
     }
 }
 
@@ -74,9 +85,10 @@ pub(super) fn path(config: &DatabaseConfig, name: &SourceName) -> PathBuf {
 }
 
 /// The stand-in of a source: its settings, another file.
-fn stand_in(config: &DatabaseConfig, settings: &SourceConfig, opener: &Arc<dyn Opener>) -> Arc<Source> {
+fn stand_in(config: &DatabaseConfig, settings: &SourceConfig, clock: &Arc<dyn Clock>, was_there: bool) -> Arc<Source> {
+    let opener = StandInOpener { clock: Arc::clone(clock), was_there: AtomicBool::new(was_there) };
     let settings = SourceConfig { path: path(config, &settings.name), readonly: false, ..settings.clone() };
-    Arc::new(Source::lazy(settings, Arc::clone(opener)))
+    Arc::new(Source::lazy(settings, Arc::new(opener)))
 }
 
 impl Away {
@@ -85,13 +97,13 @@ impl Away {
         config: &DatabaseConfig,
         settings: &SourceConfig,
         default: &Arc<Source>,
-        opener: &Arc<dyn Opener>,
+        clock: &Arc<dyn Clock>,
     ) -> Option<Self> {
         if settings.readonly || settings.name == config.default_source {
             return None;
         }
         let (by, serving) = match settings.on_unavailable {
-            OnUnavailable::StandIn => (ServedBy::StandIn, stand_in(config, settings, opener)),
+            OnUnavailable::StandIn => (ServedBy::StandIn, stand_in(config, settings, clock, false)),
             OnUnavailable::Default => (ServedBy::Default, Arc::clone(default)),
             OnUnavailable::Fail => return None,
         };
@@ -161,12 +173,12 @@ pub fn ownerless(config: &DatabaseConfig) -> Vec<(SourceName, PathBuf)> {
 }
 
 /// The stand-ins that an earlier run left, of sources that are configured. Others are told of and left alone.
-pub(super) fn left_behind(config: &DatabaseConfig, opener: &Arc<dyn Opener>) -> Vec<Away> {
+pub(super) fn left_behind(config: &DatabaseConfig, clock: &Arc<dyn Clock>) -> Vec<Away> {
     let mut found = Vec::new();
     for (name, SourceConfig { path, .. }) in files(config) {
         match config.sources.get(&name) {
             Some(settings) if !settings.readonly && settings.name != config.default_source => {
-                found.push(Away::new(&settings.name, ServedBy::StandIn, stand_in(config, settings, opener)));
+                found.push(Away::new(&settings.name, ServedBy::StandIn, stand_in(config, settings, clock, true)));
             }
             _ => tracing::error!(
                 file = %path.display(),

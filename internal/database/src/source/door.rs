@@ -152,19 +152,27 @@ impl Door {
         }
     }
 
-    /// Takes a database out of use that failed; `false` where that was done already. What is opened next has to be
-    /// looked at like any other file.
-    fn give_up(&self, database: &Arc<Database>, reason: String, until: Option<Instant>) -> bool {
+    /// Takes a database out of use that failed; `false` where that was done already. Callers wait until
+    /// [`fail`](Self::fail) says how it goes on. What is opened next has to be looked at like any other file.
+    fn give_up(&self, database: &Arc<Database>) -> bool {
         let mut state = self.state.lock();
         let mut open = self.open.write();
         let is_this = matches!(*state, State::Open) && open.as_ref().is_some_and(|now| Arc::ptr_eq(now, database));
         if is_this {
             *open = None;
             *self.left.lock() = Some(database.left());
-            let (why, since, old) = (Why::Unavailable(reason), SystemTime::now(), Arc::downgrade(&database.in_use));
-            *state = State::Failed(Failure { why, since, until, old });
+            *state = State::Opening;
         }
         is_this
+    }
+
+    /// Tells whoever waits that it cannot be used.
+    fn fail(&self, failure: Failure) {
+        let mut state = self.state.lock();
+        if matches!(*state, State::Opening) {
+            *state = State::Failed(failure);
+        }
+        self.changed.notify_all();
     }
 
     /// Lets the next call try again at once.
@@ -310,11 +318,13 @@ impl Source {
     /// Takes the source for unavailable, since an open database failed.
     pub(super) fn gave_up(&self, database: &Arc<Database>, reason: &str) {
         let Some(opener) = &self.door.opener else { return };
-        if self.door.give_up(database, reason.to_owned(), None) {
+        if self.door.give_up(database) {
             tracing::warn!(source = %self.name(), reason, "a source is unavailable; the others go on");
-            if !opener.failed(&self.config) {
-                self.door.forget_failure();
-            }
+            // Whoever stands in does so before anybody is told.
+            let is_seen_to = opener.failed(&self.config);
+            let until = (!is_seen_to).then(Instant::now);
+            let (why, old) = (Why::Unavailable(reason.to_owned()), Arc::downgrade(&database.in_use));
+            self.door.fail(Failure { why, since: SystemTime::now(), until, old });
         }
     }
 }

@@ -118,7 +118,11 @@ fn make(link: &Link, context: Context<'_>, noted: &Noted) -> Result<Made> {
     let failed = |error: rusqlite::Error| context.sqlite(&error);
     let operation: Operation = match serde_json::from_str(&noted.operation) {
         Ok(operation) => operation,
-        Err(error) => return Ok(Made::Parked(format!("it is not understood ({error})"))),
+        Err(error) => {
+            // (The error's own words would quote what was written.)
+            let place = format!("line {}, column {}", error.line(), error.column());
+            return Ok(Made::Parked(format!("it is not understood ({place})")));
+        }
     };
     run(connection, "SAVEPOINT noted").map_err(failed)?;
     let made = WriteTx::new(link, context, false).replay(&operation.steps);
