@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use rusqlite::{Connection, OptionalExtension as _};
 
+use super::config::Durability;
 use super::connection::Link;
 use super::context::Context;
 use super::database::Database;
@@ -92,6 +93,12 @@ impl Database {
         self.on_writer(OP, deadline, |link| {
             let connection = &link.connection;
             let failed = |error: rusqlite::Error| context.sqlite(&error);
+            // On disk before the only other copy is removed, whatever is said of other writes.
+            let sync = |mode| connection.pragma_update(None, "synchronous", mode).map_err(failed);
+            let is_lax = self.durability == Durability::Normal;
+            if is_lax {
+                sync("FULL")?;
+            }
             run(connection, "BEGIN IMMEDIATE").map_err(failed)?;
             // All of it has to come home, however long it takes.
             link.without_deadline();
@@ -108,6 +115,9 @@ impl Database {
                 remember(connection, name, end.seq.max(last)).map_err(failed)?;
             }
             run(connection, "COMMIT").map_err(failed)?;
+            if is_lax {
+                sync("NORMAL")?;
+            }
             Ok(parked)
         })
     }

@@ -152,6 +152,8 @@ impl DatabaseWrapper {
     /// What a supergroup takes over of a group, table by table.
     fn read_group(&self, old: ChatId) -> Result<Vec<Vec<Vec<Value>>>> {
         self.read("aliases.read_group", Route::Chat(old), |tx| {
+            // What stands in for its source has nothing of that.
+            self.refuse_displaced(old)?;
             tx.snapshot()?;
             TAKEN_OVER.iter().map(|taken| taken.rows_of(tx, old)).collect()
         })
@@ -159,8 +161,6 @@ impl DatabaseWrapper {
 
     /// The same between two sources: to where the new chat lives, once, by values.
     fn take_over_from_elsewhere(&self, old: ChatId, new: ChatId) -> Result<()> {
-        // What stands in for its source has nothing of that.
-        self.refuse_displaced(old)?;
         let tables = self.read_group(old)?;
         self.write("aliases.take_over_from_elsewhere", Route::Chat(new), |tx| {
             let first = tx.execute(

@@ -84,8 +84,9 @@ impl DatabaseWrapper {
     /// The source cannot be written, or is away (history is not noted to be stored later): nothing of the batch is kept.
     pub fn save_import(&self, chat: ChatId, batch: &ImportBatch) -> Result<SavedMessages> {
         let now = self.now();
-        self.refuse_displaced(chat)?;
         let new = self.write_tallied("imports.save_import", Route::Chat(chat), |tx| {
+            // In here, since it may be run again where another serves the chat by then.
+            self.refuse_displaced(chat)?;
             if let Some((chat_type, name)) = &batch.chat {
                 save_chat(tx, chat, chat_type, name, now)?;
             }
