@@ -195,7 +195,7 @@ impl Control {
             // What is open is not what was accepted where another file took its place, and an attempt that is under way
             // may have begun too early to know of this.
             source.notice_replaced();
-            is_again = matches!(source.status().health, Health::Opening);
+            is_again = source.is_opening();
         }
         let mut opened = self.retry(name);
         if is_again && opened.is_err() {

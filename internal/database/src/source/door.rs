@@ -66,7 +66,8 @@ pub(super) struct Door {
 
 enum State {
     Closed,
-    Opening,
+    /// It is being opened, perhaps after it had failed.
+    Opening(Option<Failure>),
     Open,
     Failed(Failure),
     Shut,
@@ -141,13 +142,20 @@ impl Door {
         self.open.read().is_some()
     }
 
+    /// Whether somebody is opening it.
+    pub(super) fn is_opening(&self) -> bool {
+        matches!(*self.state.lock(), State::Opening(_))
+    }
+
     pub(super) fn health(&self) -> Health {
         match &*self.state.lock() {
-            State::Opening => Health::Opening,
             State::Open => Health::Open,
-            State::Failed(Failure { why: Why::Unavailable(reason), since, .. }) => {
+            // One that is only tried again is not well yet.
+            State::Failed(Failure { why: Why::Unavailable(reason), since, .. })
+            | State::Opening(Some(Failure { why: Why::Unavailable(reason), since, .. })) => {
                 Health::Unavailable { reason: reason.clone(), since: *since }
             }
+            State::Opening(_) => Health::Opening,
             State::Closed | State::Shut | State::Failed(_) => Health::Closed,
         }
     }
@@ -161,7 +169,7 @@ impl Door {
         if is_this {
             *open = None;
             *self.left.lock() = Some(database.left());
-            *state = State::Opening;
+            *state = State::Opening(None);
         }
         is_this
     }
@@ -169,7 +177,7 @@ impl Door {
     /// Tells whoever waits that it cannot be used.
     fn fail(&self, failure: Failure) {
         let mut state = self.state.lock();
-        if matches!(*state, State::Opening) {
+        if matches!(*state, State::Opening(_)) {
             *state = State::Failed(failure);
         }
         self.changed.notify_all();
@@ -187,7 +195,7 @@ impl Door {
     /// one that is open only later is closed then.
     pub(super) fn shut(&self, deadline: Instant) {
         let mut state = self.state.lock();
-        while matches!(*state, State::Opening) && !self.changed.wait_until(&mut state, deadline).timed_out() {}
+        while matches!(*state, State::Opening(_)) && !self.changed.wait_until(&mut state, deadline).timed_out() {}
         *state = State::Shut;
         self.changed.notify_all();
         drop(state);
@@ -212,9 +220,9 @@ impl Source {
                 State::Failed(failure) if waited || failure.until.is_none_or(|until| Instant::now() < until) => {
                     return Err(failure.why.clone().into());
                 }
-                State::Opening => {
+                State::Opening(_) => {
                     waited = true;
-                    if changed.wait_until(&mut state, deadline).timed_out() && matches!(*state, State::Opening) {
+                    if changed.wait_until(&mut state, deadline).timed_out() && matches!(*state, State::Opening(_)) {
                         drop(state);
                         // Whoever stands in need not wait for it any longer.
                         if let Some(opener) = opener {
@@ -227,10 +235,11 @@ impl Source {
                 }
                 now @ (State::Closed | State::Failed(_)) => {
                     let Some(opener) = opener else { return Err(ErrorKind::Closed) };
-                    let earlier = match std::mem::replace(now, State::Opening) {
+                    let earlier = match std::mem::replace(now, State::Opening(None)) {
                         State::Failed(failure) => Some(failure),
                         _ => None,
                     };
+                    *now = State::Opening(earlier.clone());
                     let (source, opener, before) = (Arc::clone(self), Arc::clone(opener), earlier.clone());
                     // On a thread of its own: a disk that does not answer must not hold up callers beyond their
                     // deadlines.

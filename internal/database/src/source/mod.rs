@@ -119,6 +119,11 @@ impl Source {
         self.door.health()
     }
 
+    /// Whether somebody is opening it, for the first time or again.
+    pub(crate) fn is_opening(&self) -> bool {
+        self.door.is_opening()
+    }
+
     /// The source as it is now.
     pub(crate) fn status(&self) -> SourceStatus {
         let SourceConfig { name, path, readonly, max_connections, .. } = &self.config;

@@ -192,12 +192,16 @@ impl Reader<'_> {
 impl Drop for Reader<'_> {
     fn drop(&mut self) {
         let Some(mut link) = self.link.take() else { return };
-        let surplus = match &*link {
-            Some(sound) if sound.connection.is_autocommit() && !self.readers.is_closed.load(Ordering::SeqCst) => None,
-            // One that could not even end its transaction is not lent again, nor is one that could not be opened, or that
-            // comes back after the end.
+        let mut surplus = match &*link {
+            Some(sound) if sound.connection.is_autocommit() => None,
+            // One that could not even end its transaction is not lent again, nor is one that could not be opened.
             _ => self.give_up(&mut link),
         };
+        if self.readers.is_closed.load(Ordering::SeqCst) {
+            // While its slot is locked: whoever closes all waits for that, and has to close the writer last, which takes
+            // the log away.
+            drop(surplus.take().or_else(|| self.give_up(&mut link)));
+        }
         drop(link);
         fence(Ordering::SeqCst);
         if self.readers.waiting.load(Ordering::Relaxed) > 0 {
