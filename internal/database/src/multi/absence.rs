@@ -57,8 +57,7 @@ impl DataSourceRouter {
     pub(super) fn was_away(&self, name: &SourceName) {
         let mut current = self.current.lock();
         let Current { plan, absent, .. } = &mut *current;
-        let can_come_home = plan.config.sources.get(name).is_some_and(|source| !source.readonly);
-        if !can_come_home {
+        if standin::can_come_home(&plan.config, name).is_none() {
             tracing::error!(
                 source = %name,
                 "writes wait in the default source for a source that is not configured, or read-only; configure it so that \

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Arc, mpsc};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
@@ -18,6 +19,17 @@ const TO_CHECKPOINT: Duration = Duration::from_secs(10);
 /// take; then its log.
 pub(super) fn closes_within(source: &Arc<Source>) -> Duration {
     3 * source.config().timeout + TO_CHECKPOINT
+}
+
+/// How often it is looked whether a thread has ended.
+const LOOK_EVERY: Duration = Duration::from_millis(5);
+
+/// Waits for a thread until the deadline at most, and answers whether it has ended.
+pub(super) fn has_ended(thread: &JoinHandle<()>, deadline: Instant) -> bool {
+    while !thread.is_finished() && Instant::now() < deadline {
+        std::thread::park_timeout(LOOK_EVERY);
+    }
+    thread.is_finished()
 }
 
 /// Closes sources, and waits as long as that may take. What is not closed by then, as on a disk that does not answer, is

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
-use super::closing::{close_all, closes_within};
+use super::closing::{close_all, closes_within, has_ended};
 use super::datasource_router::{DataSourceRouter, RoutingTable};
 use super::identity::NamedOpener;
 use super::identity_default::DefaultOpener;
@@ -137,24 +137,16 @@ impl ConnectionManager {
     /// does not close in its time, as on a disk that does not answer, is left behind.
     pub(super) fn close(&self, table: &RoutingTable) {
         let reaper = self.reaper.lock().take();
-        let (default, others) = match table.sources.split_first() {
-            Some((default, others)) => (Some(default), others),
-            None => (None, &[][..]),
-        };
+        let (default, others) = table.sources.split_at(1.min(table.sources.len()));
         let unclosed = reaper.iter().flat_map(|reaper| &reaper.unclosed);
         let stand_ins = table.stand_ins().map(|away| &away.serving);
         close_all(others.iter().chain(stand_ins).chain(unclosed).cloned().collect());
-        close_all(default.into_iter().cloned().collect());
+        close_all(default.to_vec());
         if let Some(Reaper { tables, thread: Some(thread), .. }) = reaper {
             // It ends when it has closed what was retired before, once no call uses that.
             drop(tables);
             let deadline = Instant::now() + table.sources.iter().map(closes_within).max().unwrap_or_default();
-            while !thread.is_finished() && Instant::now() < deadline {
-                std::thread::park_timeout(LOOK_EVERY);
-            }
-            if thread.is_finished() {
-                let _ = thread.join();
-            } else {
+            if !has_ended(&thread, deadline) {
                 tracing::warn!("sources that are no longer configured are not closed yet, and are left behind");
             }
         }

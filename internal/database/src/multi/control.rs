@@ -174,7 +174,7 @@ impl Control {
     /// There is no such source, it cannot be opened, or its chats cannot come home.
     pub fn retry(&self, name: &SourceName) -> Result<()> {
         if let Some(source) = self.router.source(name)
-            && (self.router.away(name).is_some() || !matches!(source.status().health, Health::Open))
+            && (self.router.away(name).is_some() || !matches!(source.health(), Health::Open))
             && let Some(found) = self.router.healer.look(name)
         {
             return found;

@@ -193,9 +193,7 @@ impl FromRow for MarkRow {
 
 fn read(tx: &ReadTx<'_>) -> Result<Marks> {
     tx.snapshot()?;
-    let sql = "SELECT COUNT(*) FROM sqlite_schema WHERE type = 'table' AND name = 'switchyard_meta'";
-    // What is only read may be of an earlier release.
-    if tx.value::<i64>("sqlite_schema", sql, params![])? == Some(0) {
+    if !tx.has_table("switchyard_meta")? {
         return Ok(Marks::new());
     }
     let sql = "SELECT key, value FROM switchyard_meta WHERE substr(key, 1, 6) = ?1 ORDER BY key";

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 
 use super::backoff::Backoff;
+use super::closing::has_ended;
 use super::datasource_router::DataSourceRouter;
 use super::homecoming;
 use crate::error::{Error, ErrorKind, Result};
@@ -98,10 +99,8 @@ impl Healer {
 
     /// Begins no further look, and waits a while for those under way.
     pub(super) fn stop(&self) {
-        let Some(thread) = self.tell_to_stop() else { return };
-        let deadline = Instant::now() + STOP_WITHIN;
-        while !thread.is_finished() && Instant::now() < deadline {
-            std::thread::park_timeout(Duration::from_millis(5));
+        if let Some(thread) = self.tell_to_stop() {
+            has_ended(&thread, Instant::now() + STOP_WITHIN);
         }
     }
 

@@ -267,7 +267,7 @@ impl JournalReport {
 /// How far the journals of each absence were made in this file.
 pub(super) fn read_made(tx: &ReadTx<'_>) -> Result<Made> {
     let mut made = Made::new();
-    if has_table(tx, "switchyard_made")? {
+    if tx.has_table("switchyard_made")? {
         tx.scan_stored("SELECT episode, seq FROM switchyard_made", &[], |row| {
             made.insert(row.get(0)?, row.get(1)?);
             Ok(ControlFlow::Continue(()))
@@ -278,17 +278,23 @@ pub(super) fn read_made(tx: &ReadTx<'_>) -> Result<Made> {
 
 /// How many writes of a source wait in this file, those that are made at home already not counted.
 pub(super) fn count_waiting(tx: &ReadTx<'_>, name: &SourceName, made: &Made) -> Result<u64> {
-    if !has_table(tx, "switchyard_journal")? {
-        return Ok(0);
+    count_after_done(tx, name, made).map(|(count, _)| count)
+}
+
+/// The same, and the number up to which they are made at home.
+fn count_after_done(tx: &ReadTx<'_>, name: &SourceName, made: &Made) -> Result<(u64, i64)> {
+    if !tx.has_table("switchyard_journal")? {
+        return Ok((0, 0));
     }
     let done = done(tx, name, made)?;
     let sql = "SELECT COUNT(*) FROM switchyard_journal WHERE source = ?1 AND seq > ?2";
-    tx.value("switchyard_journal", sql, params![name.as_str(), done]).map(Option::unwrap_or_default)
+    let count: Option<u64> = tx.value("switchyard_journal", sql, params![name.as_str(), done])?;
+    Ok((count.unwrap_or_default(), done))
 }
 
 /// How many writes were kept aside in this file.
 pub(super) fn count_parked(tx: &ReadTx<'_>) -> Result<u64> {
-    if !has_table(tx, "switchyard_parked")? {
+    if !tx.has_table("switchyard_parked")? {
         return Ok(0);
     }
     let sql = "SELECT COUNT(*) FROM switchyard_parked";
@@ -309,11 +315,10 @@ fn done(tx: &ReadTx<'_>, name: &SourceName, made: &Made) -> Result<i64> {
 }
 
 fn waiting(tx: &ReadTx<'_>, name: &SourceName, made: &Made, most: usize) -> Result<(u64, Vec<JournalEntry>)> {
-    let count = count_waiting(tx, name, made)?;
+    let (count, done) = count_after_done(tx, name, made)?;
     if count == 0 {
         return Ok((0, Vec::new()));
     }
-    let done = done(tx, name, made)?;
     let sql = "SELECT episode, seq, operation, NULL FROM switchyard_journal
                WHERE source = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3";
     let name_text = Stored::Text(name.as_str().as_bytes());
@@ -371,10 +376,4 @@ fn latest(steps: &[Step]) -> Option<Timestamp> {
         Step::OnlyIf { then, .. } => latest(then),
     };
     steps.iter().filter_map(of_step).max()
-}
-
-/// Whether a file has a table: one of an earlier release that is only read may have none of ours.
-pub(super) fn has_table(tx: &ReadTx<'_>, table: &str) -> Result<bool> {
-    let sql = "SELECT COUNT(*) FROM sqlite_schema WHERE type = 'table' AND name = ?1";
-    tx.value::<i64>("sqlite_schema", sql, params![table]).map(|count| count == Some(1))
 }

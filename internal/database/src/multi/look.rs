@@ -12,7 +12,6 @@ use super::standin::{self, ServedBy};
 use crate::config::DatabaseConfig;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::ChatId;
-use crate::params;
 use crate::route::SourceName;
 use crate::source::{Facts, Found, Look, OpenError, ReadTx, Seen, SourceConfig, look_closer};
 use crate::store::read_aliases;
@@ -132,8 +131,7 @@ fn remembered(seen: &Seen, name: &SourceName) -> Result<Memory> {
     let read = |tx: &ReadTx<'_>| {
         tx.snapshot()?;
         // A file of an earlier release, or of an earlier step of this one, remembers nothing yet.
-        let sql = "SELECT COUNT(*) FROM sqlite_schema WHERE type = 'table' AND name = 'switchyard_sources'";
-        if tx.value::<i64>("sqlite_schema", sql, params![])? == Some(0) {
+        if !tx.has_table("switchyard_sources")? {
             return Ok(Memory::default());
         }
         Ok(Memory { entries: read_entries(tx)?, recorded: read_recorded(tx)?, aliases: read_aliases(tx)? })

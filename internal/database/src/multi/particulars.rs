@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 
 use super::control::Control;
-use super::journal_report::{Made, count_parked, count_waiting, has_table, read_made};
+use super::journal_report::{Made, count_parked, count_waiting, read_made};
 use super::standin::Away;
 use crate::error::Result;
 use crate::params;
@@ -106,7 +106,7 @@ fn ask(source: &Arc<Source>, away: Option<&Away>) -> Particulars {
 fn of_itself(tx: &ReadTx<'_>) -> Result<Particulars> {
     let version = "SELECT value FROM settings WHERE key = 'db-migration-version'";
     let uuid = "SELECT value FROM switchyard_meta WHERE key = 'uuid'";
-    let has_meta = has_table(tx, "switchyard_meta")?;
+    let has_meta = tx.has_table("switchyard_meta")?;
     Ok(Particulars {
         version: tx.value::<String>("settings", version, params![])?.and_then(|version| version.parse().ok()),
         uuid: if has_meta { tx.value("switchyard_meta", uuid, params![])? } else { None },

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use super::absence::Absent;
 use super::datasource_router::{Current, Plan, RoutingTable};
+use super::standin::can_come_home;
 use crate::config::{DatabaseConfig, Form};
 use crate::ids::ChatId;
 use crate::route::SourceName;
@@ -102,8 +103,7 @@ pub enum ReloadError {
 
 /// A source goes while its chats are served elsewhere.
 fn away_to_nothing(absent: &Absent, next: &DatabaseConfig) -> Option<ReloadError> {
-    let can_come_home = |name: &SourceName| next.sources.get(name).is_some_and(|source| !source.readonly);
-    let name = absent.away.keys().find(|name| !can_come_home(name))?;
+    let name = absent.away.keys().find(|name| can_come_home(next, name).is_none())?;
     Some(ReloadError::Away { name: name.clone() })
 }
 

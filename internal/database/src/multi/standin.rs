@@ -84,6 +84,12 @@ pub(super) fn path(config: &DatabaseConfig, name: &SourceName) -> PathBuf {
     config.data_dir.join(FOLDER).join(format!("{name}.db"))
 }
 
+/// The settings of a source that another may serve for a while: it is configured so that what was written meanwhile can
+/// be made there, and is not the default one.
+pub(super) fn can_come_home<'a>(config: &'a DatabaseConfig, name: &SourceName) -> Option<&'a SourceConfig> {
+    config.sources.get(name).filter(|settings| !settings.readonly && settings.name != config.default_source)
+}
+
 /// The stand-in of a source: its settings, another file.
 fn stand_in(config: &DatabaseConfig, settings: &SourceConfig, clock: &Arc<dyn Clock>, was_there: bool) -> Arc<Source> {
     let opener = StandInOpener { clock: Arc::clone(clock), was_there: AtomicBool::new(was_there) };
@@ -99,9 +105,7 @@ impl Away {
         default: &Arc<Source>,
         clock: &Arc<dyn Clock>,
     ) -> Option<Self> {
-        if settings.readonly || settings.name == config.default_source {
-            return None;
-        }
+        can_come_home(config, &settings.name)?;
         let (by, serving) = match settings.on_unavailable {
             OnUnavailable::StandIn => (ServedBy::StandIn, stand_in(config, settings, clock, false)),
             OnUnavailable::Default => (ServedBy::Default, Arc::clone(default)),
@@ -162,12 +166,9 @@ pub(super) fn files(config: &DatabaseConfig) -> Vec<(SourceName, SourceConfig)> 
 /// The stand-ins of sources that are not configured any more, or not so that something can be written there: what waits
 /// in them waits for that. With their files.
 pub fn ownerless(config: &DatabaseConfig) -> Vec<(SourceName, PathBuf)> {
-    let is_owned = |name: &SourceName| {
-        config.sources.get(name).is_some_and(|settings| !settings.readonly && settings.name != config.default_source)
-    };
     files(config)
         .into_iter()
-        .filter(|(name, _)| !is_owned(name))
+        .filter(|(name, _)| can_come_home(config, name).is_none())
         .map(|(name, settings)| (name, settings.path))
         .collect()
 }
@@ -176,11 +177,11 @@ pub fn ownerless(config: &DatabaseConfig) -> Vec<(SourceName, PathBuf)> {
 pub(super) fn left_behind(config: &DatabaseConfig, clock: &Arc<dyn Clock>) -> Vec<Away> {
     let mut found = Vec::new();
     for (name, SourceConfig { path, .. }) in files(config) {
-        match config.sources.get(&name) {
-            Some(settings) if !settings.readonly && settings.name != config.default_source => {
+        match can_come_home(config, &name) {
+            Some(settings) => {
                 found.push(Away::new(&settings.name, ServedBy::StandIn, stand_in(config, settings, clock, true)));
             }
-            _ => tracing::error!(
+            None => tracing::error!(
                 file = %path.display(),
                 "a stand-in holds writes of a source that is not configured any more, or is only read now; configure it as it was, so that they come home"
             ),

@@ -180,9 +180,7 @@ impl Source {
         op: &'static str,
         f: impl FnOnce(&ReadTx<'_>) -> Result<T>,
     ) -> Result<T> {
-        let deadline = Instant::now() + self.config.timeout;
-        let database = self.database(op, deadline)?;
-        self.noticed(&database, database.read_as_writer(op, deadline, f))
+        self.on_database(op, |database, deadline| database.read_as_writer(op, deadline, f))
     }
 
     /// Runs a write and answers after its commit. Where a recording is wanted, the observer is told before the next
@@ -229,9 +227,7 @@ impl Source {
 
     /// Rewrites the file, so that nothing of what was deleted is left in it.
     pub(crate) fn vacuum(self: &Arc<Self>, op: &'static str) -> Result<()> {
-        let deadline = Instant::now() + self.config.timeout;
-        let database = self.database(op, deadline)?;
-        self.noticed(&database, database.vacuum(op, deadline))
+        self.on_database(op, |database, deadline| database.vacuum(op, deadline))
     }
 
     /// Looks at a source that failed: opens it, has SQLite look for damage, and writes.
@@ -255,9 +251,7 @@ impl Source {
 
     /// Makes noted writes here, each once; answers how many had to be kept aside.
     pub(crate) fn make_noted(self: &Arc<Self>, noted: &[Noted]) -> Result<u64> {
-        let deadline = Instant::now() + self.config.timeout;
-        let database = self.database("journal.make_noted", deadline)?;
-        self.noticed(&database, database.make_noted(noted, deadline))
+        self.on_database("journal.make_noted", |database, deadline| database.make_noted(noted, deadline))
     }
 
     /// Deals with the writes that were kept aside here and that are wanted.
@@ -270,9 +264,7 @@ impl Source {
         if self.config.readonly {
             return Err(self.error(OP, ErrorKind::ReadOnly));
         }
-        let deadline = Instant::now() + self.config.timeout;
-        let database = self.database(OP, deadline)?;
-        self.noticed(&database, database.settle_parked(what, wanted, deadline))
+        self.on_database(OP, |database, deadline| database.settle_parked(what, wanted, deadline))
     }
 
     /// Runs this while nobody writes, with everything committed that was written before.
@@ -285,6 +277,17 @@ impl Source {
     /// file.
     pub(crate) fn close(&self) {
         self.door.shut(Instant::now() + self.config.timeout);
+    }
+
+    /// Does this with the database, by the deadline of a call that begins now.
+    fn on_database<T>(
+        self: &Arc<Self>,
+        op: &'static str,
+        f: impl FnOnce(&Database, Instant) -> Result<T>,
+    ) -> Result<T> {
+        let deadline = Instant::now() + self.config.timeout;
+        let database = self.database(op, deadline)?;
+        self.noticed(&database, f(&database, deadline))
     }
 
     /// The open database, opened where it is not; waits until the deadline at most.

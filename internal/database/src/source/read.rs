@@ -12,6 +12,7 @@ use super::row::{self, BadColumn, FromRow, Row};
 use super::value::{FromValue, ValueRef, bind, bind_stored};
 use super::write::begins_with;
 use crate::error::{ErrorKind, Result};
+use crate::params;
 
 /// One read. A single statement sees one moment of the database by itself; a read of several says
 /// [`ReadTx::snapshot`] first, so that all of them see the same moment.
@@ -76,6 +77,12 @@ impl<'a> ReadTx<'a> {
             Ok(ControlFlow::Break(()))
         })?;
         Ok(answer)
+    }
+
+    /// Whether there is a table: a file of an earlier release that is only read may have none of ours.
+    pub(crate) fn has_table(&self, table: &str) -> Result<bool> {
+        let sql = "SELECT COUNT(*) FROM sqlite_schema WHERE type = 'table' AND name = ?1";
+        self.value::<i64>("sqlite_schema", sql, params![table]).map(|count| count == Some(1))
     }
 
     /// Visits the rows one by one without keeping them, until the visitor breaks off.

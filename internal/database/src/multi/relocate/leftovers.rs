@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use rusqlite::types::ValueRef;
 
-use super::rows::{Layout, Row, Walk, same};
+use super::rows::{Layout, Row, Walk};
 use super::state::Entry;
 use super::tables::MOVED;
 use super::{MoveError, copy};
@@ -61,7 +61,7 @@ fn written_since(entry: &Entry, layout: &Layout, place: &Arc<Source>, other: Opt
             let mut the_same = 0;
             for row in &young {
                 tx.scan_stored(&layout.find, &layout.key(*row), |found| {
-                    the_same += u64::from(is_same(layout.columns.len(), *row, found)?);
+                    the_same += u64::from(layout.unlike(*row, found)?.is_empty());
                     Ok(ControlFlow::Break(()))
                 })?;
             }
@@ -69,11 +69,6 @@ fn written_since(entry: &Entry, layout: &Layout, place: &Arc<Source>, other: Opt
         })?;
     }
     Ok(count)
-}
-
-/// Whether two rows are the same in so many columns.
-fn is_same(width: usize, row: Row<'_>, other: &rusqlite::Row<'_>) -> rusqlite::Result<bool> {
-    (0..width).try_fold(true, |all, index| Ok(all && same(row.value(index), other.get_ref(index)?)))
 }
 
 /// Whether a stored moment is after another. One that cannot be read is none that this program writes.

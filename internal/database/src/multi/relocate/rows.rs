@@ -55,6 +55,17 @@ pub(super) struct Layout {
 }
 
 impl Layout {
+    /// The columns in which another row, read by [`find`](Self::find), differs from this one.
+    pub(super) fn unlike(&self, row: Row<'_>, other: &rusqlite::Row<'_>) -> rusqlite::Result<Vec<String>> {
+        let mut columns = Vec::new();
+        for (index, column) in self.columns.iter().enumerate() {
+            if !same(row.value(index), other.get_ref(index)?) {
+                columns.push(column.clone());
+            }
+        }
+        Ok(columns)
+    }
+
     pub(super) fn new(table: &'static Table, columns: Vec<String>) -> Self {
         let name = table.name;
         let listed = list(columns.iter().map(|column| quoted(column)));

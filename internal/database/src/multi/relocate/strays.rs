@@ -9,13 +9,12 @@ use std::sync::Arc;
 use rusqlite::types::ValueRef;
 
 use super::super::control::Control;
-use super::super::journal_report::has_table;
 use super::super::look::look;
 use super::super::standin::ServedBy;
 use super::error::{Difference, Unlike};
 use super::media::{self, Media};
 use super::report::MoveOptions;
-use super::rows::{Chunk, Layout, Walk, same};
+use super::rows::{Chunk, Layout, Walk};
 use super::tables::{MOVED, Table};
 use super::{MoveError, Part, copy, state};
 use crate::config::DatabaseConfig;
@@ -319,7 +318,7 @@ fn count(tx: &ReadTx<'_>) -> Result<Vec<(&'static str, ChatId, u64)>> {
     tx.snapshot()?;
     let mut counts = Vec::new();
     for Table { name, .. } in &MOVED {
-        if !has_table(tx, name)? {
+        if !tx.has_table(name)? {
             continue;
         }
         let sql = match *name {
@@ -346,12 +345,7 @@ fn at_home(part: &Part, layout: &Layout, chunk: &Chunk) -> Result<Vec<Option<Unl
         for row in chunk.rows() {
             let mut answer = Some(Unlike::Missing);
             tx.scan_stored(&layout.find, &layout.key(row), |other| {
-                let mut columns = Vec::new();
-                for (index, column) in layout.columns.iter().enumerate() {
-                    if !same(row.value(index), other.get_ref(index)?) {
-                        columns.push(column.clone());
-                    }
-                }
+                let columns = layout.unlike(row, other)?;
                 answer = (!columns.is_empty()).then_some(Unlike::Columns(columns));
                 Ok(ControlFlow::Break(()))
             })?;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::error::{Difference, Unlike};
 use super::media::Media;
 use super::report::Meter;
-use super::rows::{Chunk, Layout, Row, Walk, same};
+use super::rows::{Chunk, Layout, Row, Walk};
 use super::{MoveError, Part, copy, count};
 use crate::error::Result;
 use crate::source::Source;
@@ -39,7 +39,7 @@ fn rows(
     let mut walked = 0;
     let mut walk = Walk::new(from, &layout.query, *chat, at_once);
     while let Some(chunk) = walk.next()? {
-        found.extend(compare(chunk, layout, to, |row| unlike(layout, row))?);
+        found.extend(compare(chunk, layout, to, |row| move |other: &rusqlite::Row<'_>| layout.unlike(row, other))?);
         if let Some(ids) = layout.media_ids(chunk) {
             media.verify(part, &ids, found)?;
         }
@@ -87,17 +87,4 @@ fn compare<'c, F: FnMut(&rusqlite::Row<'_>) -> rusqlite::Result<Vec<String>>>(
         }
         Ok(found)
     })
-}
-
-/// The columns in which another row differs from this one.
-fn unlike<'c>(layout: &'c Layout, row: Row<'c>) -> impl FnMut(&rusqlite::Row<'_>) -> rusqlite::Result<Vec<String>> {
-    move |other| {
-        let mut columns = Vec::new();
-        for (index, column) in layout.columns.iter().enumerate() {
-            if !same(row.value(index), other.get_ref(index)?) {
-                columns.push(column.clone());
-            }
-        }
-        Ok(columns)
-    }
 }
