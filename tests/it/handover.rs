@@ -21,6 +21,8 @@ use batch::{Batch, Outcome};
 use sync::{Deadline, Mutex};
 use turn::Turns;
 
+use crate::support::asked;
+
 /// How many schedules of each kind are tried where nobody says otherwise.
 const SCHEDULES: usize = 2_000;
 /// A transaction is ended at the latest with so many members.
@@ -149,7 +151,7 @@ fn try_schedules(scheduler: impl Scheduler + 'static, callers: &'static [&'stati
 
 /// Tries schedules by chance, and such as find mistakes that take a few unlikely switches of threads.
 fn try_all(callers: &'static [&'static [(Call, Deadline)]]) {
-    let schedules = std::env::var("MODEL_SCHEDULES").map_or(SCHEDULES, |number| number.parse().unwrap());
+    let schedules = asked("MODEL_SCHEDULES", SCHEDULES);
     try_schedules(RandomScheduler::new(schedules), callers);
     try_schedules(PctScheduler::new(3, schedules), callers);
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -80,6 +80,16 @@ pub(crate) fn open(config: &DatabaseConfig) -> (DatabaseWrapper, Control) {
 /// Takes a source's file away, so that it cannot be opened: nothing is made in its place.
 pub(crate) fn take_away(scratch: &Scratch, source: &str) {
     std::fs::rename(scratch.file(&format!("{source}.db")), scratch.file(&format!("{source}.away"))).unwrap();
+}
+
+/// Gives a database another name, with its log and index where it has them.
+pub(crate) fn carry(from: &Path, to: &Path) {
+    for suffix in ["", "-wal", "-shm"] {
+        let [from, to] = [from, to].map(|path| PathBuf::from(format!("{}{suffix}", path.display())));
+        if from.exists() {
+            std::fs::rename(from, to).unwrap();
+        }
+    }
 }
 
 /// What a call answers, and what is logged meanwhile on this thread.

@@ -14,7 +14,7 @@ use database::{DatabaseWrapper, Error, ErrorKind, Options, Refusal, Route, Sourc
 use rusqlite::Connection;
 
 use crate::child::{Child, say};
-use crate::support::{Recording, Scratch, rows_of, sqlite};
+use crate::support::{Recording, Scratch, asked, rows_of, sqlite};
 
 const CALLERS: u64 = 16;
 const SECONDS: u64 = 4;
@@ -99,7 +99,7 @@ fn stress(folder: &Path) {
     assert_eq!(other.line(), "ready");
 
     let seen = Seen::default();
-    let seconds = std::env::var("STRESS_SECONDS").map_or(SECONDS, |seconds| seconds.parse().unwrap());
+    let seconds = asked("STRESS_SECONDS", SECONDS);
     let (start, enough) = (Instant::now(), Duration::from_secs(seconds));
     let goes_on = || {
         let passed = start.elapsed();

@@ -1,8 +1,9 @@
 //! What the themes share: scratch folders, clocks that are set by hand, and all rows of a file as text.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
+use std::fmt::{Debug, Write as _};
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -11,6 +12,12 @@ use database::{DatabaseWrapper, Operation, Options, SourceConfig, Timestamp};
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OpenFlags};
 use tempfile::TempDir;
+
+/// How much of a test's longer form an environment variable asks for; without it, so much.
+pub(crate) fn asked<T: FromStr<Err: Debug>>(variable: &str, otherwise: T) -> T {
+    let number = |text: String| text.parse().unwrap_or_else(|error| panic!("{variable} is a number: {error:?}"));
+    std::env::var(variable).map_or(otherwise, number)
+}
 
 /// A folder that goes away with the test.
 pub(crate) struct Scratch(TempDir);

@@ -12,7 +12,7 @@ use database::{ChatId, DatabaseWrapper, NewMessage, OnUnavailable, SourceConfig,
 use rstest::rstest;
 
 use crate::child::{self, Child};
-use crate::support::{Scratch, sqlite, time};
+use crate::support::{Scratch, asked, sqlite, time};
 
 const CHAT: ChatId = ChatId(-1);
 /// How many messages a helper writes.
@@ -102,7 +102,7 @@ fn a_system_call_that_fails_is_a_typed_error_and_harms_nothing(
     #[values("EIO", "ENOSPC")] error: &str,
     #[values(false, true)] for_good: bool,
 ) {
-    let every = std::env::var("SYSCALLS_EVERY").map_or(every, |every| every.parse().unwrap());
+    let every = asked("SYSCALLS_EVERY", every);
     let all = calls(call);
     assert!(all > 0, "{call} is never called");
     // The last one too.

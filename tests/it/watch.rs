@@ -16,6 +16,8 @@ use database::DatabaseConfig;
 
 use super::support::Scratch;
 
+use crate::support::asked;
+
 /// How long after the last write all is in force.
 const LIVE: Duration = Duration::from_secs(3);
 /// Longer than the watch waits before it acts on anything: what has not happened by then will not.
@@ -24,7 +26,7 @@ const SETTLED: Duration = Duration::from_millis(3200);
 /// How often each way of changing a file is tried. `RELOAD_ROUNDS=50 cargo test -p tests --features multi-source watch`
 /// tries each 50 times.
 fn rounds() -> usize {
-    std::env::var("RELOAD_ROUNDS").map_or(3, |rounds| rounds.parse().unwrap())
+    asked("RELOAD_ROUNDS", 3)
 }
 
 /// A folder of its own, the configuration that is watched there, and what is applied of it.

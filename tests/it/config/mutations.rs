@@ -6,12 +6,14 @@ use config::Layers;
 
 use super::Place;
 
+use crate::support::asked;
+
 /// How many damaged files are read where nothing else is said. `CONFIG_MUTATIONS=100000 cargo test -p tests mutations`
 /// reads a hundred thousand.
 const MUTATIONS: u64 = 10_000;
 
 pub(crate) fn count() -> u64 {
-    std::env::var("CONFIG_MUTATIONS").map_or(MUTATIONS, |count| count.parse().unwrap())
+    asked("CONFIG_MUTATIONS", MUTATIONS)
 }
 
 /// A configuration that is right, with secrets where they do no harm: in comments, in paths, in a name.

@@ -6,7 +6,7 @@ use database::multi::{Adopt, Control};
 use database::{ChatId, DatabaseConfig, DatabaseWrapper, ErrorKind, Health};
 use rstest::rstest;
 
-use super::{config_of, eventually, files_with, name, open};
+use super::{carry, config_of, eventually, files_with, name, open};
 use crate::support::{Scratch, rows, sqlite};
 
 const CHAT: ChatId = ChatId(-1);
@@ -86,10 +86,7 @@ fn another_bots_default_is_not_taken_for_ours_and_adopted_on_purpose(#[values(tr
     if let Some((db, _)) = &running {
         assert_eq!(language(db, UNMAPPED), "default of ours");
     }
-    for suffix in ["", "-wal", "-shm"] {
-        let of = |file: &str| scratch.file(&format!("{file}{suffix}"));
-        let _ = std::fs::rename(of("primary.db"), of("ours.db"));
-    }
+    carry(&scratch.file("primary.db"), &scratch.file("ours.db"));
     copy(&other.file("primary.db"), &scratch.file("primary.db"));
     let (db, control) = running.unwrap_or_else(|| open(&config));
     eventually("it is noticed", || db.get_chat_setting(UNMAPPED, "language").is_err());
@@ -224,10 +221,7 @@ fn what_replaced_an_open_file_is_adopted_at_once() {
     let config = made(scratch.path(), "ours");
     let (db, control) = open(&config);
     db.set_chat_setting(CHAT, "language", "nl").unwrap();
-    for suffix in ["", "-wal", "-shm"] {
-        let of = |file: &str| scratch.file(&format!("{file}{suffix}"));
-        let _ = std::fs::rename(of("archive.db"), of("away.db"));
-    }
+    carry(&scratch.file("archive.db"), &scratch.file("away.db"));
     crate::support::open(&scratch.file("archive.db")).close();
     control.adopt(&name("archive"), Adopt::Present).unwrap();
     assert_eq!(language(&db, CHAT), "");

@@ -13,7 +13,7 @@ use proptest::prelude::*;
 use super::config_of;
 use crate::commands::{ADA, BOB, GROUP, OTHER, OWNER, SUPER, answer, bot_on};
 use crate::replay::writes::{KINDS, Write};
-use crate::support::{HandClock, Scratch, time};
+use crate::support::{HandClock, Scratch, asked, time};
 
 /// What the group becomes; it is where the group is.
 const GROUP_LATER: i64 = -1_000_000_000_055;
@@ -286,7 +286,7 @@ fn check(held: &BTreeMap<&'static str, BTreeSet<String>>) {
 }
 
 fn cases() -> u32 {
-    std::env::var("ISOLATION_CASES").map_or(256, |cases| cases.parse().expect("ISOLATION_CASES is a number"))
+    asked("ISOLATION_CASES", 256)
 }
 
 #[test]

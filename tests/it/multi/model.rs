@@ -18,7 +18,7 @@ use self::reads::{READS, text};
 use super::{config_of, name};
 use crate::replay::writes::{KINDS, WORDS, Write};
 use crate::sources_text::read_operations;
-use crate::support::{HandClock, Scratch, rows, time};
+use crate::support::{HandClock, Scratch, asked, rows, time};
 
 const START: &str = "2026-02-01 00:00:00";
 const SOURCES: [&str; 4] = ["a", "b", "c", "d"];
@@ -250,7 +250,7 @@ impl Both {
 }
 
 fn cases() -> u32 {
-    std::env::var("MODEL_CASES").map_or(200, |cases| cases.parse().expect("MODEL_CASES is a number"))
+    asked("MODEL_CASES", 200)
 }
 
 #[test]

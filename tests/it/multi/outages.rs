@@ -10,7 +10,7 @@ use database::{
     ChatId, DatabaseConfig, DatabaseWrapper, ErrorKind, Health, MediaId, NewMedia, NewMessage, Options, Route, UserId,
 };
 
-use super::{config_of, eventually, name, open};
+use super::{carry, config_of, eventually, name, open};
 use crate::child::Child;
 use crate::support::{Scratch, rows, sqlite};
 
@@ -181,10 +181,7 @@ fn a_file_that_is_unlinked_under_an_open_source_fails_typed_and_is_back_with_the
     assert!(!scratch.file("archive.db").exists());
     db.set_chat_setting(ChatId(-2), "language", "de").unwrap();
     // What the handles that were open wrote into the file is there when it is back.
-    for suffix in ["", "-wal", "-shm"] {
-        let _ =
-            std::fs::rename(scratch.file(&format!("away.db{suffix}")), scratch.file(&format!("archive.db{suffix}")));
-    }
+    carry(&scratch.file("away.db"), &scratch.file("archive.db"));
     control.retry(&name("archive")).unwrap();
     let language = db.get_chat_setting(CHAT, "language").unwrap();
     assert_eq!(
@@ -260,10 +257,7 @@ fn the_next_file_is_not_opened_while_a_call_still_uses_the_one_before() {
             read.unwrap();
         });
         in_use.wait();
-        for suffix in ["", "-wal", "-shm"] {
-            let of = |name: &str| scratch.file(&format!("{name}{suffix}"));
-            let _ = std::fs::rename(of("archive.db"), of("away.db"));
-        }
+        carry(&scratch.file("archive.db"), &scratch.file("away.db"));
         std::fs::rename(scratch.file("backup"), scratch.file("archive.db")).unwrap();
         assert_eq!(noticed(&db), ErrorKindName::Replaced);
         let opened = control.retry(&name("archive"));

@@ -13,9 +13,9 @@ use database::multi::ServedBy;
 use database::{ChatId, DatabaseConfig, ErrorKind, Health, NewMessage, OnUnavailable, UserId};
 use rstest::rstest;
 
-use super::{config_of, eventually, files_with, name, open};
+use super::{carry, config_of, eventually, files_with, name, open};
 use crate::child::Child;
-use crate::support::Scratch;
+use crate::support::{Scratch, asked};
 
 const AWAY: ChatId = ChatId(-1);
 
@@ -37,6 +37,17 @@ fn texts(db: &database::DatabaseWrapper) -> Vec<String> {
     texts
 }
 
+/// A chat that has said something, and whose source's file is away since.
+fn with_its_source_away(policy: OnUnavailable) -> (Scratch, DatabaseConfig) {
+    let scratch = Scratch::new();
+    let config = config(&scratch, policy);
+    let (db, _) = open(&config);
+    say(&db, "1", "before").unwrap();
+    db.close();
+    std::fs::rename(scratch.file("community.db"), scratch.file("away.db")).unwrap();
+    (scratch, config)
+}
+
 #[rstest]
 #[case::stand_in(OnUnavailable::StandIn, ServedBy::StandIn)]
 #[case::default(OnUnavailable::Default, ServedBy::Default)]
@@ -45,15 +56,8 @@ fn what_is_written_while_a_source_is_away_comes_home(#[case] policy: OnUnavailab
     let (db, control) = open(&config(&scratch, policy));
     say(&db, "1", "before").unwrap();
     std::fs::create_dir(scratch.file("away")).unwrap();
-    let move_all = |from: &str, to: &str| {
-        for suffix in ["", "-wal", "-shm"] {
-            let (from, to) = (scratch.file(&format!("{from}{suffix}")), scratch.file(&format!("{to}{suffix}")));
-            if from.exists() {
-                std::fs::rename(from, to).unwrap();
-            }
-        }
-    };
-    move_all("community.db", "away/community.db");
+    let (file, away) = (scratch.file("community.db"), scratch.file("away/community.db"));
+    carry(&file, &away);
     // The write that finds it out is in the removed file, and says that it is not known to be kept.
     let _ = say(&db, "2", "lost in between");
     eventually("its chats are served elsewhere", || db.is_displaced(AWAY));
@@ -61,8 +65,8 @@ fn what_is_written_while_a_source_is_away_comes_home(#[case] policy: OnUnavailab
     assert_eq!(texts(&db), ["meanwhile"]);
     let community = |control: &database::multi::Control| control.status().sources.remove(1);
     assert_eq!(community(&control).away.unwrap().0, by);
-    assert!(!scratch.file("community.db").exists(), "nothing is made in its place");
-    move_all("away/community.db", "community.db");
+    assert!(!file.exists(), "nothing is made in its place");
+    carry(&away, &file);
     control.retry(&name("community")).unwrap();
     assert!(!db.is_displaced(AWAY));
     let all = texts(&db);
@@ -75,12 +79,7 @@ fn what_is_written_while_a_source_is_away_comes_home(#[case] policy: OnUnavailab
 
 #[test]
 fn what_waits_in_a_stand_in_outlives_the_bot() {
-    let scratch = Scratch::new();
-    let config = config(&scratch, OnUnavailable::StandIn);
-    let (db, _) = open(&config);
-    say(&db, "1", "before").unwrap();
-    db.close();
-    std::fs::rename(scratch.file("community.db"), scratch.file("away.db")).unwrap();
+    let (scratch, config) = with_its_source_away(OnUnavailable::StandIn);
     let (db, _) = open(&config);
     say(&db, "2", "meanwhile").unwrap();
     db.close();
@@ -96,12 +95,7 @@ fn what_waits_in_a_stand_in_outlives_the_bot() {
 
 #[test]
 fn where_calls_are_to_fail_they_fail_and_nothing_is_made() {
-    let scratch = Scratch::new();
-    let config = config(&scratch, OnUnavailable::Fail);
-    let (db, _) = open(&config);
-    say(&db, "1", "before").unwrap();
-    db.close();
-    std::fs::rename(scratch.file("community.db"), scratch.file("away.db")).unwrap();
+    let (scratch, config) = with_its_source_away(OnUnavailable::Fail);
     let (db, _) = open(&config);
     let refused = say(&db, "2", "meanwhile").unwrap_err();
     assert!(matches!(refused.kind(), ErrorKind::SourceUnavailable { .. }), "{refused}");
@@ -121,7 +115,7 @@ fn a_source_that_another_process_holds_is_busy_and_not_away() {
     config.sources.get_mut(&name("community")).unwrap().timeout = timeout;
     let (db, control) = open(&config);
     say(&db, "1", "before").unwrap();
-    let held = std::env::var("HELD_SECONDS").map_or(3, |seconds| seconds.parse().expect("HELD_SECONDS is a number"));
+    let held = asked("HELD_SECONDS", 3);
     let path = scratch.file("community.db");
     let mut holder = Child::start(&["hold", path.to_str().unwrap(), "BEGIN IMMEDIATE"].map(OsStr::new));
     assert_eq!(holder.line(), "held");
@@ -146,27 +140,18 @@ fn a_source_that_another_process_holds_is_busy_and_not_away() {
 
 #[test]
 fn a_stand_in_that_is_gone_is_not_begun_anew() {
-    let scratch = Scratch::new();
-    let config = config(&scratch, OnUnavailable::StandIn);
-    let (db, _) = open(&config);
-    say(&db, "1", "before").unwrap();
-    db.close();
-    std::fs::rename(scratch.file("community.db"), scratch.file("away.db")).unwrap();
-    let carry = |from: &str, to: &str| {
-        for suffix in ["", "-wal", "-shm"] {
-            let _ = std::fs::rename(scratch.file(&format!("{from}{suffix}")), scratch.file(&format!("{to}{suffix}")));
-        }
-    };
+    let (scratch, config) = with_its_source_away(OnUnavailable::StandIn);
+    let (stand_in, taken) = (scratch.file("standin/community.db"), scratch.file("taken.db"));
     // Found out while it is open, and over a restart.
     let (db, control) = open(&config);
     say(&db, "2", "meanwhile").unwrap();
-    carry("standin/community.db", "taken.db");
+    carry(&stand_in, &taken);
     eventually("it is found out", || say(&db, "3", "refused").is_err());
     std::fs::rename(scratch.file("away.db"), scratch.file("community.db")).unwrap();
     control.retry(&name("community")).unwrap_err();
     let refused = say(&db, "4", "refused").unwrap_err();
     assert!(refused.to_string().contains("is missing or empty, and held what was written"), "{refused}");
-    carry("taken.db", "standin/community.db");
+    carry(&taken, &stand_in);
     eventually("it comes home", || control.retry(&name("community")).is_ok() && !db.is_displaced(AWAY));
     assert_eq!(texts(&db), ["before", "meanwhile"]);
     db.close();

@@ -11,7 +11,7 @@ use rstest::rstest;
 
 use super::super::{config_of, name, open};
 use crate::child::{self, Child};
-use crate::support::{Scratch, sqlite};
+use crate::support::{Scratch, asked, sqlite};
 
 const CHAT: ChatId = ChatId(-1);
 const WRITES: i64 = 12;
@@ -56,7 +56,7 @@ pub(crate) fn write_to_a_failing_disk(folder: &str) {
 #[case::sync("fdatasync,fsync", 4)]
 #[case::write("pwrite64", 15)]
 fn a_write_whose_sync_fails_is_unknown_and_made_again_once(#[case] call: &str, #[case] every: usize) {
-    let every = std::env::var("SYSCALLS_EVERY").map_or(every, |every| every.parse().unwrap());
+    let every = asked("SYSCALLS_EVERY", every);
     let mut failures = 0;
     for nth in (1..).step_by(every) {
         let scratch = Scratch::new();

@@ -14,7 +14,7 @@ use rstest::rstest;
 
 use super::super::{config_of, eventually, name, open};
 use crate::child::{self, Child};
-use crate::support::{Scratch, sqlite};
+use crate::support::{Scratch, asked, sqlite};
 
 const CHAT: ChatId = ChatId(-1);
 /// More than are made at home in two transactions.
@@ -80,7 +80,7 @@ fn waiting(policy: OnUnavailable) -> Scratch {
 #[case::default("default")]
 fn a_bot_that_is_killed_at_any_step_of_coming_home_makes_each_write_once(#[case] policy: &str) {
     let template = waiting(policy_of(policy));
-    let every = std::env::var("HOMECOMING_EVERY").map_or(60, |every| every.parse().unwrap());
+    let every = asked("HOMECOMING_EVERY", 60);
     let mut kills = 0;
     for nth in (1..).step_by(every) {
         let scratch = Scratch::new();

@@ -9,8 +9,8 @@ use database::multi::Control;
 use database::{ChatId, DatabaseConfig, DatabaseWrapper, Durability, ErrorKind, NewMessage, OnUnavailable, UserId};
 use proptest::prelude::*;
 
-use super::super::{config_of, eventually, name, open};
-use crate::support::Scratch;
+use super::super::{carry, config_of, eventually, name, open};
+use crate::support::{Scratch, asked};
 
 /// The sources besides the default one, what becomes of each when it fails, and its chat.
 const SOURCES: [(&str, OnUnavailable); 3] =
@@ -200,17 +200,13 @@ impl Bot {
 
     /// Renames a source's file, and its log where it has one.
     fn carry(&self, source: usize, from: &str, to: &str) {
-        for suffix in ["", "-wal", "-shm"] {
-            let at = |state: &str| self.scratch.file(&format!("{}.{state}{suffix}", SOURCES[source].0));
-            if at(from).exists() {
-                std::fs::rename(at(from), at(to)).unwrap();
-            }
-        }
+        let at = |state: &str| self.scratch.file(&format!("{}.{state}", SOURCES[source].0));
+        carry(&at(from), &at(to));
     }
 }
 
 fn cases() -> u32 {
-    std::env::var("OUTAGE_CASES").map_or(30, |cases| cases.parse().expect("OUTAGE_CASES is a number"))
+    asked("OUTAGE_CASES", 30)
 }
 
 proptest! {

@@ -9,7 +9,7 @@ use proptest::prelude::*;
 
 use super::super::{config_of, name};
 use crate::replay::writes::Write;
-use crate::support::{HandClock, Scratch, rows, time};
+use crate::support::{HandClock, Scratch, asked, rows, time};
 
 const START: &str = "2026-02-01 00:00:00";
 
@@ -47,7 +47,7 @@ fn is_of_a_chat(write: &&Write) -> bool {
 }
 
 fn cases() -> u32 {
-    std::env::var("STAND_IN_CASES").map_or(40, |cases| cases.parse().expect("STAND_IN_CASES is a number"))
+    asked("STAND_IN_CASES", 40)
 }
 
 proptest! {

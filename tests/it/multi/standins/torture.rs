@@ -21,10 +21,10 @@ use database::{
     ChatId, DatabaseConfig, DatabaseWrapper, Durability, ErrorKind, NewMessage, OnUnavailable, Route, UserId, params,
 };
 
-use super::super::{config_of, eventually, name, open};
+use super::super::{carry, config_of, eventually, name, open};
 use super::killed::count_up;
 use crate::child::{self, Child};
-use crate::support::{Scratch, sqlite};
+use crate::support::{Scratch, asked, sqlite};
 
 /// The sources that fail, what becomes of each then, and its chat.
 const SOURCES: [(&str, OnUnavailable, i64); 3] =
@@ -225,13 +225,7 @@ impl Trial {
     }
 
     fn carry(&self, source: &str, from: &str, to: &str) {
-        for suffix in ["", "-wal", "-shm"] {
-            let (from, to) =
-                (self.file(source, &format!("{from}{suffix}")), self.file(source, &format!("{to}{suffix}")));
-            if from.exists() {
-                std::fs::rename(from, to).unwrap();
-            }
-        }
+        carry(&self.file(source, from), &self.file(source, to));
     }
 
     fn begin(&self, fault: Fault, source: &str) {
@@ -307,7 +301,7 @@ impl Trial {
 }
 
 fn outages() -> u64 {
-    std::env::var("OUTAGES").map_or(12, |outages| outages.parse().expect("OUTAGES is a number"))
+    asked("OUTAGES", 12)
 }
 
 #[test]
@@ -323,7 +317,7 @@ fn outages_under_load_lose_nothing_double_nothing_and_keep_the_order() {
 
 #[test]
 fn kills_under_load_lose_nothing_double_nothing_and_leave_whole_transactions() {
-    let kills = std::env::var("KILLS").map_or(12, |kills| kills.parse().expect("KILLS is a number"));
+    let kills = asked("KILLS", 12);
     let mut trial = Trial::begin_load();
     for _ in 0..kills {
         trial.pause(120);
