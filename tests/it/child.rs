@@ -226,7 +226,9 @@ fn a_helper_does_its_task() {
         #[cfg(feature = "multi-source")]
         ["outage-load", folder] => crate::multi::standins::torture::load(folder),
         #[cfg(feature = "multi-source")]
-        ["without-threads", folder] => say(&crate::multi::refusals::without_threads(folder)),
+        ["without-threads", folder, since] => crate::multi::refusals::without_threads(folder, since),
+        #[cfg(feature = "multi-source")]
+        ["drop-hanging", folder] => crate::multi::closing::drop_hanging(folder),
         #[cfg(feature = "multi-source")]
         ["seal", path, to] => say(&crate::multi::sealing::seal_unprivileged(path, to)),
         ["overfill", folder] => crate::checkpoints::overfill(Path::new(folder)),

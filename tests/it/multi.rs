@@ -13,6 +13,7 @@ use database::{
 
 use crate::support::Scratch;
 
+pub(crate) mod closing;
 mod departed;
 mod example;
 mod gathered;

@@ -6,10 +6,11 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use database::{ChatId, DatabaseConfig, DatabaseWrapper, Form, Options};
-use rustix::process::{Resource, Rlimit, setrlimit};
+use rstest::rstest;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-use super::{config_of, name, open};
-use crate::child::Child;
+use super::{config_of, logged, name, open};
+use crate::child::{self, Child};
 use crate::support::{Scratch, sqlite};
 
 const CHAT: ChatId = ChatId(-1);
@@ -92,29 +93,59 @@ fn a_source_that_a_chat_was_moved_to_has_to_stay() {
     db.close();
 }
 
-/// A helper's task: works on databases where no more threads are to be had.
-pub(crate) fn without_threads(folder: &str) -> String {
-    assert!(!rustix::process::geteuid().is_root(), "the limit does not count for root");
-    let config = config_of(Path::new(folder), &["primary", "one", "two"], &[(-1, "one"), (-2, "two")]);
-    let (db, control) = open(&config);
-    db.set_chat_setting(ChatId(-1), "language", "nl").unwrap();
-    setrlimit(Resource::Nproc, Rlimit { current: Some(0), maximum: Some(0) }).unwrap();
-    let unopened = db.get_chat_setting(ChatId(-2), "language").unwrap_err().to_string();
-    let missing: Vec<_> =
-        db.get_all_group_chats().unwrap().missing().iter().map(|missing| missing.source.to_string()).collect();
-    let next = config_of(Path::new(folder), &["primary"], &[]);
-    let change = control.reload(&next).unwrap();
-    // What is open goes on, and what is no longer configured is closed all the same.
-    db.set_chat_setting(ChatId(-1), "language", "fr").unwrap();
-    db.close();
-    let left = crate::support::names_in(Path::new(folder)).join(" ");
-    format!("{unopened} | missing: {} | {change} | {left}", missing.join(" "))
+/// How many threads this process may have from here on: as many as the system gives, or not one more.
+fn allow_threads(are_allowed: bool) {
+    let maximum = getrlimit(Resource::Nproc).maximum;
+    setrlimit(Resource::Nproc, Rlimit { current: if are_allowed { maximum } else { Some(0) }, maximum }).unwrap();
 }
 
-#[test]
-fn where_no_thread_is_to_be_had_what_is_open_goes_on() {
+/// A helper's task: works on databases where no more threads are to be had, from the start on (`always`) or when all
+/// that is needed is open (`later`).
+pub(crate) fn without_threads(folder: &str, since: &str) {
+    assert!(!rustix::process::geteuid().is_root(), "the limit does not count for root");
+    let config = config_of(Path::new(folder), &["primary", "one", "two"], &[(-1, "one"), (-2, "two")]);
+    allow_threads(since == "later");
+    let ((db, control), log) = logged(|| open(&config));
+    child::say(if log.contains("no thread can be started that closes sources") { "told" } else { "not told" });
+    // Sources are opened by threads of their own.
+    allow_threads(true);
+    db.set_setting("language", "nl").unwrap();
+    db.set_chat_setting(ChatId(-1), "language", "nl").unwrap();
+    allow_threads(false);
+    child::say(&db.get_chat_setting(ChatId(-2), "language").unwrap_err().to_string());
+    let missing: Vec<_> =
+        db.get_all_group_chats().unwrap().missing().iter().map(|missing| missing.source.to_string()).collect();
+    child::say(&format!("missing: {}", missing.join(" ")));
+    let next = config_of(Path::new(folder), &["primary"], &[]);
+    child::say(&control.reload(&next).unwrap().to_string());
+    // What is open goes on, and what is no longer configured is closed all the same, at the end if not before.
+    db.set_chat_setting(ChatId(-1), "language", "fr").unwrap();
+    let log_of_one = Path::new(folder).join("one.db-wal");
+    if since == "later" {
+        super::eventually("it is closed", || !log_of_one.exists());
+    }
+    assert_eq!(log_of_one.exists(), since == "always");
+    db.close();
+    child::say(&crate::support::names_in(Path::new(folder)).join(" "));
+}
+
+#[rstest]
+#[case::always("always", "told")]
+#[case::later("later", "not told")]
+fn where_no_thread_is_to_be_had_what_is_open_goes_on(#[case] since: &str, #[case] told: &str) {
     let scratch = Scratch::new();
     std::fs::set_permissions(scratch.path(), Permissions::from_mode(0o777)).unwrap();
-    let child = Child::start_unprivileged(&["without-threads", scratch.path().to_str().unwrap()].map(OsStr::new));
-    insta::assert_snapshot!(child.answer(), @"settings.get_chat_setting on source `two`: the source is unavailable (no thread can be started to open it: Resource temporarily unavailable (os error 11)); nothing was changed | missing: two | dropped source one, dropped source two, chat -2: two -> primary, chat -1: one -> primary | one.db primary.db switchyard.lock");
+    let task = ["without-threads", scratch.path().to_str().unwrap(), since].map(OsStr::new);
+    let mut said = Child::start_unprivileged(&task).lines();
+    assert_eq!(said.remove(0), told);
+    assert_eq!(
+        said,
+        [
+            "settings.get_chat_setting on source `two`: the source is unavailable (no thread can be started to open it: \
+             Resource temporarily unavailable (os error 11)); nothing was changed",
+            "missing: two",
+            "dropped source one, dropped source two, chat -2: two -> primary, chat -1: one -> primary",
+            "one.db primary.db switchyard.lock",
+        ]
+    );
 }

@@ -19,6 +19,7 @@ mod lock;
 mod look;
 mod outages;
 mod particulars;
+mod reaper;
 mod registry;
 mod reload;
 mod relocate;
