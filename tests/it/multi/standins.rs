@@ -63,6 +63,10 @@ fn what_is_written_while_a_source_is_away_comes_home(#[case] policy: OnUnavailab
     eventually("its chats are served elsewhere", || db.is_displaced(AWAY));
     say(&db, "3", "meanwhile").unwrap();
     assert_eq!(texts(&db), ["meanwhile"]);
+    // What is served in its place is in an answer over all sources, and that is said not to be all there is.
+    let missing = db.get_all_group_chats().unwrap().missing().to_vec();
+    assert_eq!(missing.iter().map(|missing| missing.source.as_str()).collect::<Vec<_>>(), ["community"]);
+    assert!(missing[0].reason.contains("it is away"), "{}", missing[0].reason);
     let community = |control: &database::multi::Control| control.status().sources.remove(1);
     assert_eq!(community(&control).away.unwrap().0, by);
     assert!(!file.exists(), "nothing is made in its place");

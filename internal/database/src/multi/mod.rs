@@ -9,6 +9,8 @@ mod connection_manager;
 mod control;
 mod counters;
 mod datasource_router;
+#[cfg(test)]
+mod datasource_router_tests;
 mod departed;
 mod healer;
 mod homecoming;
