@@ -19,6 +19,8 @@ mod bring;
 mod clear;
 mod copy;
 mod error;
+#[cfg(test)]
+mod error_tests;
 mod leftovers;
 mod media;
 mod plan;
