@@ -1,6 +1,7 @@
 //! From the command line to the work: reads the configuration, runs a command, says how it went.
 
 mod db;
+mod program;
 mod run;
 mod show;
 
@@ -9,7 +10,7 @@ use std::process::ExitCode;
 
 use config::{Config, ConfigError, DEFAULT_FILE, Layers};
 
-use crate::cli::{Cli, Command, ConfigCommand, ConsoleArgs};
+use crate::cli::{Cli, Command, ConfigArgs, ConfigCommand, ConsoleArgs};
 use crate::control::absolute;
 use crate::databases::{self, DatabasesError, Opened};
 use crate::logging;
@@ -74,10 +75,16 @@ pub fn main() -> ExitCode {
 }
 
 fn run(cli: &Cli) -> Result<Outcome, AppError> {
+    match &cli.command {
+        Some(Command::Completions { shell }) => return program::completions(*shell),
+        Some(Command::Man { folder }) => return program::man(folder.as_deref()),
+        _ => {}
+    }
     let layers = Layers::of_process(cli.config.clone(), cli.data_dir.clone());
     let config = match (layers.load(), &cli.command) {
         // A bot that runs goes on with what the configuration said before, and can be asked about that.
         (Err(error), Some(Command::Db(what))) => return db::run_on_wrong(cli, &layers, error, what),
+        (Err(error), Some(Command::Config(ConfigArgs { json: true, .. }))) => return show::wrong(&error),
         (loaded, _) => loaded?,
     };
     logging::start(config.log, cli.verbose, cli.quiet);
@@ -101,9 +108,11 @@ fn run(cli: &Cli) -> Result<Outcome, AppError> {
             run::console(cli, layers, &config, &speaker.clone().or(&cli.speaker))
         }
         Some(Command::Import(what)) => run::import(cli, &config, what),
-        Some(Command::Config(ConfigCommand::Check)) => show::check(&config),
-        Some(Command::Config(ConfigCommand::Show)) => show::show(&config),
+        Some(Command::Config(ConfigArgs { json, command: ConfigCommand::Check })) => show::check(&config, *json),
+        Some(Command::Config(ConfigArgs { json, command: ConfigCommand::Show })) => show::show(&config, *json),
         Some(Command::Db(what)) => db::run(cli, &config, what),
+        // These are about the program alone, and done above.
+        Some(Command::Completions { .. } | Command::Man { .. }) => Ok(Outcome::Done),
     }
 }
 

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::LazyLock;
 
 use clap::{ArgAction, Args, Parser, Subcommand};
+use clap_complete::Shell;
 use database::SourceName;
 
 use crate::databases::SEVERAL;
@@ -62,10 +63,21 @@ pub enum Command {
     /// Bring in chats that Telegram Desktop exported as machine-readable JSON
     Import(ImportArgs),
     /// Look at the configuration
-    #[command(subcommand)]
-    Config(ConfigCommand),
+    Config(ConfigArgs),
     /// Look at the databases, and steer the bot that runs on them
     Db(DbArgs),
+    /// Print a script that completes this program's command line in a shell
+    Completions {
+        /// The shell
+        #[arg(value_enum, value_name = "SHELL")]
+        shell: Shell,
+    },
+    /// Print the manual page, or write those of all commands
+    Man {
+        /// The folder that the pages are written in, one for each command
+        #[arg(value_name = "DIR")]
+        folder: Option<PathBuf>,
+    },
 }
 
 /// What is done with the databases.
@@ -185,6 +197,18 @@ pub struct MoveArgs {
     /// Rewrite the files that the chats leave, so that no byte of them stays there; needs room for as much again
     #[arg(long, conflicts_with_all = ["keep", "abort", "dry_run"])]
     pub vacuum: bool,
+}
+
+/// What is done with the configuration.
+#[derive(Args, Clone, Copy, Debug)]
+pub struct ConfigArgs {
+    /// Print one JSON object
+    #[arg(long, global = true)]
+    pub json: bool,
+
+    /// What to do
+    #[command(subcommand)]
+    pub command: ConfigCommand,
 }
 
 /// What is done with the configuration.

@@ -44,11 +44,15 @@ mod json;
 #[cfg(feature = "multi-source")]
 mod multi;
 #[cfg(test)]
+mod packaging;
+#[cfg(test)]
 mod program;
 #[cfg(test)]
 mod refusals;
 #[cfg(test)]
 mod replay;
+#[cfg(test)]
+mod shell;
 #[cfg(test)]
 mod sources_text;
 #[cfg(test)]

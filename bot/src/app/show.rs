@@ -2,12 +2,18 @@
 
 use std::collections::BTreeMap;
 
-use config::{Config, Setting};
+use config::{Config, ConfigError, Origin, Setting};
+use serde_json::{Value, json};
 
 use super::{AppError, Outcome, print};
 use crate::text::chart::counted;
 
-pub(super) fn check(config: &Config) -> Result<Outcome, AppError> {
+pub(super) fn check(config: &Config, json: bool) -> Result<Outcome, AppError> {
+    if json {
+        let files: Vec<_> = config.files.iter().map(|file| file.display().to_string()).collect();
+        let (databases, mapped_chats) = (config.database.sources.len(), config.database.chat_mapping.len());
+        return told(&json!({ "ok": true, "files": files, "databases": databases, "mapped_chats": mapped_chats }));
+    }
     let sources = counted(config.database.sources.len() as u64, "database", "databases");
     let mapped = counted(config.database.chat_mapping.len() as u64, "mapped chat", "mapped chats");
     let files: Vec<_> = config.files.iter().map(|file| file.display().to_string()).collect();
@@ -16,9 +22,39 @@ pub(super) fn check(config: &Config) -> Result<Outcome, AppError> {
     Ok(Outcome::Done)
 }
 
-pub(super) fn show(config: &Config) -> Result<Outcome, AppError> {
+pub(super) fn show(config: &Config, json: bool) -> Result<Outcome, AppError> {
+    if json {
+        let setting =
+            |Setting { key, value, origin, .. }: &Setting| with(json!({ "key": key, "value": value }), origin);
+        return told(&json!({ "settings": config.settings.iter().map(setting).collect::<Vec<_>>() }));
+    }
     print(&rendered(&config.settings))?;
     Ok(Outcome::Done)
+}
+
+/// Tells programs what is wrong with a configuration.
+pub(super) fn wrong(error: &ConfigError) -> Result<Outcome, AppError> {
+    let problems = error.problems.iter();
+    let problems = problems.map(|problem| with(json!({ "key": problem.key, "what": problem.what }), &problem.origin));
+    told(&json!({ "ok": false, "problems": problems.collect::<Vec<_>>() }))?;
+    Ok(Outcome::Misused)
+}
+
+fn told(report: &Value) -> Result<Outcome, AppError> {
+    print(&format!("{report}\n"))?;
+    Ok(Outcome::Done)
+}
+
+/// What is told of something, and where that stands.
+fn with(mut told: Value, origin: &Origin) -> Value {
+    told["from"] = match origin {
+        Origin::File { path, line: 0 } => json!({ "file": path.display().to_string() }),
+        Origin::File { path, line } => json!({ "file": path.display().to_string(), "line": line }),
+        Origin::Environment(name) => json!({ "variable": name }),
+        Origin::Flag(name) => json!({ "option": name }),
+        _ => json!("default"),
+    };
+    told
 }
 
 /// The settings as TOML, a line each, with the origin of each behind it.

@@ -195,6 +195,30 @@ fn a_wrong_configuration_ends_every_command_with_2() {
 }
 
 #[test]
+fn programs_are_told_the_same_of_a_configuration() {
+    let place = Place::new();
+    place.file("configs/bot.toml", "[bot]\nname = \"${SECRET}\"\nowners = [7]\n");
+    let environment = [("SECRET", "swordfish"), ("SWITCHYARD_LOG__LEVEL", "info")];
+    let ran = bot(&place, &["config", "check", "--json"], &environment);
+    assert_eq!((ran.code, ran.err.as_str()), (Some(0), ""));
+    assert_snapshot!(ran.out, @r#"{"databases":1,"files":["configs/bot.toml"],"mapped_chats":0,"ok":true}"#);
+    let ran = bot(&place, &["config", "--json", "show", "--data-dir", "elsewhere"], &environment);
+    assert_snapshot!(ran.out.replace("},{", "},\n{"), @r#"
+    {"settings":[{"from":{"file":"configs/bot.toml","line":2},"key":"bot.name","value":"${SECRET}"},
+    {"from":{"file":"configs/bot.toml","line":3},"key":"bot.owners","value":[7]},
+    {"from":{"variable":"SWITCHYARD_LOG__LEVEL"},"key":"log.level","value":"info"},
+    {"from":"default","key":"log.format","value":"text"},
+    {"from":{"option":"--data-dir"},"key":"database.data_dir","value":"DIR/elsewhere"},
+    {"from":"default","key":"database.path","value":"DIR/elsewhere/bot.db"}]}
+    "#);
+
+    place.file("configs/bot.toml", "[bot]\nnmae = \"swordfish\"\n");
+    let ran = bot(&place, &["config", "check", "--json"], &[]);
+    assert_eq!((ran.code, ran.err.as_str()), (Some(2), ""));
+    assert_snapshot!(ran.out, @r#"{"ok":false,"problems":[{"from":{"file":"configs/bot.toml","line":2},"key":"bot.nmae","what":"is not a setting; did you mean `name`?"}]}"#);
+}
+
+#[test]
 #[cfg(not(feature = "multi-source"))]
 fn several_sources_are_checked_and_then_refused_by_a_build_for_one() {
     let place = Place::new();
