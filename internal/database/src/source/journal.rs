@@ -1,8 +1,6 @@
 //! The journal: what was written in the place of a source that was away, noted in the same transaction, so that it can
 //! be made again at home, in order and once.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use rusqlite::{Connection, OptionalExtension as _};
@@ -11,40 +9,13 @@ use super::config::Durability;
 use super::connection::Link;
 use super::context::Context;
 use super::database::Database;
+use super::displaced::Displaced;
 use super::operation::Operation;
 use super::row::{BadColumn, FromRow, Row};
 use super::write::WriteTx;
 use super::writer::run;
 use crate::error::{Error, ErrorKind, Result};
 use crate::params;
-use crate::route::SourceName;
-
-/// A source that is away, whose chats another file serves meanwhile.
-#[derive(Clone, Debug)]
-pub(crate) struct Displaced {
-    /// The source.
-    pub(crate) home: SourceName,
-    /// What this absence alone is called: numbers mean nothing without it where a file was restored from a backup.
-    episode: Arc<str>,
-    is_over: Arc<AtomicBool>,
-}
-
-impl Displaced {
-    pub(crate) fn from(home: &SourceName) -> Self {
-        let episode = Arc::from(uuid::Uuid::new_v4().to_string());
-        Self { home: home.clone(), episode, is_over: Arc::default() }
-    }
-
-    /// Whether its chats are at home again: no write of theirs may be made elsewhere any more.
-    pub(crate) fn is_over(&self) -> bool {
-        self.is_over.load(Ordering::Acquire)
-    }
-
-    /// Its chats are at home again. Said while no write of theirs can be under way.
-    pub(crate) fn end(&self) {
-        self.is_over.store(true, Ordering::Release);
-    }
-}
 
 /// A write that waits to be made at home.
 #[derive(Clone, Debug, PartialEq)]
