@@ -8,7 +8,7 @@ use super::datasource_router::{Current, DataSourceRouter};
 use super::standin::{self, Away, ServedBy};
 use crate::config::DatabaseConfig;
 use crate::route::SourceName;
-use crate::source::{Health, Source, SourceConfig};
+use crate::source::{Health, Raised, Source, SourceConfig};
 use crate::time::Clock;
 
 /// The sources that are away.
@@ -75,20 +75,22 @@ impl DataSourceRouter {
     }
 
     /// A source's chats are home again, where everything is made. `false` where the source is configured otherwise by
-    /// now: then it was made in another file than the chats are led to.
-    pub(super) fn returned(&self, home: &Arc<Source>, away: &Away) -> bool {
+    /// now, so that it was made in another file than the chats are led to, or where more may have been written.
+    pub(super) fn returned(&self, home: &Arc<Source>, away: &Away, fence: Raised<'_>) -> bool {
         let name = home.name();
         let mut current = self.current.lock();
-        let Current { absent, .. } = &mut *current;
-        if !self.source(name).is_some_and(|now| Arc::ptr_eq(&now, home)) {
+        let is_this = current.absent.away.get(name).is_some_and(|now| now.displaced.is(&away.displaced));
+        if !is_this || !self.source(name).is_some_and(|now| Arc::ptr_eq(&now, home)) {
             return false;
         }
-        away.displaced.end();
-        if absent.away.remove(name).is_some_and(|away| away.by == ServedBy::StandIn) {
-            absent.leaving.insert(name.clone());
-        }
-        self.swap_absent(&current);
-        true
+        fence.end(|| {
+            let Current { absent, .. } = &mut *current;
+            absent.away.remove(name);
+            if away.by == ServedBy::StandIn {
+                absent.leaving.insert(name.clone());
+            }
+            self.swap_absent(&current);
+        })
     }
 
     /// A source's stand-in is removed: another can be made.

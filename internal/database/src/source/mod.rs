@@ -8,6 +8,7 @@ mod config;
 mod connection;
 mod context;
 mod database;
+mod displaced;
 mod door;
 mod file;
 mod group;
@@ -16,6 +17,7 @@ mod look;
 mod open;
 mod open_error;
 mod operation;
+mod parked;
 mod prepared;
 mod read;
 mod readers;
@@ -48,12 +50,14 @@ pub use value::{FromValue, ToValue, Value, ValueRef};
 pub use write::WriteTx;
 
 pub(crate) use database::Database;
+pub(crate) use displaced::{Displaced, Raised};
 pub(crate) use door::Opener;
 pub(crate) use file::{FileId, at_rest, create as create_private, create_new};
 pub(crate) use group::Recorder;
-pub(crate) use journal::{Aside, Displaced, Noted, Tried};
+pub(crate) use journal::Noted;
 pub(crate) use look::{Seen, look_closer};
 pub(crate) use open::{Facts, for_reading, for_reading_at_rest};
+pub(crate) use parked::{Aside, Tried};
 
 use door::Door;
 
@@ -249,22 +253,29 @@ impl Source {
         })
     }
 
-    /// Makes noted writes here, each once; answers how many had to be kept aside.
-    pub(crate) fn make_noted(self: &Arc<Self>, noted: &[Noted]) -> Result<u64> {
-        self.on_database("journal.make_noted", |database, deadline| database.make_noted(noted, deadline))
+    /// Makes noted writes here, each once; answers how many had to be kept aside. `check` is asked once nobody else can
+    /// write here, and refuses all.
+    pub(crate) fn make_noted(self: &Arc<Self>, noted: &[Noted], check: &dyn Fn() -> Result<()>) -> Result<u64> {
+        self.on_database("journal.make_noted", |database, deadline| database.make_noted(noted, check, deadline))
     }
 
-    /// Deals with the writes that were kept aside here and that are wanted.
-    pub(crate) fn settle_parked(
-        self: &Arc<Self>,
-        what: Aside,
-        wanted: &dyn Fn(&str, i64) -> bool,
-    ) -> Result<Vec<Tried>> {
-        const OP: &str = "journal.settle_parked";
+    /// Deals with the writes that were kept aside here.
+    pub(crate) fn settle_parked(self: &Arc<Self>, what: &dyn Fn(&Noted) -> Aside) -> Result<Vec<Tried>> {
+        const OP: &str = "parked.settle_parked";
         if self.config.readonly {
             return Err(self.error(OP, ErrorKind::ReadOnly));
         }
-        self.on_database(OP, |database, deadline| database.settle_parked(what, wanted, deadline))
+        self.on_database(OP, |database, deadline| database.settle_parked(what, deadline))
+    }
+
+    /// The writes that were kept aside here.
+    pub(crate) fn all_parked(self: &Arc<Self>) -> Result<Vec<Noted>> {
+        self.on_database("parked.all_parked", Database::all_parked)
+    }
+
+    /// Why a write is kept aside here, if it is.
+    pub(crate) fn why_parked(self: &Arc<Self>, noted: &Noted) -> Result<Option<String>> {
+        self.on_database("parked.why_parked", |database, deadline| database.why_parked(noted, deadline))
     }
 
     /// Runs this while nobody writes, with everything committed that was written before.

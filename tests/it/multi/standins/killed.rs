@@ -34,7 +34,7 @@ fn policy_of(text: &str) -> OnUnavailable {
 }
 
 /// Counts one up: made twice, it is seen.
-pub(super) fn count_up(db: &DatabaseWrapper, chat: ChatId) -> database::Result<()> {
+pub(in crate::multi) fn count_up(db: &DatabaseWrapper, chat: ChatId) -> database::Result<()> {
     db.write("test.count_up", Route::Chat(chat), |tx| {
         tx.execute(
             "INSERT INTO chat_settings (chat_id, key, value, created_at, updated_at) VALUES (?1, 'count', '1', 'x', 'x')
