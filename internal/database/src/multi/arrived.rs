@@ -19,6 +19,7 @@ use std::time::Instant;
 
 use parking_lot::Mutex;
 
+use super::control::Control;
 use super::datasource_router::{DataSourceRouter, Plan};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::ChatId;
@@ -365,6 +366,28 @@ impl DataSourceRouter {
             drop(known);
             self.arrived.settle(plan, &aliases);
         });
+        Ok(())
+    }
+}
+
+impl Control {
+    /// Takes it for settled that these chats go on where they are led: what other files say of them is outdated.
+    pub(super) fn go_on_here(&self, chats: &[ChatId], home: &SourceName) -> Result<()> {
+        let disputes = self.router.arrived.disputes();
+        let numbers: Vec<_> = chats
+            .iter()
+            .filter_map(|chat| Some((*chat, disputes.get(chat).filter(|dispute| dispute.home == *home)?.number)))
+            .collect();
+        if numbers.is_empty() {
+            return Ok(());
+        }
+        let shared = Arc::clone(&self.router.table().sources[0]);
+        shared.write("arrived.go_on_here", None, |tx| {
+            numbers.iter().try_for_each(|(chat, number)| count(tx, *chat, *number))
+        })?;
+        numbers.iter().for_each(|(chat, number)| drop(self.router.arrived.counted(*chat, *number)));
+        let aliases = self.router.aliases.all();
+        self.router.with_plan(|plan| self.router.arrived.settle(plan, &aliases));
         Ok(())
     }
 }
