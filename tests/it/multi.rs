@@ -14,6 +14,7 @@ use database::{
 use crate::support::Scratch;
 
 pub(crate) mod closing;
+mod arrived;
 mod departed;
 mod example;
 mod gathered;

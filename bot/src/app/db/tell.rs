@@ -3,7 +3,7 @@
 use std::io::{self, IsTerminal as _};
 
 use crate::control::moves::MoveReport;
-use crate::control::report::{Ownerless, ReloadReport, RouteReport, SourceReport, StatusReport};
+use crate::control::report::{Disputed, Ownerless, ReloadReport, RouteReport, SourceReport, StatusReport};
 use crate::text::chart::{counted, thousands};
 use crate::text::sanitize::{sanitize, sanitize_line};
 use crate::text::table::{Column, table};
@@ -15,7 +15,7 @@ pub(super) fn columns() -> Option<usize> {
 
 /// The databases, below a sentence on who tells of them.
 pub(super) fn status(report: &StatusReport, heading: &str, columns: Option<usize>) -> String {
-    let StatusReport { running, configuration, generation, last_reload, sources, ownerless, .. } = report;
+    let StatusReport { running, configuration, generation, last_reload, sources, ownerless, disputed, .. } = report;
     let mut lines = vec![heading.to_owned()];
     let files = if configuration.is_empty() { "built-in defaults".to_owned() } else { configuration.join(", ") };
     let generation = generation.map_or_else(String::new, |generation| format!(" (generation {generation})"));
@@ -46,6 +46,9 @@ pub(super) fn status(report: &StatusReport, heading: &str, columns: Option<usize
             "\n{path} holds writes of `{source}`, which is not configured as a source that can be written; configure it \
              again, so that they come home\n"
         ));
+    }
+    for Disputed { chat, reason } in disputed {
+        text.push_str(&format!("\nThe calls of chat {chat} fail, since {}\n", sanitize_line(reason)));
     }
     text
 }

@@ -10,6 +10,7 @@ use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 
 use super::absence::Absent;
+use super::arrived::Arrived;
 use super::connection_manager::ConnectionManager;
 use super::counters::Counters;
 use super::departed::Departed;
@@ -43,6 +44,8 @@ pub(crate) struct RoutingTable {
     away: BTreeMap<u32, Away>,
     /// What sources' files say of chats that have left them.
     departed: Arc<Departed>,
+    /// What they say of chats that have come.
+    arrived: Arc<Arrived>,
     /// Whether `routes` has what moves recorded.
     knows_routes: bool,
     is_strict: bool,
@@ -68,6 +71,7 @@ pub(crate) struct DataSourceRouter {
     pub(super) aliases: Arc<Aliases>,
     pub(super) connections: ConnectionManager,
     pub(super) departed: Arc<Departed>,
+    pub(super) arrived: Arc<Arrived>,
     pub(super) healer: Healer,
     pub(super) counters: Counters,
     pub(super) lock: Mutex<Option<DataDirLock>>,
@@ -81,12 +85,14 @@ impl Current {
         sources: Vec<Arc<Source>>,
         routes: Arc<Routes>,
         departed: &Arc<Departed>,
+        arrived: &Arc<Arrived>,
     ) -> RoutingTable {
         let away = |source: &Arc<Source>| self.absent.away.get(source.name()).cloned();
         let away = sources.iter().zip(0..).filter_map(|(source, place)| Some((place, away(source)?))).collect();
         let is_strict = self.plan.config.partial_results == PartialResults::Error;
-        let (departed, knows_routes) = (Arc::clone(departed), self.knows_routes);
-        RoutingTable { generation, sources, routes, away, departed, knows_routes, is_strict }
+        let (departed, arrived) = (Arc::clone(departed), Arc::clone(arrived));
+        let knows_routes = self.knows_routes;
+        RoutingTable { generation, sources, routes, away, departed, arrived, knows_routes, is_strict }
     }
 }
 
@@ -111,13 +117,14 @@ impl DataSourceRouter {
             };
             let sources = connections.sources(config, &[]);
             let routes = Arc::new(current.plan.routes(&sources, &HashMap::new()));
-            let departed = Arc::default();
+            let (departed, arrived) = Default::default();
             Self {
-                table: ArcSwap::from_pointee(current.table(1, sources, routes, &departed)),
+                table: ArcSwap::from_pointee(current.table(1, sources, routes, &departed, &arrived)),
                 current: Mutex::new(current),
                 aliases: Arc::clone(aliases),
                 connections,
                 departed,
+                arrived,
                 healer: Healer::new(router.clone()),
                 counters: Counters::default(),
                 lock: Mutex::new(Some(lock)),
@@ -210,6 +217,7 @@ impl DataSourceRouter {
         current.aliases = self.aliases.all();
         let sources = self.connections.sources(&current.plan.config, &before.sources);
         let routes = Arc::new(current.plan.routes(&sources, &current.aliases));
+        self.arrived.settle(&current.plan, &current.aliases);
         let after = self.put(before.generation + 1, sources, routes, current);
         Change::between(&before, &after)
     }
@@ -221,7 +229,7 @@ impl DataSourceRouter {
         routes: Arc<Routes>,
         current: &Current,
     ) -> Arc<RoutingTable> {
-        let after = Arc::new(current.table(generation, sources, routes, &self.departed));
+        let after = Arc::new(current.table(generation, sources, routes, &self.departed, &self.arrived));
         let before = self.table.swap(Arc::clone(&after));
         self.connections.retire(before, &after);
         after
@@ -307,10 +315,14 @@ impl Topology for RoutingTable {
 
     fn check(&self, op: &'static str, route: Route) -> Result<()> {
         match route {
-            Route::Chat(chat) => match self.place(chat) {
-                0 => Ok(()),
-                place => self.departed.check(op, chat, self.at(place).name(), self.knows_routes),
-            },
+            Route::Chat(chat) => {
+                let place = self.place(chat);
+                let home = self.at(place).name();
+                if place != 0 {
+                    self.departed.check(op, chat, home, self.knows_routes)?;
+                }
+                self.arrived.check(op, chat, home)
+            }
             Route::Shared => Ok(()),
         }
     }

@@ -331,6 +331,7 @@ impl Control {
             self.router.departed.noted(name, *chat, None);
             tracing::info!(target: "database::audit", source = %name, %chat, "a chat that was moved away starts anew");
         }
-        Ok(())
+        let anew: Vec<_> = held.keys().copied().collect();
+        self.go_on_here(&anew, name)
     }
 }

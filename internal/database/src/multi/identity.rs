@@ -196,6 +196,7 @@ impl Opener for NamedOpener {
         if let Some(router) = self.router.upgrade() {
             let heeded = router.heed_marks(config, &database, deadline, accepted);
             heeded.map_err(|error| unread(config, &error))?;
+            router.heed_arrivals(config, &database, deadline).map_err(|error| unread(config, &error))?;
         }
         Ok(database)
     }

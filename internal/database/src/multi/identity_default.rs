@@ -6,6 +6,7 @@ use std::cell::RefCell;
 use std::sync::{Arc, Weak};
 use std::time::Instant;
 
+use super::arrived::read_counted;
 use super::datasource_router::DataSourceRouter;
 use super::identity::unread;
 use super::registry::{Adopt, DefaultBefore, Registry, read_recorded, read_waiting};
@@ -59,6 +60,14 @@ impl Opener for DefaultOpener {
                 .tell_cause("the default source was asked where chats were moved");
             if let Some(lock) = &mut *router.lock.lock() {
                 lock.remember(&installation);
+            }
+            let counted = database.read_as_writer("multi.counted", deadline, read_counted).map_err(unread)?;
+            if router.learned_moves(counted) {
+                tracing::error!(
+                    source = %config.name,
+                    "the default database is older than the last move of a chat, as after a restore; chats that others say they have are not served until `bot db move` settles where they are (`bot db status`)"
+                );
+                router.arrived.has_fallen_behind();
             }
             let waiting = database.read_as_writer("multi.waiting", deadline, read_waiting).map_err(unread)?;
             waiting.iter().for_each(|name| router.was_away(name));

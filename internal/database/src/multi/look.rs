@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Weak};
 
+use super::arrived::{disputed, read_arrivals, read_counted};
 use super::datasource_router::{Plan, Why};
 use super::identity::NamedOpener;
 use super::identity_default::admit_default;
@@ -24,6 +25,8 @@ pub struct Overview {
     /// Whether the default source could be asked where chats were moved and which became supergroups. Where it could
     /// not, routes are what the configuration alone says.
     pub is_complete: bool,
+    /// The chats that files contradict each other about: why, and what settles it.
+    pub disputed: BTreeMap<ChatId, String>,
     plan: Plan,
     aliases: HashMap<ChatId, ChatId>,
 }
@@ -56,6 +59,7 @@ struct Memory {
     entries: Vec<super::registry::Entry>,
     recorded: Vec<(ChatId, String, Option<String>)>,
     aliases: HashMap<ChatId, ChatId>,
+    counted: BTreeMap<ChatId, u64>,
 }
 
 /// Looks at all files of a configuration without changing anything.
@@ -67,7 +71,15 @@ pub fn look(config: &DatabaseConfig) -> Overview {
         config.sources.values().partition(|source| source.name == config.default_source);
     let default = defaults.first().map(|source| (*source, look_closer(source)));
     // Each connection is closed before the next is opened.
-    let others: Vec<_> = others.into_iter().map(|source| (source, look_closer(source).into_facts())).collect();
+    let mut arrivals = HashMap::new();
+    let mut facts_of = |source: &SourceConfig| {
+        let seen = look_closer(source);
+        if let Some(Ok(marks)) = seen.read("look.arrivals", read_arrivals) {
+            arrivals.insert(source.name.clone(), marks);
+        }
+        seen.into_facts()
+    };
+    let others: Vec<_> = others.into_iter().map(|source| (source, facts_of(source))).collect();
     let marked = others.iter().filter_map(|(source, (_, facts))| match facts {
         Some(Facts::File(identity, _)) => Some((source.name.clone(), identity.installation.clone()?)),
         _ => None,
@@ -90,16 +102,18 @@ pub fn look(config: &DatabaseConfig) -> Overview {
         sources.push(judged(source, seen.look, admitted, true));
     }
     let is_complete = memory.is_ok();
-    let (entries, recorded, aliases) = match memory {
-        Ok(Memory { entries, recorded, aliases }) => (Ok(entries), recorded, aliases),
-        Err(error) => (Err(error), Vec::new(), HashMap::new()),
+    let (entries, recorded, aliases, counted) = match memory {
+        Ok(Memory { entries, recorded, aliases, counted }) => (Ok(entries), recorded, aliases, Some(counted)),
+        Err(error) => (Err(error), Vec::new(), HashMap::new(), None),
     };
     for (source, (look, facts)) in others {
         let admitted = facts.as_ref().map(|facts| opener.admit(source, &entries, facts));
         sources.push(judged(source, look, admitted, false));
     }
     let plan = Plan { config: config.clone(), recorded: Registry::recorded(recorded) };
-    let mut overview = Overview { sources, is_complete, plan, aliases };
+    let disputes = counted.map(|counted| disputed(&plan, &aliases, &counted, &arrivals)).unwrap_or_default();
+    let disputed = disputes.into_iter().map(|(chat, dispute)| (chat, dispute.reason(chat))).collect();
+    let mut overview = Overview { sources, is_complete, disputed, plan, aliases };
     overview.count();
     note_journals(&mut overview.sources, config);
     overview
@@ -134,7 +148,12 @@ fn remembered(seen: &Seen, name: &SourceName) -> Result<Memory> {
         if !tx.has_table("switchyard_sources")? {
             return Ok(Memory::default());
         }
-        Ok(Memory { entries: read_entries(tx)?, recorded: read_recorded(tx)?, aliases: read_aliases(tx)? })
+        Ok(Memory {
+            entries: read_entries(tx)?,
+            recorded: read_recorded(tx)?,
+            aliases: read_aliases(tx)?,
+            counted: read_counted(tx)?,
+        })
     };
     match (&seen.look.found, seen.read("look.remembered", read)) {
         (Found::Nothing, _) => Ok(Memory::default()),

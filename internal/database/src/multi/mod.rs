@@ -3,6 +3,7 @@
 //! [`DatabaseWrapper::open_multi`] gives the wrapper that handlers use, and a [`Control`] for whoever runs the bot.
 
 mod absence;
+mod arrived;
 mod backoff;
 mod closing;
 mod connection_manager;

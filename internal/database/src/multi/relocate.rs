@@ -26,6 +26,7 @@ mod media;
 mod plan;
 mod report;
 mod rows;
+mod settle;
 mod state;
 mod steps;
 mod strays;
@@ -71,6 +72,9 @@ impl Control {
     /// The move would be refused.
     pub fn plan_move(&self, chat: ChatId, to: &SourceName, options: &MoveOptions) -> Result<MovePlan, MoveError> {
         let chats = self.together(chat);
+        if !self.check_disputed(&chats, Some(to))?.is_empty() {
+            return Ok(MovePlan::of_nothing(to, plan::free(&*self.source(to)?)));
+        }
         let unfinished = self.unfinished(&chats)?;
         unfinished.iter().try_for_each(|entry| self.check_not_remapped(entry))?;
         let parts = self.parts(&chats, to, options.keep)?;
@@ -116,6 +120,9 @@ impl Control {
         let at_once = options.rows_at_once.clamp(1, MOST_AT_ONCE);
         let meter = &mut Meter::new(&mut progress);
         let chats = self.together(chat);
+        if let Some(settled) = self.settle_dispute(&chats, to)? {
+            return Ok(MoveReport { elapsed: started.elapsed(), ..settled });
+        }
         self.unfinished(&chats)?.iter().try_for_each(|entry| self.check_not_remapped(entry))?;
         let mut report = MoveReport::to(to);
         let mapping = || {

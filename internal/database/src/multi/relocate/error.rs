@@ -158,6 +158,14 @@ pub enum MoveError {
         /// The tables, with the number of rows.
         tables: Vec<(&'static str, u64)>,
     },
+    /// Files contradict each other about where the chat is.
+    #[error("where the chat {chat} is has to be settled first: {reason}")]
+    Disputed {
+        /// The chat.
+        chat: ChatId,
+        /// What they say, and what settles it.
+        reason: String,
+    },
     /// There is no move that could be undone.
     #[error("no move of the chat {chat} was broken off; there is nothing to undo")]
     NothingToAbort {

@@ -85,6 +85,14 @@ pub struct MovePlan {
     pub mapping: Vec<MappingChange>,
 }
 
+impl MovePlan {
+    /// The plan of a move that moves no row.
+    pub(super) fn of_nothing(to: &SourceName, bytes_free: u64) -> Self {
+        let (chats, rows, media, bytes, mapping) = Default::default();
+        Self { chats, to: to.clone(), rows, media, bytes, bytes_free, mapping }
+    }
+}
+
 /// What a move has done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]

@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use super::super::arrived;
 use super::super::datasource_router::Recorded;
 use super::Part;
 use crate::error::Result;
@@ -79,11 +80,12 @@ pub(super) fn begin(shared: &Arc<Source>, parts: &[Part], now: Timestamp) -> Res
 }
 
 /// Makes the target the owner: records where the chats' routes lead from now on (`None`: where the configuration leads
-/// them), and that there is something to delete (or not, where it is kept).
+/// them) and the number of each chat's move, and that there is something to delete (or not, where it is kept).
 pub(super) fn switch(
     shared: &Arc<Source>,
     parts: &[Part],
     routes: &[(ChatId, Option<Recorded>)],
+    numbers: &[(ChatId, u64)],
     keep: bool,
     now: Timestamp,
 ) -> Result<()> {
@@ -96,6 +98,9 @@ pub(super) fn switch(
                     params![chat, source.as_str(), file_said.as_ref().map(crate::SourceName::as_str), now],
                 )?;
             }
+        }
+        for (chat, number) in numbers {
+            arrived::count(tx, *chat, *number)?;
         }
         for Part { chat, .. } in parts {
             if keep {

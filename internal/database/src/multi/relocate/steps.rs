@@ -76,10 +76,20 @@ impl Control {
         // First the copy is on disk for certain, then the switch, and only then is anything deleted.
         on_disk(&self.source(to)?)?;
         self.router.may_leave(chats)?;
-        state::switch(&shared, parts, &routes, keep, self.db.now())?;
+        let numbers: Vec<_> = parts.iter().map(|part| (part.chat, self.router.arrived.next(part.chat))).collect();
+        state::switch(&shared, parts, &routes, &numbers, keep, self.db.now())?;
         report.mapping = self.router.with_plan(|plan| plan::mapping(plan, &routes));
         self.router.record(&routes);
         self.router.have_left(chats, to);
+        for (part, (chat, number)) in parts.iter().zip(numbers) {
+            if let Err(error) = self.router.has_arrived(chat, number, &part.to) {
+                // Before anything is deleted it is noted again.
+                tracing::warn!(source = %to, %chat, %error, "that a chat has come cannot be noted in the source's file");
+            }
+            if keep {
+                self.router.has_gone(chat, &part.from);
+            }
+        }
         for Part { chat, from, .. } in parts {
             let (from, generation) = (from.name(), self.router.table().generation);
             tracing::info!(target: "database::audit", %chat, %from, %to, generation, "a chat was moved");
@@ -129,6 +139,7 @@ impl Control {
         self.check_not_remapped(entry)?;
         let (from, to, shared) = (self.source_of(&entry.from)?, self.source_of(&entry.to)?, self.shared()?);
         on_disk(&shared)?;
+        self.router.confirm_arrival(entry.chat, &to)?;
         let others = if Arc::ptr_eq(&from, &shared) {
             self.router.table().sources.iter().filter(|one| !Arc::ptr_eq(one, &shared)).cloned().collect()
         } else {
@@ -138,6 +149,7 @@ impl Control {
         let mut deleted = media::clear(meter, &from, &others, entry.chat, at_once)?;
         deleted += clear::rows(meter, &from, entry.chat, at_once)?;
         media::settle(meter, &to, entry.chat, at_once)?;
+        self.router.has_gone(entry.chat, &from);
         state::forget(&shared, entry.chat)?;
         // Until then the log still has what was deleted.
         if !from.checkpoint("relocate.checkpoint")? {

@@ -127,6 +127,8 @@ impl Control {
             let mut some = Vec::new();
             let outcome = if moving.contains(&chat) {
                 Err(format!("a move of chat {chat} was broken off; end or undo it with `bot db move` first"))
+            } else if let Some(dispute) = self.router.arrived.dispute(chat) {
+                Err(dispute.reason(chat))
             } else {
                 self.clear_chat((&source, chat, &home), &strays, what, &mut some).map_err(|error| match error {
                     MoveError::Database(error) => error.to_string(),
