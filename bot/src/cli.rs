@@ -1,6 +1,7 @@
 //! The command line.
 
 mod levels;
+mod upkeep;
 
 use std::path::PathBuf;
 use std::sync::LazyLock;
@@ -9,6 +10,8 @@ use clap::{ArgAction, Args, Parser, Subcommand};
 use database::SourceName;
 
 use crate::databases::SEVERAL;
+
+pub use upkeep::{BackupArgs, CheckArgs, RestoreArgs, UpkeepCommand};
 
 /// A group-chat bot whose chats live in as many databases as its operator likes.
 #[derive(Debug, Parser)]
@@ -115,6 +118,9 @@ pub enum DbCommand {
     Journal(JournalArgs),
     /// List rows of chats in databases that are not theirs
     Strays(StraysArgs),
+    /// Look after the files
+    #[command(flatten)]
+    Upkeep(UpkeepCommand),
     /// Make a copy of a database that can be read in a folder that cannot be written
     Seal {
         /// The database

@@ -114,6 +114,12 @@ impl Overview {
         }
     }
 
+    /// The chats that are led to a source by name.
+    pub(super) fn homes(&self) -> BTreeMap<ChatId, SourceName> {
+        let chats: BTreeSet<ChatId> = self.plan.chats(&self.aliases).collect();
+        chats.into_iter().filter_map(|chat| Some((chat, self.plan.route(chat, &self.aliases)?.0.clone()))).collect()
+    }
+
     fn count(&mut self) {
         let chats: BTreeSet<ChatId> = self.plan.chats(&self.aliases).collect();
         let mut counts: BTreeMap<SourceName, usize> = BTreeMap::new();
