@@ -11,7 +11,7 @@ use database::SourceName;
 
 use crate::databases::SEVERAL;
 
-pub use upkeep::{BackupArgs, CheckArgs, RestoreArgs, UpkeepCommand};
+pub use upkeep::{BackupArgs, CheckArgs, RestoreArgs, UpkeepCommand, VerifyArgs};
 
 /// A group-chat bot whose chats live in as many databases as its operator likes.
 #[derive(Debug, Parser)]

@@ -25,6 +25,8 @@ mod running;
 mod site;
 #[cfg(feature = "multi-source")]
 mod starting;
+#[cfg(feature = "multi-source")]
+mod verifying;
 
 use std::path::Path;
 

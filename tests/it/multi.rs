@@ -13,6 +13,7 @@ use database::{
 
 use crate::support::Scratch;
 
+mod backups;
 mod departed;
 mod example;
 mod gathered;

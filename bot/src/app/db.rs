@@ -7,6 +7,7 @@ mod leftovers;
 mod moving;
 mod tell;
 mod upkeep;
+mod verified;
 
 use std::time::Duration;
 

@@ -11,6 +11,8 @@ use database::SourceName;
 pub enum UpkeepCommand {
     /// Check each database: is it whole, its own, up to date, and set up as it should be? Changes nothing
     Check(CheckArgs),
+    /// Read chats row by row, and compare them where they are in more than one database. Changes nothing
+    Verify(VerifyArgs),
     /// Bring each database up to date, as a bot does when it opens it
     Migrate,
     /// Copy all databases into a folder while they are in use
@@ -25,6 +27,18 @@ pub struct CheckArgs {
     /// So many MiB should be free on the disk of each database
     #[arg(long, value_name = "MIB", default_value_t = 256)]
     pub least_free: u64,
+}
+
+/// Which chats are read.
+#[derive(Args, Clone, Debug)]
+pub struct VerifyArgs {
+    /// The chats
+    #[arg(value_name = "CHAT", allow_negative_numbers = true, required_unless_present = "all")]
+    pub chats: Vec<i64>,
+
+    /// All chats
+    #[arg(long, conflicts_with = "chats")]
+    pub all: bool,
 }
 
 /// What is copied where.

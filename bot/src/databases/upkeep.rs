@@ -6,8 +6,11 @@ use std::path::Path;
 use config::Config;
 use database::maintenance::{
     self, BackupOptions, BackupProgress, BackupReport, BackupSet, CheckOptions, CheckReport, RestoreOutcome,
+    VerifyReport,
 };
-use database::{Clock as _, Contents, DatabaseConfig, DatabaseWrapper, Found, SourceConfig, SourceName, SystemClock};
+use database::{
+    ChatId, Clock as _, Contents, DatabaseConfig, DatabaseWrapper, Found, SourceConfig, SourceName, SystemClock,
+};
 
 use super::{DatabasesError, sources};
 pub use crate::control::upkeep::{MigrateOutcome, Migrated, Versions};
@@ -32,6 +35,18 @@ pub fn check(config: &DatabaseConfig, options: CheckOptions) -> Result<CheckRepo
     report.findings.extend(sources::stray_findings(config));
     report.findings.sort();
     Ok(report)
+}
+
+/// Reads chats row by row, all where none is named. Changes nothing.
+///
+/// # Errors
+/// This build cannot work on them, or `tell` broke it off.
+pub fn verify(
+    config: &DatabaseConfig,
+    chats: &[ChatId],
+    tell: &mut dyn FnMut(u64, u64) -> ControlFlow<()>,
+) -> Result<VerifyReport, DatabasesError> {
+    Ok(maintenance::verify(&sources::site(config)?, chats, tell)?)
 }
 
 /// Copies the files into a folder, whoever uses them meanwhile.

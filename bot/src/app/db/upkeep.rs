@@ -1,13 +1,15 @@
 //! `bot db check`, `verify` and `migrate`: whether the files of databases are well, and bringing them up to date.
 
+use std::ops::ControlFlow;
+
 use config::Config;
-use database::SourceConfig;
 use database::maintenance::{CheckOptions, CheckReport, FileReport, Finding, Severity};
+use database::{ChatId, SourceConfig};
 use serde::Serialize;
 
-use super::{Db, PATIENCE, ask, of_source, tell};
+use super::{Db, PATIENCE, ask, of_source, tell, verified};
 use crate::app::{AppError, Outcome};
-use crate::cli::{CheckArgs, UpkeepCommand};
+use crate::cli::{CheckArgs, UpkeepCommand, VerifyArgs};
 use crate::control::protocol::Command;
 use crate::control::report::State;
 use crate::control::upkeep::{MigrateOutcome, Migrated, Versions};
@@ -15,6 +17,7 @@ use crate::databases::{self, Reached, upkeep};
 use crate::text::chart::{counted, thousands};
 use crate::text::sanitize::sanitize_line;
 use crate::text::table::{Column, table};
+use crate::transport::signals::{HangUp, StopSignals};
 
 /// What `bot db migrate --json` prints.
 #[derive(Serialize)]
@@ -36,6 +39,7 @@ impl Db {
     pub(super) fn upkeep(&self, config: &Config, command: &UpkeepCommand) -> Result<Outcome, AppError> {
         match command {
             UpkeepCommand::Check(what) => self.check(config, *what),
+            UpkeepCommand::Verify(what) => self.verify(config, what),
             UpkeepCommand::Migrate => self.migrate(config),
             UpkeepCommand::Backup(what) => self.backup(config, what),
             UpkeepCommand::Restore(what) => self.restore(config, what),
@@ -47,6 +51,23 @@ impl Db {
         options.least_free = what.least_free.saturating_mul(1 << 20);
         let report = upkeep::check(&config.database, options)?;
         self.tell(&report, |report| checked(report, tell::columns()))?;
+        Ok(if report.is_fine() { Outcome::Done } else { Outcome::DoneInPart })
+    }
+
+    fn verify(&self, config: &Config, what: &VerifyArgs) -> Result<Outcome, AppError> {
+        let signals = StopSignals::watch(HangUp::Stops).map_err(AppError::Signals)?;
+        let chats: Vec<ChatId> = what.chats.iter().copied().map(ChatId).collect();
+        let bar = self.bar();
+        let mut progress = |done, total| {
+            bar.set_length(total);
+            bar.set_position(done);
+            bar.set_message("chats are read");
+            if signals.received().is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        };
+        let report = upkeep::verify(&config.database, &chats, &mut progress);
+        bar.finish_and_clear();
+        let report = report?;
+        self.tell(&report, |report| verified::verified(report, tell::columns()))?;
         Ok(if report.is_fine() { Outcome::Done } else { Outcome::DoneInPart })
     }
 

@@ -18,7 +18,7 @@ use super::copy::{self, CopyError, Tell};
 use super::error::MaintenanceError;
 use super::manifest::{BackupFile, Manifest, NotCopied, PART, STAND_INS, stamp};
 use super::rotation::{self, rotate};
-use super::{Role, Site, SiteFile};
+use super::{Homes, Role, Site, SiteFile};
 use crate::ids::ChatId;
 use crate::migrate;
 use crate::route::SourceName;
@@ -100,8 +100,7 @@ pub fn backup(
     };
     DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(failed(folder))?;
     rotation::remove_unfinished(folder);
-    let site = site.again();
-    room(&site, folder, options)?;
+    room(site, folder, options)?;
     let (part, finished) = begin(folder, now).map_err(failed(folder))?;
     let mine =
         File::open(&part).and_then(|mine| mine.try_lock().map(|()| mine).map_err(Into::into)).map_err(failed(&part))?;
@@ -160,23 +159,20 @@ impl Set<'_> {
     /// Copies everything, and what moved meanwhile again.
     fn fill(
         &mut self,
-        site: Site,
+        site: &Site,
         tell: &mut dyn FnMut(BackupProgress) -> ControlFlow<()>,
     ) -> Result<(), MaintenanceError> {
-        let mut before = site;
-        self.copy(&before, tell, |_| true)?;
-        for _ in 1..TRIES {
-            let after = before.again();
-            self.manifest.moved = moved(&before, &after).iter().map(|chat| chat.0).collect();
-            if self.manifest.moved.is_empty() {
+        let mut again: Option<BTreeSet<SourceName>> = None;
+        for _ in 0..TRIES {
+            let mut moves = Moves::from_now(site);
+            self.copy(site, &mut moves, tell, |file| again.as_ref().is_none_or(|again| again.contains(&file.name)))?;
+            moves.look();
+            self.manifest.moved = moves.chats.iter().map(|chat| chat.0).collect();
+            if moves.chats.is_empty() {
                 break;
             }
-            let places = self.places(&before, &after);
-            self.copy(&after, tell, |file| places.contains(&file.name))?;
-            before = after;
-        }
-        if !self.manifest.moved.is_empty() {
-            self.manifest.moved = moved(&before, &before.again()).iter().map(|chat| chat.0).collect();
+            // The default source knows of it.
+            again = Some(moves.places.into_iter().chain(site.sources().next().cloned()).collect());
         }
         if self.manifest.files.is_empty() {
             let reason = |one: &NotCopied| format!("{}: {}", one.source, one.reason);
@@ -189,18 +185,11 @@ impl Set<'_> {
         Ok(())
     }
 
-    /// The sources that chats moved from and to, and the default one, which knows of it.
-    fn places(&self, before: &Site, after: &Site) -> BTreeSet<SourceName> {
-        let default = after.sources().next().cloned();
-        let chats = self.manifest.moved.iter().map(|chat| ChatId(*chat));
-        let places = chats.flat_map(|chat| [before.homes.get(&chat).cloned(), after.homes.get(&chat).cloned()]);
-        places.flatten().chain(default).collect()
-    }
-
     /// Copies those of the files that are wanted, in their order.
     fn copy(
         &mut self,
         site: &Site,
+        moves: &mut Moves<'_>,
         tell: &mut dyn FnMut(BackupProgress) -> ControlFlow<()>,
         wanted: impl Fn(&SiteFile) -> bool,
     ) -> Result<(), MaintenanceError> {
@@ -210,7 +199,7 @@ impl Set<'_> {
             let answer = match &file.look.found {
                 Found::Nothing => continue,
                 Found::Unusable { reason } => Err(reason.clone()),
-                Found::Database(_) => self.copy_one(file, &name, &mut told)?,
+                Found::Database(_) => self.copy_one(file, &name, moves, &mut told)?,
             };
             match answer {
                 Ok(copied) => {
@@ -237,6 +226,7 @@ impl Set<'_> {
         &self,
         file: &SiteFile,
         name: &str,
+        moves: &mut Moves<'_>,
         tell: &mut Tell<'_>,
     ) -> Result<Result<BackupFile, String>, MaintenanceError> {
         let target = self.folder.join(name);
@@ -244,6 +234,7 @@ impl Set<'_> {
             Ok(moment) => moment,
             Err(error) => return Ok(Err(error.to_string())),
         };
+        moves.look();
         let made = match file.role {
             Role::StandIn => DirBuilder::new().recursive(true).mode(0o700).create(self.folder.join(STAND_INS)),
             Role::Default | Role::Named => Ok(()),
@@ -320,11 +311,27 @@ pub(super) fn file_in_set(role: Role, name: &SourceName) -> String {
     }
 }
 
-/// The chats that live elsewhere at the second look than at the first. Where nobody can say, none is known to.
-fn moved(before: &Site, after: &Site) -> Vec<ChatId> {
-    if !before.knows_moves || !after.knows_moves {
-        return Vec::new();
+/// The chats that are led elsewhere than in the beginning at one of the moments that copies are of. One that came back
+/// in between is not among them, and need not be: at each of these moments it was where it is in the end.
+struct Moves<'a> {
+    site: &'a Site,
+    before: Option<Homes>,
+    chats: BTreeSet<ChatId>,
+    /// Where they are and were.
+    places: BTreeSet<SourceName>,
+}
+
+impl<'a> Moves<'a> {
+    fn from_now(site: &'a Site) -> Self {
+        Self { site, before: (site.homes_now)(), chats: BTreeSet::new(), places: BTreeSet::new() }
     }
-    let chats: BTreeSet<_> = before.homes.keys().chain(after.homes.keys()).collect();
-    chats.into_iter().filter(|chat| before.homes.get(chat) != after.homes.get(chat)).copied().collect()
+
+    /// Looks at where chats are led now. Where nobody can say, none is known to have moved.
+    fn look(&mut self) {
+        let (Some(before), Some(now)) = (&self.before, (self.site.homes_now)()) else { return };
+        for chat in before.keys().chain(now.keys()).filter(|chat| before.get(chat) != now.get(chat)) {
+            self.chats.insert(*chat);
+            self.places.extend([before.get(chat), now.get(chat)].into_iter().flatten().cloned());
+        }
+    }
 }

@@ -126,7 +126,7 @@ impl<'a> Checked<'a> {
     }
 
     fn find(&mut self, severity: Severity, what: impl Into<String>, remedy: impl Into<String>) {
-        let finding = Finding::new(severity, self.file.called(), what).to_do(remedy);
+        let finding = Finding::new(severity, self.file.called(), what).with_remedy(remedy);
         self.findings.push(finding.at(&self.file.look.path));
     }
 

@@ -39,6 +39,9 @@ impl From<rusqlite::Error> for CopyError {
 /// Writes what a connection sees into another, as one transaction there.
 pub(super) fn pour(from: &Connection, to: &mut Connection, tell: &mut Tell<'_>) -> Result<(), CopyError> {
     let backup = Backup::new(from, to)?;
+    if tell(0, 0).is_break() {
+        return Err(CopyError::BrokenOff);
+    }
     let mut deadline = Instant::now() + PATIENCE;
     loop {
         match backup.step(PAGES)? {

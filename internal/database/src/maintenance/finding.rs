@@ -42,14 +42,14 @@ impl Finding {
     /// From a message that says what to do behind a semicolon, as all errors here do.
     pub(crate) fn of_message(severity: Severity, source: impl fmt::Display, message: &str) -> Self {
         let (what, remedy) = message.split_once("; ").unwrap_or((message, ""));
-        Self::new(severity, source, what).to_do(remedy)
+        Self::new(severity, source, what).with_remedy(remedy)
     }
 
     pub(crate) fn at(self, path: &Path) -> Self {
         Self { path: Some(path.display().to_string()), ..self }
     }
 
-    pub(crate) fn to_do(self, remedy: impl Into<String>) -> Self {
+    pub(crate) fn with_remedy(self, remedy: impl Into<String>) -> Self {
         Self { remedy: remedy.into(), ..self }
     }
 }

@@ -12,6 +12,7 @@ mod finding;
 mod manifest;
 mod restore;
 mod rotation;
+mod verify;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -29,6 +30,8 @@ pub use finding::{Finding, Severity};
 pub use manifest::{BackupFile, Manifest, NotCopied};
 pub use restore::{BackupSet, RestoreOutcome, Restored, restore_file};
 
+pub use verify::{BadRow, ChatCopy, RowDifference, VerifiedChat, VerifyReport, verify};
+
 pub(crate) use restore::{Checked, put_back};
 
 /// The files of a bot's databases as they were found at one moment.
@@ -39,14 +42,15 @@ pub struct Site {
     /// home meanwhile is then in a later copy, if it is in no earlier one.
     pub(crate) files: Vec<SiteFile>,
     /// The chats that are led to a source by name.
-    pub(crate) homes: BTreeMap<ChatId, SourceName>,
-    /// Whether it could be asked which chats were moved.
-    pub(crate) knows_moves: bool,
+    pub(crate) homes: Homes,
     /// What is to be said of them all together.
     pub(crate) findings: Vec<Finding>,
-    /// Looks again.
-    pub(crate) again: Arc<dyn Fn() -> Site + Send + Sync>,
+    /// Looks where chats are led now; `None` where that cannot be asked.
+    pub(crate) homes_now: Arc<dyn Fn() -> Option<Homes> + Send + Sync>,
 }
+
+/// The chats that are led to a source by name.
+pub(crate) type Homes = BTreeMap<ChatId, SourceName>;
 
 /// One of the files.
 #[derive(Clone)]
@@ -82,26 +86,18 @@ impl Site {
             look: look(source),
             routed: 0,
         };
-        let (config, source) = (config.clone(), source.clone());
         Self {
             data_dir: config.data_dir.clone(),
             files: vec![file],
-            homes: BTreeMap::new(),
-            knows_moves: true,
+            homes: Homes::new(),
             findings: Vec::new(),
-            again: Arc::new(move || Self::of_file(&config, &source)),
+            homes_now: Arc::new(|| Some(Homes::new())),
         }
     }
 
     /// The names of the sources, the default one first.
     pub fn sources(&self) -> impl Iterator<Item = &SourceName> {
         self.files.iter().filter(|file| file.role != Role::StandIn).map(|file| &file.name)
-    }
-
-    /// The same files, looked at now.
-    #[must_use]
-    pub fn again(&self) -> Self {
-        (self.again)()
     }
 }
 

@@ -64,7 +64,7 @@ pub fn restore(
     let lock = DataDirLock::take(folder)?;
     let copies = sources.iter().map(|settings| Ok((*settings, set.checked(&settings.name)?)));
     let copies = copies.collect::<Result<Vec<_>, MaintenanceError>>()?;
-    let present = config.sources.get(&config.default_source).and_then(|default| live(default));
+    let present = config.sources.get(&config.default_source).and_then(live);
     let known = present.as_ref().map(|default| knowledge(default.connection())).transpose().ok().flatten();
     let of_default = copies.iter().find(|(settings, _)| settings.name == config.default_source);
     let then = of_default.map(|(_, copy)| knowledge(copy.moment.connection())).transpose();

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::look::{Overview, SourceLook, look};
+use super::look::{Overview, SourceLook, homes_now, look};
 use super::relocate::look_at_strays;
 use super::standin;
 use crate::config::DatabaseConfig;
@@ -34,17 +34,10 @@ pub fn site(config: &DatabaseConfig) -> Site {
     for (name, path) in standin::ownerless(config) {
         let what = "writes wait in its stand-in, and it is not configured as a source that can be written";
         let finding = Finding::new(Severity::Error, name, what).at(&path);
-        findings.push(finding.to_do("configure it again, so that they come home"));
+        findings.push(finding.with_remedy("configure it again, so that they come home"));
     }
     let again = config.clone();
-    Site {
-        data_dir: config.data_dir.clone(),
-        files,
-        homes,
-        knows_moves: overview.is_complete,
-        findings,
-        again: Arc::new(move || site(&again)),
-    }
+    Site { data_dir: config.data_dir.clone(), files, homes, findings, homes_now: Arc::new(move || homes_now(&again)) }
 }
 
 /// What is to be said of rows in files that do not own them. Reads tables as a whole.
@@ -57,7 +50,7 @@ pub fn stray_findings(config: &DatabaseConfig) -> Vec<Finding> {
     let finding = |(source, chats): (_, BTreeSet<ChatId>)| {
         let what = format!("it has rows of chats that live in another source: {}", named(&chats));
         let remedy = "`bot db strays` shows them; `bot db strays --clear` deletes those that are the same at home";
-        Finding::new(Severity::Warning, source, what).to_do(remedy)
+        Finding::new(Severity::Warning, source, what).with_remedy(remedy)
     };
     chats.into_iter().map(finding).collect()
 }
@@ -78,11 +71,13 @@ fn of_journals(source: &SourceLook, findings: &mut Vec<Finding>) {
     if let Some(by) = source.served_by {
         let waiting = source.waiting.map_or_else(|| "an unknown number of".to_owned(), |waiting| waiting.to_string());
         let what = format!("its chats are served by another file ({by}), where {waiting} writes wait to come home");
-        findings.push(Finding::new(Severity::Warning, name, what).to_do("bring the source back; see `bot db status`"));
+        findings.push(
+            Finding::new(Severity::Warning, name, what).with_remedy("bring the source back; see `bot db status`"),
+        );
     }
     if let Some(parked) = source.parked.filter(|parked| *parked > 0) {
         let what = format!("{parked} writes were kept aside that could not be made there");
-        findings.push(Finding::new(Severity::Warning, name, what).to_do(format!("see `bot db journal {name}`")));
+        findings.push(Finding::new(Severity::Warning, name, what).with_remedy(format!("see `bot db journal {name}`")));
     }
 }
 
@@ -95,7 +90,7 @@ fn nowhere(config: &DatabaseConfig, homes: &BTreeMap<ChatId, crate::SourceName>,
     for (home, chats) in lost {
         let what = format!("chats were moved to it, and it is not configured: {}", named(&chats));
         let remedy = "configure it again, or map the chats to where their rows are in [database.chat_mapping]";
-        findings.push(Finding::new(Severity::Error, home, what).to_do(remedy));
+        findings.push(Finding::new(Severity::Error, home, what).with_remedy(remedy));
     }
 }
 
@@ -140,7 +135,7 @@ fn unfinished(config: &DatabaseConfig, overview: &Overview, findings: &mut Vec<F
                 let remedy = format!(
                     "`bot db move {chat} --to {to}` brings it to its end, `bot db move {chat} --abort` undoes it"
                 );
-                findings.push(Finding::new(Severity::Warning, default, what).to_do(remedy));
+                findings.push(Finding::new(Severity::Warning, default, what).with_remedy(remedy));
             }
         }
     }

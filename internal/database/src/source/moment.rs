@@ -7,8 +7,10 @@ use rusqlite::Connection;
 
 use super::connection::{self, Link};
 use super::open::{check_length, check_log, unreadable};
-use super::{OpenError, file};
+use super::{OpenError, ReadTx, context::Context, file};
+use crate::error::Result;
 use crate::migrate::{self, Identity};
+use crate::route::SourceName;
 
 /// A connection that sees one moment of a database until it is dropped, and changes nothing of it. Writers do not wait
 /// for it; only their log grows as long as it is there.
@@ -16,6 +18,7 @@ pub(crate) struct Moment {
     link: Link,
     path: PathBuf,
     identity: Identity,
+    patience: Duration,
 }
 
 impl Moment {
@@ -35,7 +38,17 @@ impl Moment {
         link.connection.execute_batch("BEGIN; SELECT COUNT(*) FROM sqlite_schema;").map_err(failed)?;
         let identity = migrate::identity(&link.connection).map_err(failed)?;
         check_log(&path, &identity)?;
-        Ok(Self { link, path, identity })
+        Ok(Self { link, path, identity, patience })
+    }
+
+    /// Reads one statement from it.
+    pub(crate) fn read<T>(
+        &self,
+        op: &'static str,
+        source: &SourceName,
+        f: impl FnOnce(&ReadTx<'_>) -> Result<T>,
+    ) -> Result<T> {
+        f(&ReadTx::new(&self.link, Context { op, source, timeout: self.patience }))
     }
 
     pub(crate) fn connection(&self) -> &Connection {
