@@ -11,6 +11,7 @@ pub mod protocol;
 pub mod report;
 pub mod server;
 mod socket;
+pub mod upkeep;
 
 use std::path::Path;
 use std::time::Duration;
@@ -81,6 +82,14 @@ pub trait Operator: Send + Sync {
     /// # Errors
     /// The default source cannot be read, or there are no sources by name.
     fn clear_strays(&self, _different: bool) -> Result<StraysReport, Fault> {
+        Err(one_file())
+    }
+
+    /// Puts a source's backup back; also where chats that were moved since lose their rows, if that is wanted.
+    ///
+    /// # Errors
+    /// There is no such source, the backup is none of it, or it cannot be written.
+    fn restore(&self, _source: &SourceName, _from: &Path, _even_so: bool) -> Result<upkeep::Restored, Fault> {
         Err(one_file())
     }
 }

@@ -7,6 +7,7 @@
 mod many;
 #[cfg(not(feature = "multi-source"))]
 mod one;
+pub mod upkeep;
 
 use std::fs::{self, DirBuilder};
 use std::io;
@@ -118,6 +119,9 @@ pub enum DatabasesError {
     /// A file was not sealed.
     #[error("{0}")]
     Seal(String),
+    /// Files were not copied, or not put back.
+    #[error(transparent)]
+    Maintenance(#[from] database::maintenance::MaintenanceError),
     /// Not one source can be opened.
     #[error("none of the databases can be used:\n{0}")]
     NoneUsable(String),
@@ -143,6 +147,7 @@ impl DatabasesError {
             Self::Several(_) | Self::OneFile | Self::NotBuilt => true,
             Self::Open(error) => matches!(error, OpenError::InvalidPath { .. } | OpenError::InvalidSetting { .. }),
             Self::Refused(fault) => matches!(fault.kind, OneFile | UnknownSource),
+            Self::Maintenance(error) => matches!(error, database::maintenance::MaintenanceError::NoSource { .. }),
             _ => false,
         }
     }

@@ -13,8 +13,9 @@ use database::{
 
 use crate::support::Scratch;
 
-pub(crate) mod closing;
 mod arrived;
+mod backups;
+pub(crate) mod closing;
 mod departed;
 mod example;
 mod gathered;

@@ -2,9 +2,12 @@
 //!
 //! Where no bot runs, looking reads the files and changes nothing, and `adopt` does the work itself.
 
+mod backup;
 mod leftovers;
 mod moving;
 mod tell;
+mod upkeep;
+mod verified;
 
 use std::time::Duration;
 
@@ -28,6 +31,9 @@ pub(super) fn run(cli: &Cli, config: &Config, what: &DbArgs) -> Result<Outcome, 
     if let DbCommand::Seal { file, copy } = &what.command {
         return db.seal(file, copy.as_deref());
     }
+    if let DbCommand::Upkeep(command) = &what.command {
+        return db.upkeep(config, command);
+    }
     let whom = match databases::reach(&config.database)? {
         Reached::Bot(client) => Whom::Bot(client, longest(config)),
         Reached::Nobody => Whom::Files(config, None),
@@ -41,6 +47,7 @@ pub(super) fn run_on_wrong(cli: &Cli, layers: &Layers, error: ConfigError, what:
     let db = Db { quiet: cli.quiet, json: what.json };
     match (&what.command, databases::bot_in(&layers.data_dir_at_best())) {
         (DbCommand::Seal { file, copy }, _) => db.seal(file, copy.as_deref()),
+        (DbCommand::Upkeep(_), _) => Err(error.into()),
         (command, Ok(Some(client))) => db.run(Whom::Bot(client, SourceConfig::DEFAULT_TIMEOUT), command),
         _ => Err(error.into()),
     }
@@ -74,6 +81,10 @@ impl Db {
             DbCommand::Journal(what) => self.journal(whom, what),
             DbCommand::Strays(what) => self.strays(whom, *what),
             DbCommand::Seal { file, copy } => self.seal(file, copy.as_deref()),
+            DbCommand::Upkeep(command) => match whom {
+                Whom::Files(config, _) => self.upkeep(config, command),
+                Whom::Bot(..) => Err(AppError::Misused("this is done with the files, which the configuration names")),
+            },
         }
     }
 

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::Operator;
 use super::leftovers::{JournalReport, Settle, SettledReport, StraysReport};
 use super::report::{ReloadReport, RouteReport, SourceReport, StatusReport};
+use super::upkeep::Restored;
 
 /// The version of the lines. It changes where an old client would misunderstand a new bot or the other way round.
 pub const VERSION: u32 = 1;
@@ -74,6 +75,15 @@ pub enum Command {
         /// Those too that home has otherwise.
         different: bool,
     },
+    /// Put a source's backup back.
+    Restore {
+        /// The source.
+        source: String,
+        /// The backup: an absolute path.
+        from: String,
+        /// Also where chats lose their rows.
+        even_so: bool,
+    },
 }
 
 /// What is accepted in a source's place.
@@ -114,6 +124,8 @@ pub enum Answer {
     Settled(SettledReport),
     /// To `strays` and `clear_strays`.
     Strays(StraysReport),
+    /// To `restore`.
+    Restored(Restored),
     /// To anything that was not done.
     Error(Fault),
 }
@@ -215,6 +227,9 @@ impl Command {
             Self::Strays => operator.strays().map_or_else(Answer::Error, Answer::Strays),
             Self::ClearStrays { different } => {
                 operator.clear_strays(*different).map_or_else(Answer::Error, Answer::Strays)
+            }
+            Self::Restore { source, from, even_so } => {
+                with_source(source, |name| operator.restore(name, from.as_ref(), *even_so).map(Answer::Restored))
             }
             Self::Move { .. } => Answer::Error(Fault::new(
                 FaultKind::NotNow,

@@ -4,6 +4,7 @@
 mod following;
 mod leftovers;
 mod moving;
+mod upkeep;
 
 use std::io;
 use std::path::Path;
@@ -20,6 +21,7 @@ use crate::control::leftovers::{JournalReport, Settle, SettledReport, StraysRepo
 use crate::control::protocol::{Accept, Fault, FaultKind};
 use crate::control::report::{Disputed, ReloadReport, RouteReport, SourceReport, StatusReport, Why};
 use crate::control::server::Server;
+use crate::control::upkeep::Restored;
 use crate::control::{Operator, Outage, absolute};
 use crate::text::chart::counted;
 use crate::transport::signals::StopSignals;
@@ -28,6 +30,7 @@ use following::Following;
 
 pub(super) use leftovers::{clear_strays, look_at_journal, look_at_strays, settle};
 pub(super) use moving::{move_chats, seal};
+pub(super) use upkeep::{migrate, restore, site, stray_findings};
 
 /// How many sources are opened at a time at the start. Where there are more, the others are opened when they are needed.
 const AT_ONCE: usize = 32;
@@ -280,6 +283,10 @@ impl Operator for Many {
 
     fn clear_strays(&self, different: bool) -> Result<StraysReport, Fault> {
         self.cleared(different, true)
+    }
+
+    fn restore(&self, source: &SourceName, from: &Path, even_so: bool) -> Result<Restored, Fault> {
+        self.put_back(source, from, even_so)
     }
 }
 

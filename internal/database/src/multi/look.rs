@@ -119,6 +119,19 @@ pub fn look(config: &DatabaseConfig) -> Overview {
     overview
 }
 
+/// The chats that are led to a source by name at this moment; `None` where the default source cannot be asked.
+pub(super) fn homes_now(config: &DatabaseConfig) -> Option<BTreeMap<ChatId, SourceName>> {
+    let default = config.sources.get(&config.default_source)?;
+    let Memory { recorded, aliases, .. } = remembered(&look_closer(default), &default.name).ok()?;
+    let plan = Plan { config: config.clone(), recorded: Registry::recorded(recorded) };
+    Some(homes(&plan, &aliases))
+}
+
+fn homes(plan: &Plan, aliases: &HashMap<ChatId, ChatId>) -> BTreeMap<ChatId, SourceName> {
+    let chats: BTreeSet<ChatId> = plan.chats(aliases).collect();
+    chats.into_iter().filter_map(|chat| Some((chat, plan.route(chat, aliases)?.0.clone()))).collect()
+}
+
 impl Overview {
     /// Where a chat would live, and why.
     pub fn explain(&self, chat: ChatId) -> (SourceName, Why) {
@@ -126,6 +139,11 @@ impl Overview {
             Some((name, why)) => (name.clone(), why),
             None => (self.plan.config.default_source.clone(), Why::Default),
         }
+    }
+
+    /// The chats that are led to a source by name.
+    pub(super) fn homes(&self) -> BTreeMap<ChatId, SourceName> {
+        homes(&self.plan, &self.aliases)
     }
 
     fn count(&mut self) {

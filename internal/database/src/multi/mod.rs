@@ -27,8 +27,10 @@ mod reaper;
 mod registry;
 mod reload;
 mod relocate;
+mod restoring;
 mod routes;
 mod seal;
+mod site;
 mod standin;
 
 pub use control::{Control, RouteReport, SourceReport, Status};
@@ -46,7 +48,9 @@ pub use relocate::{
     Clear, Cleared, ClearedStrays, Difference, MappingChange, MoveError, MoveOptions, MovePlan, MoveReport, Progress,
     Stage, Stray, Strays, UnfinishedMove, Unlike, look_at_strays,
 };
+pub use restoring::{RestoreOptions, restore};
 pub use seal::{SealError, seal};
+pub use site::{site, stray_findings};
 pub use standin::{ServedBy, ownerless};
 
 use std::sync::Arc;

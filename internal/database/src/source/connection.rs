@@ -113,6 +113,11 @@ pub(super) fn writer(path: &Path, timeout: Duration) -> rusqlite::Result<Link> {
     Ok(link)
 }
 
+/// A connection for what is no database perhaps: its content is to be another's.
+pub(super) fn overwriter(path: &Path, timeout: Duration) -> rusqlite::Result<Link> {
+    open(path, OpenFlags::SQLITE_OPEN_READ_WRITE, timeout)
+}
+
 /// A connection that moves the log into the file, and waits for nobody.
 pub(super) fn checkpointer(path: &Path) -> rusqlite::Result<Link> {
     open(path, OpenFlags::SQLITE_OPEN_READ_WRITE, Duration::ZERO)

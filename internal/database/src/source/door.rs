@@ -3,6 +3,8 @@
 //! A `OnceCell` would not do: of five callers each would wait for a failure of its own, one after the other, and what
 //! is open could not be closed again.
 
+mod closed;
+
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant, SystemTime};

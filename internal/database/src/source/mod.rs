@@ -14,6 +14,7 @@ mod file;
 mod group;
 mod journal;
 mod look;
+mod moment;
 mod open;
 mod open_error;
 mod operation;
@@ -49,13 +50,15 @@ pub use row::{BadColumn, FromRow, Row};
 pub use value::{FromValue, ToValue, Value, ValueRef};
 pub use write::WriteTx;
 
+pub(crate) use context::describe;
 pub(crate) use database::Database;
 pub(crate) use displaced::{Displaced, Raised};
 pub(crate) use door::Opener;
-pub(crate) use file::{FileId, at_rest, create as create_private, create_new};
+pub(crate) use file::{FileId, at_rest, beside, create as create_private, create_new, folder_of};
 pub(crate) use group::Recorder;
 pub(crate) use journal::Noted;
 pub(crate) use look::{Seen, look_closer};
+pub(crate) use moment::{Moment, to_be_overwritten};
 pub(crate) use open::{Facts, for_reading, for_reading_at_rest};
 pub(crate) use parked::{Aside, Tried};
 

@@ -1,0 +1,75 @@
+//! Backups while chats move: a set has each chat once, or says which moved all the time.
+
+use std::ops::ControlFlow;
+
+use database::maintenance::{BackupOptions, MaintenanceError, backup};
+use database::multi::{self, MoveOptions};
+use database::{ChatId, Clock as _, NewMessage, SystemClock, UserId};
+use rusqlite::Connection;
+
+use super::{config_of, name, open};
+use crate::support::{Scratch, names_in, time};
+
+const CHAT: ChatId = ChatId(7);
+
+/// How many messages of the chat the copies of a set have, and where the default source's leads it.
+fn found(set: &str) -> (Vec<i64>, Option<String>) {
+    let open = |file: &str| Connection::open(format!("{set}/{file}.db")).unwrap();
+    let count = |file: &str| {
+        let sql = "SELECT COUNT(*) FROM chat_messages WHERE chat_id = 7";
+        open(file).query_row(sql, [], |row| row.get(0)).unwrap()
+    };
+    let sql = "SELECT source FROM switchyard_routes WHERE chat_id = 7";
+    let route = open("primary").query_row(sql, [], |row| row.get(0)).ok();
+    (["primary", "archive"].map(count).into(), route)
+}
+
+#[test]
+fn a_chat_that_moves_while_it_is_copied_is_in_the_set_once_and_one_that_moves_all_the_time_is_named() {
+    let scratch = Scratch::new();
+    let config = config_of(scratch.path(), &["primary", "archive"], &[(-100, "archive")]);
+    let (db, control) = open(&config);
+    for number in 0..20_i64 {
+        let text = "x".repeat(3000);
+        let message = NewMessage::text(number, time("2026-01-01 00:00:00"), UserId(1), text);
+        db.save_chat_message(CHAT, &message).unwrap();
+        db.save_chat_message(ChatId(-100), &message).unwrap();
+    }
+    let site = multi::site(&config);
+    let folder = scratch.file("backups");
+    let move_to = |to: &str| {
+        control.move_chat(CHAT, &name(to), &MoveOptions::default(), |_| ControlFlow::Continue(())).unwrap();
+    };
+    // It goes to the other source as soon as the default one was copied.
+    let mut is_moved = false;
+    let mut tell = |now: database::maintenance::BackupProgress| {
+        if now.file == "archive.db" && !std::mem::replace(&mut is_moved, true) {
+            move_to("archive");
+        }
+        ControlFlow::Continue(())
+    };
+    let report = backup(&site, &folder, &BackupOptions::default(), SystemClock.now(), &mut tell).unwrap();
+    assert!(is_moved && report.is_whole(), "{report:?}");
+    assert_eq!(found(&report.path), (vec![0, 20], Some("archive".to_owned())));
+
+    // And to and fro with every file.
+    let mut tell = |now: database::maintenance::BackupProgress| {
+        if now.done == 0 {
+            // In the end it is where it was in the beginning.
+            move_to(if now.file == "primary.db" { "primary" } else { "archive" });
+        }
+        ControlFlow::Continue(())
+    };
+    let report = backup(&site, &folder, &BackupOptions::default(), SystemClock.now(), &mut tell);
+    let report = report.unwrap();
+    assert_eq!(report.manifest.moved, [7], "{report:?}");
+    assert!(!report.is_whole());
+
+    // Where it is broken off nothing is left.
+    let before = names_in(&folder);
+    let mut tell = |_| ControlFlow::Break(());
+    let broken_off = backup(&site, &folder, &BackupOptions::default(), SystemClock.now(), &mut tell);
+    assert!(matches!(broken_off, Err(MaintenanceError::BrokenOff)), "{broken_off:?}");
+    assert_eq!(names_in(&folder), before);
+    db.close();
+}
