@@ -424,7 +424,7 @@ fn make_waiting(settings: &SourceConfig, checked: &Checked) -> Result<(u64, u64)
                     home.insert(opened.map_err(|error| error.to_string())?)
                 }
             };
-            parked += home.make_noted(&chunk, deadline).map_err(|error| error.to_string())?;
+            parked += home.make_noted(&chunk, &|| Ok(()), deadline).map_err(|error| error.to_string())?;
             made += chunk.len() as u64;
         }
     }

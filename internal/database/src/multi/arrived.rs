@@ -385,7 +385,9 @@ impl Control {
         shared.write("arrived.go_on_here", None, |tx| {
             numbers.iter().try_for_each(|(chat, number)| count(tx, *chat, *number))
         })?;
-        numbers.iter().for_each(|(chat, number)| drop(self.router.arrived.counted(*chat, *number)));
+        for (chat, number) in numbers {
+            self.router.arrived.counted(chat, number);
+        }
         let aliases = self.router.aliases.all();
         self.router.with_plan(|plan| self.router.arrived.settle(plan, &aliases));
         Ok(())

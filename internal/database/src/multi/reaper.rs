@@ -307,7 +307,8 @@ mod tests {
             let folder = tempfile::tempdir().unwrap();
             let away = away(folder.path());
             if is_over {
-                away.displaced.end();
+                let raised = away.displaced.raise(LONG);
+                assert!(raised.is_up() && raised.end(|| ()));
             }
             let reaper = Reaper::start(Weak::new());
             let removal = reaper.removal(&away);
