@@ -25,7 +25,9 @@ mod reload;
 mod relocate;
 mod routes;
 mod seal;
+mod set_aside;
 mod standin;
+mod standin_files;
 
 pub use control::{Control, RouteReport, SourceReport, Status};
 pub use counters::Counts;
