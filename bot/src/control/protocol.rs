@@ -5,7 +5,7 @@ use database::{ChatId, SourceName};
 use serde::{Deserialize, Serialize};
 
 use super::Operator;
-use super::leftovers::{JournalReport, Settle, SettledReport, StraysReport};
+use super::leftovers::{JournalReport, SetAsideReport, Settle, SettledReport, StraysReport};
 use super::report::{ReloadReport, RouteReport, SourceReport, StatusReport};
 
 /// The version of the lines. It changes where an old client would misunderstand a new bot or the other way round.
@@ -34,6 +34,11 @@ pub enum Command {
     },
     /// Open a source now.
     Retry {
+        /// The source.
+        source: String,
+    },
+    /// Go on without a source's stand-in, which is damaged or lost.
+    SetAside {
         /// The source.
         source: String,
     },
@@ -112,6 +117,8 @@ pub enum Answer {
     Journal(JournalReport),
     /// To `settle`.
     Settled(SettledReport),
+    /// To `set_aside`.
+    SetAside(SetAsideReport),
     /// To `strays` and `clear_strays`.
     Strays(StraysReport),
     /// To anything that was not done.
@@ -199,6 +206,7 @@ impl Command {
             Self::Status => Answer::Status(operator.status()),
             Self::Route { chat } => Answer::Route(operator.route(ChatId(*chat))),
             Self::Retry { source } => with_source(source, |name| operator.retry(name).map(Answer::Source)),
+            Self::SetAside { source } => with_source(source, |name| operator.set_aside(name).map(Answer::SetAside)),
             Self::Adopt { source, accept } => {
                 with_source(source, |name| operator.adopt(name, *accept).map(Answer::Source))
             }
