@@ -111,6 +111,10 @@ pub enum DbCommand {
         /// The source in [database.sources]
         #[arg(value_name = "NAME")]
         source: SourceName,
+
+        /// Go on without its stand-in, which is damaged or lost: the file is kept under another name
+        #[arg(long)]
+        set_aside: bool,
     },
     /// Accept another file in the place of the one that a source had
     Adopt {

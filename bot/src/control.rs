@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use database::{ChatId, DatabaseWrapper, Route, SourceName};
 
-use leftovers::{JournalReport, Settle, SettledReport, StraysReport};
+use leftovers::{JournalReport, SetAsideReport, Settle, SettledReport, StraysReport};
 use protocol::{Accept, Fault, FaultKind};
 use report::{ReloadReport, RouteReport, ServedBy, SourceReport, StatusReport};
 
@@ -35,6 +35,14 @@ pub trait Operator: Send + Sync {
     /// # Errors
     /// There is no such source, or it cannot be opened.
     fn retry(&self, source: &SourceName) -> Result<SourceReport, Fault>;
+
+    /// Goes on without the stand-in of a source, which is damaged or lost.
+    ///
+    /// # Errors
+    /// There is no such source, nothing stands in for it, or what does is well.
+    fn set_aside(&self, _: &SourceName) -> Result<SetAsideReport, Fault> {
+        Err(one_file())
+    }
 
     /// Accepts another file in the place of the one that a source had, and opens it.
     ///

@@ -20,7 +20,7 @@ use config::{Config, Layers};
 use database::{ChatId, DatabaseConfig, DatabaseWrapper, OpenError, SourceConfig, SourceName};
 
 use crate::control::client::{Client, ClientError};
-use crate::control::leftovers::{JournalReport, Settle, SettledReport, StraysReport};
+use crate::control::leftovers::{JournalReport, SetAsideReport, Settle, SettledReport, StraysReport};
 use crate::control::moves::MoveReport;
 use crate::control::protocol::{Accept, Fault};
 use crate::control::report::{RouteReport, SourceReport, StatusReport};
@@ -238,6 +238,16 @@ pub fn look_at_journal(
 /// There are no sources, there is none of this name, it cannot be written, or a process is in charge.
 pub fn settle(config: &Config, source: &SourceName, what: &Settle) -> Result<SettledReport, DatabasesError> {
     sources::settle(config, source, what)
+}
+
+/// Goes on without the stand-in of a source, which is damaged or lost: its file is kept under another name. Takes the
+/// data folder meanwhile.
+///
+/// # Errors
+/// There are no sources, there is none of this name, nothing stands in for it or what does is well, or a process is in
+/// charge.
+pub fn set_aside(config: &Config, source: &SourceName) -> Result<SetAsideReport, DatabasesError> {
+    sources::set_aside(config, source)
 }
 
 /// The rows of chats in files that do not own them, as the files show them. Changes nothing.

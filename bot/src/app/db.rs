@@ -72,7 +72,8 @@ impl Db {
         match command {
             DbCommand::Status => self.status(whom),
             DbCommand::Route { chat } => self.route(whom, ChatId(*chat)),
-            DbCommand::Retry { source } => self.retry(whom, source),
+            DbCommand::Retry { source, set_aside: false } => self.retry(whom, source),
+            DbCommand::Retry { source, set_aside: true } => self.set_aside(whom, source),
             DbCommand::Adopt { source, new } => {
                 self.adopt(whom, source, if *new { Accept::New } else { Accept::Present })
             }
@@ -132,6 +133,18 @@ impl Db {
         let (client, wait) = the_bot(whom, "A bot opens its databases when it starts.")?;
         let report = ask(client, Command::Retry { source: source.to_string() }, PATIENCE + wait, of_source)?;
         self.tell(&report, tell::source)?;
+        Ok(Outcome::Done)
+    }
+
+    fn set_aside(&self, whom: Whom<'_>, source: &SourceName) -> Result<Outcome, AppError> {
+        let report = match whom {
+            Whom::Bot(client, wait) => {
+                let fits = |answer| if let Answer::SetAside(report) = answer { Some(report) } else { None };
+                ask(client, Command::SetAside { source: source.to_string() }, PATIENCE + wait, fits)?
+            }
+            Whom::Files(config, _) => databases::set_aside(config, source)?,
+        };
+        self.tell(&report, tell::set_aside)?;
         Ok(Outcome::Done)
     }
 

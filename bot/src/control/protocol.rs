@@ -5,7 +5,7 @@ use database::{ChatId, SourceName};
 use serde::{Deserialize, Serialize};
 
 use super::Operator;
-use super::leftovers::{JournalReport, Settle, SettledReport, StraysReport};
+use super::leftovers::{JournalReport, SetAsideReport, Settle, SettledReport, StraysReport};
 use super::report::{ReloadReport, RouteReport, SourceReport, StatusReport};
 use super::upkeep::Restored;
 
@@ -35,6 +35,11 @@ pub enum Command {
     },
     /// Open a source now.
     Retry {
+        /// The source.
+        source: String,
+    },
+    /// Go on without a source's stand-in, which is damaged or lost.
+    SetAside {
         /// The source.
         source: String,
     },
@@ -122,6 +127,8 @@ pub enum Answer {
     Journal(JournalReport),
     /// To `settle`.
     Settled(SettledReport),
+    /// To `set_aside`.
+    SetAside(SetAsideReport),
     /// To `strays` and `clear_strays`.
     Strays(StraysReport),
     /// To `restore`.
@@ -211,6 +218,7 @@ impl Command {
             Self::Status => Answer::Status(operator.status()),
             Self::Route { chat } => Answer::Route(operator.route(ChatId(*chat))),
             Self::Retry { source } => with_source(source, |name| operator.retry(name).map(Answer::Source)),
+            Self::SetAside { source } => with_source(source, |name| operator.set_aside(name).map(Answer::SetAside)),
             Self::Adopt { source, accept } => {
                 with_source(source, |name| operator.adopt(name, *accept).map(Answer::Source))
             }

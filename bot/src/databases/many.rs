@@ -17,7 +17,7 @@ use database::{ChatId, DatabaseConfig, DatabaseWrapper, ErrorKind, Form, Health,
 
 use super::{DatabasesError, Opened, Reached, is_new, look_at_one, make_folder, only_source, open_one};
 use crate::control::client::Client;
-use crate::control::leftovers::{JournalReport, Settle, SettledReport, StraysReport};
+use crate::control::leftovers::{JournalReport, SetAsideReport, Settle, SettledReport, StraysReport};
 use crate::control::protocol::{Accept, Fault, FaultKind};
 use crate::control::report::{Disputed, ReloadReport, RouteReport, SourceReport, StatusReport, Why};
 use crate::control::server::Server;
@@ -28,7 +28,7 @@ use crate::transport::signals::StopSignals;
 
 use following::Following;
 
-pub(super) use leftovers::{clear_strays, look_at_journal, look_at_strays, settle};
+pub(super) use leftovers::{clear_strays, look_at_journal, look_at_strays, set_aside, settle};
 pub(super) use moving::{move_chats, seal};
 pub(super) use upkeep::{migrate, restore, site, stray_findings};
 
@@ -239,6 +239,10 @@ impl Operator for Many {
     fn retry(&self, source: &SourceName) -> Result<SourceReport, Fault> {
         self.control.retry(source).map_err(|error| self.fault(&error))?;
         self.one(source)
+    }
+
+    fn set_aside(&self, source: &SourceName) -> Result<SetAsideReport, Fault> {
+        self.was_set_aside(source)
     }
 
     fn adopt(&self, source: &SourceName, what: Accept) -> Result<SourceReport, Fault> {

@@ -11,7 +11,7 @@ use database::{ChatId, DatabaseConfig, SourceName};
 use super::upkeep::{Migrated, Restore, migrate_one, restore_one};
 use super::{DatabasesError, Moving, Opened, Reached, Step, look_at_one, only_source, open_one};
 use crate::control::client::Client;
-use crate::control::leftovers::{JournalReport, Settle, SettledReport, StraysReport};
+use crate::control::leftovers::{JournalReport, SetAsideReport, Settle, SettledReport, StraysReport};
 use crate::control::moves::MoveReport;
 use crate::control::protocol::Accept;
 use crate::control::report::{RouteReport, SourceReport, StatusReport};
@@ -70,6 +70,10 @@ pub(super) fn look_at_journal(
 }
 
 pub(super) fn settle(_: &Config, _: &SourceName, _: &Settle) -> Result<SettledReport, DatabasesError> {
+    Err(DatabasesError::OneFile)
+}
+
+pub(super) fn set_aside(_: &Config, _: &SourceName) -> Result<SetAsideReport, DatabasesError> {
     Err(DatabasesError::OneFile)
 }
 

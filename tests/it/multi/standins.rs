@@ -5,6 +5,7 @@ pub(crate) mod failing;
 pub(crate) mod killed;
 mod model;
 mod property;
+mod starting;
 pub(crate) mod torture;
 
 use std::ffi::OsStr;

@@ -2,6 +2,7 @@
 
 use std::io::{self, IsTerminal as _};
 
+use crate::control::leftovers::SetAsideReport;
 use crate::control::moves::MoveReport;
 use crate::control::report::{Disputed, Ownerless, ReloadReport, RouteReport, SourceReport, StatusReport};
 use crate::text::chart::{counted, thousands};
@@ -90,6 +91,18 @@ pub(super) fn source(source: &SourceReport) -> String {
     let SourceReport { name, state, path, routed, .. } = source;
     let chats = counted(*routed, "chat", "chats");
     format!("{name} is {state}: {} ({chats} by name)\n", sanitize_line(path))
+}
+
+/// What became of a stand-in that was to be set aside.
+pub(super) fn set_aside(report: &SetAsideReport) -> String {
+    let source = &report.source;
+    match &report.file {
+        Some(file) => format!(
+            "What stood in for {source} was set aside as {}; what only it holds is not at home\n",
+            sanitize_line(file)
+        ),
+        None => format!("What stood in for {source} is gone, with what was in it; the bot goes on without it\n"),
+    }
 }
 
 /// What became of a change of the configuration.

@@ -108,14 +108,14 @@ impl DataSourceRouter {
             let connections = ConnectionManager::new(config, clock, router.clone());
             let plan = Plan { config: config.clone(), recorded: BTreeMap::new() };
             connections.registry.set_place(lock.mark());
+            let sources = connections.sources(config, &[]);
             let current = Current {
                 plan,
-                absent: Absent::left_behind(config, clock),
+                absent: sources.first().map(|default| Absent::left_behind(config, default, clock)).unwrap_or_default(),
                 aliases: HashMap::new(),
                 knows_routes: false,
                 is_closed: false,
             };
-            let sources = connections.sources(config, &[]);
             let routes = Arc::new(current.plan.routes(&sources, &HashMap::new()));
             let (departed, arrived) = Default::default();
             Self {

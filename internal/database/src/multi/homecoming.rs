@@ -10,18 +10,21 @@ use std::time::{Duration, Instant};
 use super::counters::Count;
 use super::datasource_router::DataSourceRouter;
 use super::standin::{Away, ServedBy};
+use super::standin_files;
 use crate::error::{Error, ErrorKind, Result};
 use crate::params;
 use crate::route::SourceName;
-use crate::source::{BadColumn, FromRow, Noted, Raised, Row, Source};
+use crate::source::{Noted, Raised, Source};
 
 const OP: &str = "homecoming.come_home";
 
-/// How many writes are made at home in one transaction at first. The last ones, fewer than that, are made while the
-/// chats wait.
+/// How many writes are made at home in one transaction at first; then as many as take a part of the time for which the
+/// chats may be held up. The last ones, fewer than that, are made while the chats wait.
 const CHUNK: usize = 200;
-/// As many at most, where fewer did not make what waits become less.
+/// As many at most.
 const MOST: usize = 3_200;
+/// A chunk takes this part of the time for which the chats may be held up at most, or the next one is smaller.
+const PARTS: u32 = 4;
 /// How long the chats wait at a time at most, and never longer than half as long as a call may take.
 const HOLD: Duration = Duration::from_secs(2);
 /// How often the last part is begun before it is left for the next look.
@@ -51,24 +54,25 @@ struct Homecoming<'a> {
     parked: u64,
 }
 
-/// What still waits.
-struct Waiting {
-    count: u64,
-    /// The number of the last one.
-    last: i64,
-}
-
 impl<'a> Homecoming<'a> {
     fn new(router: &'a DataSourceRouter, home: &'a Arc<Source>, away: &'a Away) -> Self {
         Self { router, home, away, last: 0, chunk: CHUNK, writes: 0, parked: 0 }
     }
 
     fn run(mut self) -> Result<()> {
-        let mut before = u64::MAX;
+        self.bring_earlier()?;
+        if self.is_empty_handed() {
+            return Ok(());
+        }
         let mut tries = 0;
+        let mut keeps_pace = true;
+        let mut before = None;
         loop {
             let waiting = self.waiting()?;
-            if waiting.count < CHUNK as u64 {
+            // What comes in half as fast as it is made, or faster, is held up from now on.
+            keeps_pace &= before.is_none_or(|(count, made)| waiting + (self.writes - made) as u64 / 2 <= count);
+            before = Some((waiting, self.writes));
+            if waiting < self.chunk as u64 {
                 if self.arrive()? {
                     return Ok(());
                 }
@@ -78,12 +82,42 @@ impl<'a> Homecoming<'a> {
                     let kind = ErrorKind::SourceUnavailable { reason: reason.to_owned() };
                     return Err(Error::new(OP, self.home.name(), kind));
                 }
-            } else if waiting.count > before / 2 {
-                self.hold_and_make(waiting.count >= before)?;
+            } else if !keeps_pace {
+                self.hold_and_make()?;
             } else {
-                while self.last < waiting.last && self.make()? > 0 {}
+                let serving = Arc::clone(&self.away.serving);
+                let until = Instant::now() + self.hold() / PARTS;
+                while self.make(&serving)? > 0 && Instant::now() < until {}
             }
-            before = waiting.count;
+        }
+    }
+
+    /// Where this release or an earlier one wrote in the default source before there was a stand-in, that is older.
+    fn bring_earlier(&mut self) -> Result<()> {
+        let default = Arc::clone(&self.router.table().sources[0]);
+        let is_noted = || {
+            let config = self.router.with_plan(|plan| plan.config.clone());
+            standin_files::in_default(&config).contains(self.home.name())
+        };
+        if !Arc::ptr_eq(&default, &self.away.serving) && (default.is_open() || is_noted()) {
+            while self.make(&default)? > 0 {}
+            self.last = 0;
+        }
+        Ok(())
+    }
+
+    /// Leads the chats home where nothing was written in its place, nor can be by now. Whoever would have served need
+    /// not be asked, and may not be there: a stand-in that could never be made. Answers whether that is so.
+    fn is_empty_handed(&self) -> bool {
+        if self.away.may_hold_writes() {
+            return false;
+        }
+        let fence = self.away.displaced.raise(self.hold());
+        // In this order: once the fence is up, whoever opens a stand-in finds it so before anything is written there.
+        let is_so = fence.is_up() && !self.away.may_hold_writes();
+        is_so && self.router.returned(self.home, self.away, fence) && {
+            self.tell();
+            true
         }
     }
 
@@ -91,10 +125,20 @@ impl<'a> Homecoming<'a> {
     /// too long.
     fn arrive(&mut self) -> Result<bool> {
         let Some(fence) = self.raise_fence()? else { return Ok(false) };
-        while fence.is_up() && self.make()? > 0 {}
-        if !self.router.returned(self.home, self.away, fence) {
+        let serving = Arc::clone(&self.away.serving);
+        while fence.is_up() && self.make(&serving)? > 0 {}
+        if !fence.keep() {
             return Ok(false);
         }
+        self.away.note_over();
+        let is_home = self.router.returned(self.home, self.away, fence);
+        if is_home {
+            self.tell();
+        }
+        Ok(is_home)
+    }
+
+    fn tell(&self) {
         let Self { router, home, writes, parked, .. } = self;
         for (count, many) in [(Count::Return, 1), (Count::Made, *writes as u64), (Count::Parked, *parked)] {
             router.counters.add(count, many);
@@ -104,18 +148,16 @@ impl<'a> Homecoming<'a> {
         if *parked > 0 {
             tracing::error!(source = %name, parked, "writes could not be made at home and are kept aside; see `bot db journal`");
         }
-        Ok(true)
     }
 
-    /// Makes some while nobody can write more, for half of the time that the chats may be held up, then lets those who
-    /// wait go on. Each time is for more writes than come in meanwhile, sooner or later.
-    fn hold_and_make(&mut self, did_not_help: bool) -> Result<()> {
-        if did_not_help {
-            self.chunk = (self.chunk * 2).min(MOST);
-        }
+    /// Makes some while nobody can write more, for most of the time that the chats may be held up, then lets those who
+    /// wait go on: fewer than are made, if home makes more in a second than there are calls at once.
+    fn hold_and_make(&mut self) -> Result<()> {
         let Some(fence) = self.raise_fence()? else { return Ok(()) };
-        let until = Instant::now() + self.hold() / 2;
-        while self.make()? == self.chunk && Instant::now() < until {}
+        // The last chunk ends within the time.
+        let until = Instant::now() + self.hold() / PARTS * (PARTS - 2);
+        let serving = Arc::clone(&self.away.serving);
+        while self.make(&serving)? > 0 && Instant::now() < until {}
         fence.let_through();
         Ok(())
     }
@@ -132,17 +174,19 @@ impl<'a> Homecoming<'a> {
         (self.away.serving.config().timeout / 2).min(HOLD)
     }
 
-    /// Makes the next writes at home, and answers how many there were.
-    fn make(&mut self) -> Result<usize> {
-        let Self { home, away, .. } = self;
-        let chunk = noted_after(&away.serving, home.name(), self.last, self.chunk)?;
+    /// Makes the next writes of those in this file at home, and answers how many there were.
+    fn make(&mut self, serving: &Arc<Source>) -> Result<usize> {
+        let home = self.home;
+        let chunk = noted_after(serving, home.name(), self.last, self.chunk)?;
         if let Some(last) = chunk.last() {
+            let begun = Instant::now();
             self.parked += home.make_noted(&chunk, &|| Ok(()))?;
+            self.size_by(chunk.len(), begun.elapsed());
             self.last = last.seq;
             self.writes += chunk.len();
-            if away.by == ServedBy::Default {
+            if self.away.by == ServedBy::Default || !Arc::ptr_eq(serving, &self.away.serving) {
                 // The rows themselves stay where they were made. What cannot be forgotten now is passed over later.
-                if let Err(error) = forget(&away.serving, home.name(), last.seq) {
+                if let Err(error) = forget(serving, home.name(), last.seq) {
                     tracing::warn!(source = %home.name(), %error, "writes that are made at home cannot be forgotten elsewhere");
                 }
             }
@@ -150,23 +194,23 @@ impl<'a> Homecoming<'a> {
         Ok(chunk.len())
     }
 
-    fn waiting(&self) -> Result<Waiting> {
-        let sql = "SELECT COUNT(*) AS count, COALESCE(MAX(seq), 0) AS last FROM switchyard_journal
-                   WHERE source = ?1 AND seq > ?2";
-        let found = self
-            .away
-            .serving
-            .read("homecoming.waiting", |tx| tx.query_one(sql, params![self.home.name().as_str(), self.last]))?;
-        Ok(found.unwrap_or(Waiting { count: 0, last: self.last }))
+    /// Sizes the next chunk by how long this one took.
+    fn size_by(&mut self, made: usize, took: Duration) {
+        let most = self.hold() / PARTS;
+        if took > most {
+            self.chunk = (made / 2).max(1);
+        } else if took < most / 4 && made == self.chunk {
+            self.chunk = (self.chunk * 2).min(MOST);
+        }
     }
-}
 
-impl FromRow for Waiting {
-    const TABLE: &'static str = "switchyard_journal";
-    const KEY: &'static [&'static str] = &["last"];
-
-    fn from_row(row: &Row<'_>) -> Result<Self, BadColumn> {
-        Ok(Self { count: row.get("count")?, last: row.get("last")? })
+    /// How many still wait.
+    fn waiting(&self) -> Result<u64> {
+        let sql = "SELECT COUNT(*) FROM switchyard_journal WHERE source = ?1 AND seq > ?2";
+        let count = self.away.serving.read("homecoming.waiting", |tx| {
+            tx.value("switchyard_journal", sql, params![self.home.name().as_str(), self.last])
+        })?;
+        Ok(count.unwrap_or_default())
     }
 }
 

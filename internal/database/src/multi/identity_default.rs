@@ -70,7 +70,7 @@ impl Opener for DefaultOpener {
                 router.arrived.has_fallen_behind();
             }
             let waiting = database.read_as_writer("multi.waiting", deadline, read_waiting).map_err(unread)?;
-            waiting.iter().for_each(|name| router.was_away(name));
+            router.wait_in_default(&waiting);
         }
         Ok(database)
     }

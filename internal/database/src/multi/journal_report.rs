@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 use rusqlite::types::ValueRef as Stored;
 
 use super::control::Control;
-use super::standin;
+use super::standin_files;
 use crate::config::DatabaseConfig;
 use crate::error::Result;
 use crate::gathered::Missing;
@@ -92,7 +92,7 @@ impl Control {
             }
         }
         let config = self.router.with_plan(|plan| plan.config.clone());
-        report.add_ownerless(&config, source, most);
+        report.add_left_files(&config, source, most);
         Ok(report.sorted())
     }
 }
@@ -131,7 +131,7 @@ pub fn look_at_journal(config: &DatabaseConfig, source: Option<&SourceName>, mos
         }
     }
     // Of a stand-in without its source it is told below.
-    for (name, settings) in standin::files(config) {
+    for (name, settings) in standin_files::all(config) {
         if !wanted(&name) || !config.sources.contains_key(&name) {
             continue;
         }
@@ -146,7 +146,7 @@ pub fn look_at_journal(config: &DatabaseConfig, source: Option<&SourceName>, mos
             report.take(&name, read.map(|(count, entries)| (Made::new(), (count, 0), entries)));
         }
     }
-    report.add_ownerless(config, source, most);
+    report.add_left_files(config, source, most);
     report.sorted()
 }
 
@@ -173,9 +173,16 @@ impl JournalReport {
         self.missing.push(Missing { source: name.clone(), reason: reason.to_owned() });
     }
 
-    /// Adds the stand-ins of sources that are not configured any more: what is in them waits for their coming back.
-    fn add_ownerless(&mut self, config: &DatabaseConfig, source: Option<&SourceName>, most: usize) {
-        for (name, settings) in standin::files(config) {
+    /// Adds the stand-ins of sources that are not configured any more: what is in them waits for their coming back. Names
+    /// those that were set aside.
+    fn add_left_files(&mut self, config: &DatabaseConfig, source: Option<&SourceName>, most: usize) {
+        for name in config.sources.keys().filter(|name| source.is_none_or(|wanted| wanted == *name)) {
+            for file in standin_files::all_aside(config, name) {
+                let file = file.display();
+                self.lack(name, &format!("what only {file} holds, which stood in for it, was set aside"));
+            }
+        }
+        for (name, settings) in standin_files::all(config) {
             if config.sources.contains_key(&name) || source.is_some_and(|wanted| *wanted != name) {
                 continue;
             }

@@ -9,7 +9,8 @@ use super::identity::NamedOpener;
 use super::identity_default::admit_default;
 use super::journal_report::look_at_journal;
 use super::registry::{Registry, read_entries, read_recorded};
-use super::standin::{self, ServedBy};
+use super::standin::ServedBy;
+use super::standin_files;
 use crate::config::DatabaseConfig;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::ChatId;
@@ -210,7 +211,7 @@ fn judged(
 /// Notes what waits for the sources and what was kept aside there.
 fn note_journals(sources: &mut [SourceLook], config: &DatabaseConfig) {
     let journal = look_at_journal(config, None, 0);
-    let stand_ins = standin::files(config);
+    let stand_ins = standin_files::all(config);
     for source in sources {
         let (waiting, parked) = journal.counts.get(&source.name).copied().unwrap_or_default();
         let has_stand_in = stand_ins.iter().any(|(name, _)| *name == source.name);

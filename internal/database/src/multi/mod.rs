@@ -30,8 +30,10 @@ mod relocate;
 mod restoring;
 mod routes;
 mod seal;
+mod set_aside;
 mod site;
 mod standin;
+mod standin_files;
 
 pub use control::{Control, RouteReport, SourceReport, Status};
 pub use counters::Counts;

@@ -17,6 +17,8 @@ use crate::route::SourceName;
 
 /// How long those who waited have at most to go on before the fence is raised again.
 const LET_THROUGH: Duration = Duration::from_millis(50);
+/// Longer than anybody waits.
+const FOR_GOOD: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// A source that is away, whose chats another file serves meanwhile.
 #[derive(Clone)]
@@ -117,6 +119,14 @@ impl Displaced {
         }
         Raised(self)
     }
+
+    /// Ends the absence whatever the fence is: what would be written in the source's place is made where the route leads
+    /// then. `change` is done before those who wait go on.
+    pub(crate) fn break_off(&self, change: impl FnOnce()) {
+        let mut state = self.fence.state.lock();
+        change();
+        self.fence.set(&mut state, Is::Over);
+    }
 }
 
 impl Raised<'_> {
@@ -127,6 +137,14 @@ impl Raised<'_> {
         if state.is == Is::GoingUp {
             self.0.fence.set(&mut state, Is::Up);
         }
+        state.is == Is::Up
+    }
+
+    /// From now on nobody tears it down, however long that takes; who waits has no more than the time of their call.
+    /// `false` where it does not stand any more.
+    pub(crate) fn keep(&self) -> bool {
+        let mut state = self.0.fence.state.lock();
+        state.until = Instant::now() + FOR_GOOD;
         state.is == Is::Up
     }
 
@@ -197,6 +215,15 @@ mod tests {
         assert!(begun.elapsed() < LONG / 2 && !displaced.is_fenced());
         assert!(!raised.is_up(), "it was torn down");
         assert!(!raised.end(|| panic!("nothing is changed")) && !displaced.is_over());
+    }
+
+    #[test]
+    fn a_fence_that_is_kept_is_not_torn_down() {
+        let displaced = displaced();
+        let raised = displaced.raise(Duration::ZERO);
+        assert!(raised.is_up() && raised.keep());
+        assert!(!displaced.pass(Instant::now() + SHORT));
+        assert!(raised.end(|| {}));
     }
 
     #[test]

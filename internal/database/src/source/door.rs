@@ -258,10 +258,10 @@ impl Source {
 
     /// Opens the database and tells whoever waits for it.
     fn open_now(&self, opener: &dyn Opener, earlier: Option<Failure>) {
-        let is_closed = earlier.as_ref().is_none_or(|failure| self.wait_closed(&failure.old));
         // Those who wait are told that another process had it, rather than that it could not be opened in their time.
         let timeout = self.config.timeout;
         let deadline = Instant::now() + timeout - (timeout / 5).min(TO_TELL);
+        let is_closed = earlier.as_ref().is_none_or(|failure| wait_closed(&failure.old, deadline));
         let left = *self.door.left.lock();
         let opened = catch_unwind(AssertUnwindSafe(|| {
             if !is_closed {
@@ -305,16 +305,6 @@ impl Source {
         self.door.changed.notify_all();
     }
 
-    /// Waits for the calls that still use a database whose file is gone, and answers whether they have ended: as long as
-    /// one has it open, SQLite would mix up its log with the next one's.
-    fn wait_closed(&self, old: &Weak<()>) -> bool {
-        let deadline = Instant::now() + self.config.timeout;
-        while old.strong_count() > 0 && Instant::now() < deadline {
-            std::thread::park_timeout(Duration::from_millis(5));
-        }
-        old.strong_count() == 0
-    }
-
     /// A failure, told once for each reason.
     fn failed(&self, reason: String, earlier: Option<&Failure>, until: Option<Instant>) -> Failure {
         let told = earlier.is_some_and(|earlier| matches!(&earlier.why, Why::Unavailable(known) if *known == reason));
@@ -338,4 +328,13 @@ impl Source {
             self.door.fail(Failure { why, since: SystemTime::now(), until, old });
         }
     }
+}
+
+/// Waits for the calls that still use a database whose file is gone, and answers whether they have ended: as long as one
+/// has it open, SQLite would mix up its log with the next one's.
+fn wait_closed(old: &Weak<()>, deadline: Instant) -> bool {
+    while old.strong_count() > 0 && Instant::now() < deadline {
+        std::thread::park_timeout(Duration::from_millis(5));
+    }
+    old.strong_count() == 0
 }

@@ -85,7 +85,7 @@ fn a_chat_that_comes_home_is_held_up_for_a_bounded_time_and_nothing_of_it_is_los
 #[test]
 fn coming_home_ends_while_writes_come_in_faster_than_they_can_be_made_there() {
     let (scratch, config) = with_its_source_away(OnUnavailable::StandIn);
-    slow_at_home(&scratch, "chat_messages", 4_000);
+    slow_at_home(&scratch, "chat_messages", 2_000);
     let (db, control) = open(&lax(config));
     let (is_home, next) = (AtomicBool::new(false), AtomicI64::new(2));
     let begun = Instant::now();
@@ -100,7 +100,7 @@ fn coming_home_ends_while_writes_come_in_faster_than_they_can_be_made_there() {
         }
         eventually("some wait", || next.load(Ordering::Relaxed) > 1_000);
         come_back(&scratch);
-        while db.is_displaced(AWAY) && begun.elapsed() < Duration::from_secs(60) {
+        while db.is_displaced(AWAY) && begun.elapsed() < Duration::from_secs(120) {
             let _ = control.retry(&name("community"));
         }
         is_home.store(true, Ordering::Relaxed);
