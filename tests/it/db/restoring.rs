@@ -82,7 +82,7 @@ fn a_bot_that_runs_puts_a_source_back_and_goes_on_and_the_default_one_waits_for_
     speak(&mut running, -100, "said after");
     let (code, said) = restore(&site, &set, &[]);
     assert_eq!(code, 1);
-    assert!(said.contains("the default source `primary` is put back with the bot stopped: stop it"), "{said}");
+    assert!(said.contains("the default source `primary` is put back with the bot stopped; stop it"), "{said}");
     assert_eq!(texts(&site.data("archive.db")), ["said before", "said after"]);
     let (code, said) = restore(&site, &set, &["--source", "archive"]);
     assert_eq!(code, 0, "{said}");

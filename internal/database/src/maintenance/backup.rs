@@ -4,7 +4,7 @@
 //! meanwhile have their sources copied again.
 
 use std::collections::BTreeSet;
-use std::fs::{self, DirBuilder, File};
+use std::fs::{self, DirBuilder};
 use std::io;
 use std::ops::ControlFlow;
 use std::os::unix::fs::DirBuilderExt as _;
@@ -16,6 +16,7 @@ use serde::Serialize;
 use super::check::free_bytes;
 use super::copy::{self, CopyError, Tell};
 use super::error::MaintenanceError;
+use super::folder;
 use super::manifest::{BackupFile, Manifest, NotCopied, PART, STAND_INS, stamp};
 use super::rotation::{self, rotate};
 use super::{Homes, Role, Site, SiteFile};
@@ -102,8 +103,7 @@ pub fn backup(
     rotation::remove_unfinished(folder);
     room(site, folder, options)?;
     let (part, finished) = begin(folder, now).map_err(failed(folder))?;
-    let mine =
-        File::open(&part).and_then(|mine| mine.try_lock().map(|()| mine).map_err(Into::into)).map_err(failed(&part))?;
+    let mine = folder::claim(&part).map_err(failed(&part))?;
     let asked = options.sources.iter().map(ToString::to_string).collect();
     let mut set = Set { folder: part, options, manifest: Manifest::new(now, &site.data_dir, asked) };
     let made = set.fill(site, tell).and_then(|()| set.finish(&finished));
@@ -263,15 +263,14 @@ impl Set<'_> {
     fn finish(&mut self, finished: &Path) -> Result<(), MaintenanceError> {
         self.manifest.files.sort_by(|one, other| (one.stand_in, &one.file).cmp(&(other.stand_in, &other.file)));
         let failed = |error| MaintenanceError::Folder { path: self.folder.clone(), error };
-        let sync = |folder: &Path| File::open(folder).and_then(|folder| folder.sync_all());
         self.manifest.write(&self.folder).map_err(failed)?;
         let stand_ins = self.folder.join(STAND_INS);
         if stand_ins.exists() {
-            sync(&stand_ins).map_err(failed)?;
+            folder::sync(&stand_ins).map_err(failed)?;
         }
-        sync(&self.folder).map_err(failed)?;
+        folder::sync(&self.folder).map_err(failed)?;
         fs::rename(&self.folder, finished).map_err(failed)?;
-        finished.parent().map_or(Ok(()), sync).map_err(failed)
+        finished.parent().map_or(Ok(()), folder::sync).map_err(failed)
     }
 }
 

@@ -137,7 +137,7 @@ pub enum MaintenanceError {
     },
     /// The default source is the bot's own.
     #[error(
-        "the default source `{name}` is put back with the bot stopped: stop it, or name other sources with --source"
+        "the default source `{name}` is put back with the bot stopped; stop it, or name other sources with --source"
     )]
     DefaultSource {
         /// The source.

@@ -1,12 +1,11 @@
 //! What a backup says of itself: the file `backup.json` in its folder, and the folder's name.
 
-use std::fs::{self, OpenOptions};
-use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::io;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use super::folder;
 use crate::time::Timestamp;
 
 /// The manifest's file.
@@ -100,7 +99,7 @@ impl Manifest {
 
     /// Reads the manifest of a folder.
     pub(super) fn read(folder: &Path) -> Result<Self, String> {
-        let text = fs::read_to_string(folder.join(NAME)).map_err(|error| error.to_string())?;
+        let text = folder::manifest(folder).map_err(|error| error.to_string())?;
         // (The error's own words may quote what is there.)
         let wrong = |error: serde_json::Error| format!("line {}, column {}", error.line(), error.column());
         let manifest: Self = serde_json::from_str(&text).map_err(wrong)?;
@@ -112,10 +111,8 @@ impl Manifest {
 
     /// Writes it into a folder, on disk.
     pub(super) fn write(&self, folder: &Path) -> io::Result<()> {
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(folder.join(NAME))?;
-        file.write_all(serde_json::to_string_pretty(self).map_err(io::Error::other)?.as_bytes())?;
-        file.write_all(b"\n")?;
-        file.sync_all()
+        let text = serde_json::to_string_pretty(self).map_err(io::Error::other)?;
+        folder::write_manifest(folder, &(text + "\n"))
     }
 }
 

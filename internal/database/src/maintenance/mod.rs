@@ -9,6 +9,7 @@ mod check;
 mod copy;
 mod error;
 mod finding;
+mod folder;
 mod manifest;
 mod restore;
 mod rotation;

@@ -1,9 +1,10 @@
 //! Removing old backups: only what this command made, and never more of it than what it knows by name.
 
-use std::fs::{self, File, TryLockError};
+use std::fs;
 use std::io;
 use std::path::Path;
 
+use super::folder;
 use super::manifest::{Manifest, NAME, PART, STAND_INS, order};
 use crate::route::SourceName;
 
@@ -63,11 +64,7 @@ pub(super) fn remove_unfinished(folder: &Path) {
             continue;
         }
         // Whoever makes it has it locked.
-        let Ok(mine) = File::open(&path) else { continue };
-        match mine.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock | TryLockError::Error(_)) => continue,
-        }
+        let Ok(Some(_mine)) = folder::claim(&path) else { continue };
         if let Err(error) = empty(&path).and_then(|()| fs::remove_dir(&path)) {
             tracing::warn!(folder = %path.display(), %error, "an unfinished backup cannot be removed");
         }
