@@ -11,6 +11,7 @@ mod control;
 mod counters;
 mod datasource_router;
 mod departed;
+mod gate;
 mod healer;
 mod homecoming;
 mod identity;

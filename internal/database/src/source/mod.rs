@@ -2,7 +2,9 @@
 //!
 //! [`Source`] knows when the database is opened, who opens it and who waits; [`Database`] is the open one.
 
+mod alone;
 mod batch;
+mod capture;
 mod checkpoint;
 mod config;
 mod connection;
@@ -47,6 +49,7 @@ pub use row::{BadColumn, FromRow, Row};
 pub use value::{FromValue, ToValue, Value, ValueRef};
 pub use write::WriteTx;
 
+pub(crate) use capture::{Capture, ChangedRow, Noticed, Stored, Watched};
 pub(crate) use database::Database;
 pub(crate) use door::Opener;
 pub(crate) use file::{FileId, at_rest, create as create_private, create_new};
