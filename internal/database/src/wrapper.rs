@@ -39,6 +39,9 @@ struct Shared {
 /// How often a call is made where its route leads to another source each time.
 const MOST_TRIES: u32 = 4;
 
+/// How often one is made that finds its chat being led elsewhere.
+const MOST_TRIES_OF_MOVED: u32 = 64;
+
 /// What a wrapper is opened with besides its sources.
 #[derive(Clone)]
 pub struct Options {
@@ -134,15 +137,25 @@ impl DatabaseWrapper {
         may_go_on: impl Fn(&Error) -> bool,
         mut f: impl FnMut(OnTopology<'_>) -> Result<T>,
     ) -> Result<T> {
-        let mut tries = 1;
+        let (mut tries, mut tries_of_moved) = (1, 1);
         loop {
-            let (answer, before) = self.on_topology(|topology| {
+            let (answer, before, timeout) = self.on_topology(|topology| {
                 let answer = f(topology);
                 // Only a failure is compared.
                 let before = answer.is_err().then(|| Arc::as_ptr(topology.serving(route)));
-                (answer, before)
+                let timeout = before.map(|_| topology.serving(route).config().timeout).unwrap_or_default();
+                (answer, before, timeout)
             });
             match answer {
+                Err(error)
+                    if matches!(error.kind(), ErrorKind::Moved)
+                        && tries_of_moved < MOST_TRIES_OF_MOVED
+                        && self.explicit.is_none() =>
+                {
+                    // It is being led elsewhere, or was, or stays after all.
+                    self.shared.sources.wait_while_moving(route, timeout);
+                    tries_of_moved += 1;
+                }
                 Err(error) if tries < MOST_TRIES && self.explicit.is_none() && may_go_on(&error) => {
                     let now = self.on_topology(|topology| Arc::as_ptr(topology.serving(route)));
                     if Some(now) == before {
@@ -199,7 +212,7 @@ impl DatabaseWrapper {
             let recorder = Recorder { observer, displaced, op: recorded, route };
             let is_kept = observer.is_some() || displaced.is_some();
             source.write(op, is_kept.then_some(&recorder), |tx| {
-                topology.check(op, route)?;
+                topology.check_write(op, route)?;
                 f(tx)
             })
         })

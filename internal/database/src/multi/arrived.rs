@@ -25,7 +25,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::ids::ChatId;
 use crate::params;
 use crate::route::SourceName;
-use crate::source::{BadColumn, Database, Durability, FromRow, ReadTx, Row, Source, SourceConfig, WriteTx};
+use crate::source::{BadColumn, Database, FromRow, ReadTx, Row, Source, SourceConfig, WriteTx};
 
 /// What the keys of marks begin with.
 const HERE: &str = "here:";
@@ -307,7 +307,6 @@ impl DataSourceRouter {
     /// A chat was moved to this source, and the default one has counted that. Its file remembers it, on disk, before
     /// anything is deleted elsewhere.
     pub(super) fn has_arrived(&self, chat: ChatId, number: u64, place: &Arc<Source>) -> Result<()> {
-        const OP: &str = "arrived.has_arrived";
         let all = self.arrived.counted(chat, number);
         if let Some(lock) = &mut *self.lock.lock() {
             lock.remember_moves(all);
@@ -319,9 +318,6 @@ impl DataSourceRouter {
                 None => plan.config.chat_mapping.get(&chat).cloned(),
             });
             self.note_arrival(chat, place, Some(Arrival { number, file_said }))?;
-            if place.config().durability != Durability::Full {
-                place.checkpoint(OP)?;
-            }
         }
         Ok(())
     }
@@ -354,7 +350,8 @@ impl DataSourceRouter {
     }
 
     fn note_arrival(&self, chat: ChatId, place: &Arc<Source>, arrival: Option<Arrival>) -> Result<()> {
-        place.write("arrived.note", None, |tx| write(tx, chat, arrival.as_ref()))?;
+        let deadline = Instant::now() + place.config().timeout;
+        place.write_alone("arrived.note", deadline, |tx| write(tx, chat, arrival.as_ref()))?;
         let aliases = self.aliases.all();
         self.with_plan(|plan| {
             let mut known = self.arrived.known.lock();

@@ -23,7 +23,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::ids::ChatId;
 use crate::params;
 use crate::route::SourceName;
-use crate::source::{BadColumn, Database, Durability, FromRow, ReadTx, Row, Source, SourceConfig, WriteTx};
+use crate::source::{BadColumn, Database, FromRow, ReadTx, Row, Source, SourceConfig, WriteTx};
 
 /// What the keys of marks begin with.
 const KEY: &str = "moved:";
@@ -274,11 +274,8 @@ impl DataSourceRouter {
 
     fn note(&self, home: &Arc<Source>, chat: ChatId, mark: Option<&Mark>) -> Result<()> {
         const OP: &str = "departed.note";
-        home.write(OP, None, |tx| write(tx, chat, mark))?;
+        home.write_alone(OP, Instant::now() + home.config().timeout, |tx| write(tx, chat, mark))?;
         self.departed.noted(home.name(), chat, mark);
-        if home.config().durability != Durability::Full && !home.checkpoint(OP)? {
-            tracing::warn!(source = %home.name(), "another process holds the log: a power loss now could undo that a chat's leaving is noted");
-        }
         Ok(())
     }
 

@@ -13,6 +13,7 @@ mod datasource_router;
 #[cfg(test)]
 mod datasource_router_tests;
 mod departed;
+mod gate;
 mod healer;
 mod homecoming;
 mod identity;

@@ -182,11 +182,10 @@ impl Work {
 mod tests {
     use std::path::Path;
     use std::sync::mpsc::{self, Receiver, Sender};
-    use std::time::SystemTime;
 
     use super::super::standin::ServedBy;
     use super::*;
-    use crate::source::{Displaced, Source, SourceConfig};
+    use crate::source::{Source, SourceConfig};
 
     const LONG: Duration = Duration::from_secs(30);
     const SHORT: Duration = Duration::from_millis(50);
@@ -295,10 +294,10 @@ mod tests {
     fn away(folder: &Path) -> Away {
         let file = folder.join("archive.db");
         std::fs::write(&file, "what waits").unwrap();
-        let config = SourceConfig { name: "archive".parse().unwrap(), ..SourceConfig::new(file) };
-        let displaced = Displaced::from(&config.name);
+        let name: crate::route::SourceName = "archive".parse().unwrap();
+        let config = SourceConfig { name: name.clone(), ..SourceConfig::new(file) };
         let serving = Arc::new(Source::refusing(config, "it is a test".to_owned()));
-        Away { displaced, serving, by: ServedBy::StandIn, since: SystemTime::now() }
+        Away::new(&name, ServedBy::StandIn, serving, None)
     }
 
     #[test]

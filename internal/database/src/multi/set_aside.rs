@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use super::closing::closes_within;
+use super::closing::close_within;
 use super::control::Control;
 use super::standin::ServedBy;
 use super::standin_files;
@@ -42,7 +42,7 @@ impl Control {
         if !self.router.break_off(&away) {
             return refused("its chats have come home meanwhile");
         }
-        let deadline = Instant::now() + closes_within(&away.serving);
+        let deadline = Instant::now() + close_within([&away.serving]);
         // Once no call uses it any more it is closed, and gets its other name.
         while self.router.is_leaving(name) {
             if Instant::now() >= deadline {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::look::{Overview, SourceLook, homes_now, look};
 use super::relocate::look_at_strays;
 use super::standin;
+use super::standin_files;
 use crate::config::DatabaseConfig;
 use crate::error::Result;
 use crate::ids::ChatId;
@@ -56,7 +57,7 @@ pub fn stray_findings(config: &DatabaseConfig) -> Vec<Finding> {
 }
 
 fn stand_ins(config: &DatabaseConfig) -> Vec<SiteFile> {
-    let files = standin::files(config).into_iter();
+    let files = standin_files::all(config).into_iter();
     files
         .map(|(name, settings)| {
             let look = source::look(&settings);

@@ -46,7 +46,7 @@ impl fmt::Display for ServedBy {
 }
 
 /// Opens a stand-in: made where there was none, with nothing in it.
-struct StandInOpener {
+pub(super) struct StandInOpener {
     clock: Arc<dyn Clock>,
     /// Whether there was one, with writes that wait: then it is not made anew.
     was_there: AtomicBool,
@@ -131,7 +131,12 @@ impl Away {
         Self::new(name, ServedBy::Default, Arc::clone(default), None)
     }
 
-    fn new(name: &SourceName, by: ServedBy, serving: Arc<Source>, stand_in: Option<Arc<StandInOpener>>) -> Self {
+    pub(super) fn new(
+        name: &SourceName,
+        by: ServedBy,
+        serving: Arc<Source>,
+        stand_in: Option<Arc<StandInOpener>>,
+    ) -> Self {
         let (displaced, since) = (Displaced::from(name), SystemTime::now());
         Self { displaced, serving, by, since, is_left: false, stand_in }
     }

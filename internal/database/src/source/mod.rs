@@ -2,7 +2,9 @@
 //!
 //! [`Source`] knows when the database is opened, who opens it and who waits; [`Database`] is the open one.
 
+mod alone;
 mod batch;
+mod capture;
 mod checkpoint;
 mod config;
 mod connection;
@@ -50,6 +52,7 @@ pub use row::{BadColumn, FromRow, Row};
 pub use value::{FromValue, ToValue, Value, ValueRef};
 pub use write::WriteTx;
 
+pub(crate) use capture::{Capture, ChangedRow, Noticed, Stored, Watched};
 pub(crate) use context::describe;
 pub(crate) use database::Database;
 pub(crate) use displaced::{Displaced, Raised};

@@ -1,6 +1,8 @@
 //! Settling where a chat is that files contradict each other about: moving it to one of the two places says so, and
 //! moves no row.
 
+use std::time::Instant;
+
 use super::super::control::Control;
 use super::{MoveError, MoveReport, plan, state};
 use crate::ids::ChatId;
@@ -18,7 +20,8 @@ impl Control {
         let moved: Vec<_> =
             disputed.iter().filter(|(_, dispute)| dispute.place == *to).map(|(chat, _)| *chat).collect();
         let routes = if moved.is_empty() { Vec::new() } else { self.routes(&moved, to) };
-        state::switch(&shared, &[], &routes, &numbers, true, self.db.now())?;
+        let deadline = Instant::now() + shared.config().timeout;
+        state::switch(&shared, &[], &routes, &numbers, true, self.db.now(), deadline)?;
         for (chat, number) in &numbers {
             self.router.arrived.counted(*chat, *number);
         }

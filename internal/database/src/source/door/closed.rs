@@ -43,7 +43,7 @@ impl Source {
                 }
                 Arc::strong_count(database) == 1
             }
-            (None, Some(failure)) => self.wait_closed(&failure.old),
+            (None, Some(failure)) => super::wait_closed(&failure.old, deadline),
             (None, None) => true,
         };
         if !has_ended {
