@@ -10,7 +10,9 @@ use std::time::{Instant, SystemTime};
 
 use crate::config::DatabaseConfig;
 use crate::route::SourceName;
-use crate::source::{Database, Displaced, Facts, OnUnavailable, OpenError, Opener, Source, SourceConfig};
+use crate::source::{
+    Budget, Database, Displaced, Facts, OnUnavailable, OpenError, Opener, Source, SourceConfig, Stays,
+};
 use crate::time::Clock;
 
 /// The folder of the stand-ins in the data directory.
@@ -76,6 +78,10 @@ impl Opener for StandInOpener {
         let database = Database::open(config, deadline, &*self.clock, &admit)?;
         self.was_there.store(true, Ordering::Relaxed);
         Ok(database)
+    }
+
+    fn budget(&self) -> Option<(Arc<Budget>, Stays)> {
+        Some((Budget::of_process(), Stays::WhileThereIsRoom))
     }
 }
 

@@ -3,24 +3,30 @@
 //! [`Source`] knows when the database is opened, who opens it and who waits; [`Database`] is the open one.
 
 mod batch;
+mod budget;
 mod checkpoint;
+mod cold;
 mod config;
 mod connection;
 mod context;
 mod database;
 mod door;
+mod eviction;
 mod file;
 mod group;
 mod journal;
 mod look;
 mod open;
 mod open_error;
+mod opening;
 mod operation;
 mod prepared;
 mod read;
 mod readers;
+mod rest;
 mod row;
 mod sync;
+mod threads;
 mod turn;
 mod value;
 mod write;
@@ -47,8 +53,9 @@ pub use row::{BadColumn, FromRow, Row};
 pub use value::{FromValue, ToValue, Value, ValueRef};
 pub use write::WriteTx;
 
+pub(crate) use budget::Budget;
 pub(crate) use database::Database;
-pub(crate) use door::Opener;
+pub(crate) use door::{Opener, Stays};
 pub(crate) use file::{FileId, at_rest, create as create_private, create_new};
 pub(crate) use group::Recorder;
 pub(crate) use journal::{Aside, Displaced, Noted, Tried};
@@ -276,7 +283,9 @@ impl Source {
     /// Ends all use of the database for good: waits for the calls under way, then moves what is in the log into the
     /// file.
     pub(crate) fn close(&self) {
-        self.door.shut(Instant::now() + self.config.timeout);
+        let deadline = Instant::now() + self.config.timeout;
+        self.door.shut(deadline);
+        self.tidy(deadline);
     }
 
     /// Does this with the database, by the deadline of a call that begins now.
@@ -293,7 +302,7 @@ impl Source {
     /// The open database, opened where it is not; waits until the deadline at most.
     #[inline]
     fn database(self: &Arc<Self>, op: &'static str, deadline: Instant) -> Result<Arc<Database>> {
-        if let Some(database) = self.door.open_now() {
+        if let Some(database) = self.door.open_for_use() {
             return Ok(database);
         }
         self.wait_open(deadline).map_err(|kind| self.error(op, kind))
@@ -313,6 +322,7 @@ impl Source {
     fn noticed<T>(&self, database: &Arc<Database>, answer: Result<T>) -> Result<T> {
         if let Err(error) = &answer
             && let Some(reason) = error.outage()
+            && !budget::has_run_out()
         {
             self.gave_up(database, &reason);
         }

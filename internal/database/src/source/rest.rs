@@ -1,0 +1,78 @@
+//! A source that was closed for others to have room: what it left, and whether that is still so.
+//!
+//! Nothing is moved from the log into the file then, and neither is taken away: what is on disk is what a source that is
+//! open has there. As long as nobody has touched it, the source is opened again without the looks that a file needs
+//! which nobody knows, as if it had stayed open.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+use std::time::Instant;
+
+use super::checkpoint::Log;
+use super::file::{FileId, beside};
+use super::writer::Writer;
+use super::{Database, OpenError, SourceConfig, connection};
+
+/// A database's files as they were left.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct Rest {
+    file: Trace,
+    log: Trace,
+    /// How many pages the log has, as far as that is known.
+    pages: u32,
+}
+
+/// What changes whenever anybody changes a file, its name or its owner.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Trace {
+    id: FileId,
+    length: u64,
+    /// When it was changed last, in a clock that nobody can set for it.
+    changed: (i64, i64),
+}
+
+impl Trace {
+    fn of(path: &Path) -> Option<Self> {
+        let found = fs::metadata(path).ok()?;
+        let id = FileId { device: found.dev(), inode: found.ino() };
+        Some(Self { id, length: found.len(), changed: (found.ctime(), found.ctime_nsec()) })
+    }
+}
+
+impl Rest {
+    /// The files as they are now.
+    pub(super) fn of(path: &Path, pages: u32) -> Option<Self> {
+        Some(Self { file: Trace::of(path)?, log: Trace::of(&beside(path, "-wal"))?, pages })
+    }
+
+    pub(super) fn is_of(&self, file: FileId) -> bool {
+        self.file.id == file
+    }
+
+    /// Whether nobody has touched them since.
+    pub(super) fn is_untouched(&self, path: &Path) -> bool {
+        Self::of(path, self.pages) == Some(*self)
+    }
+}
+
+impl Database {
+    /// Opens a database again that this process has closed and nobody has touched since.
+    pub(super) fn reopen(config: &SourceConfig, deadline: Instant, rest: &Rest) -> Result<Self, OpenError> {
+        let SourceConfig { name, path, timeout, durability, .. } = config;
+        let path = std::path::absolute(path).map_err(|error| OpenError::from_io(path, &error))?;
+        let failed = |error: rusqlite::Error| OpenError::from_sqlite(&path, &error, *timeout);
+        let mut writer =
+            connection::writer(&path, deadline.saturating_duration_since(Instant::now())).map_err(failed)?;
+        connection::make_durable(&writer.connection, *durability).map_err(failed)?;
+        let log = Log::new(name.clone(), path.clone(), rest.file.id);
+        log.has_pages(rest.pages);
+        log.watch(&mut writer).map_err(failed)?;
+        // After it was opened, and before a byte of it is believed.
+        if !rest.is_untouched(&path) {
+            let detail = "it was changed meanwhile".to_owned();
+            return Err(OpenError::Other { path, detail });
+        }
+        Ok(Self::of(config, path, rest.file.id, log, Writer::open(writer)))
+    }
+}
