@@ -4,7 +4,7 @@
 //! open has there. As long as nobody has touched it, the source is opened again without the looks that a file needs
 //! which nobody knows, as if it had stayed open.
 
-use std::fs;
+use std::fs::{self, Metadata};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::time::Instant;
@@ -23,27 +23,33 @@ pub(super) struct Rest {
     pages: u32,
 }
 
-/// What changes whenever anybody changes a file, its name or its owner.
+/// What changes whenever anybody changes a file.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Trace {
     id: FileId,
     length: u64,
-    /// When it was changed last, in a clock that nobody can set for it.
+    /// When it was changed last, in seconds and nanoseconds.
     changed: (i64, i64),
 }
 
 impl Trace {
-    fn of(path: &Path) -> Option<Self> {
-        let found = fs::metadata(path).ok()?;
+    fn of(found: &Metadata, changed: (i64, i64)) -> Self {
         let id = FileId { device: found.dev(), inode: found.ino() };
-        Some(Self { id, length: found.len(), changed: (found.ctime(), found.ctime_nsec()) })
+        Self { id, length: found.len(), changed }
     }
 }
 
 impl Rest {
     /// The files as they are now.
     pub(super) fn of(path: &Path, pages: u32) -> Option<Self> {
-        Some(Self { file: Trace::of(path)?, log: Trace::of(&beside(path, "-wal"))?, pages })
+        let (file, log) = (fs::metadata(path).ok()?, fs::metadata(beside(path, "-wal")).ok()?);
+        Some(Self {
+            // By a clock that nobody can set back.
+            file: Trace::of(&file, (file.ctime(), file.ctime_nsec())),
+            // (SQLite has root give it its owner again each time.)
+            log: Trace::of(&log, (log.mtime(), log.mtime_nsec())),
+            pages,
+        })
     }
 
     pub(super) fn is_of(&self, file: FileId) -> bool {
