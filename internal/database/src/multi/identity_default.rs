@@ -13,7 +13,7 @@ use super::registry::{Adopt, DefaultBefore, Registry, read_recorded, read_waitin
 use crate::error::Error;
 use crate::migrate::{self, Role};
 use crate::route::SourceName;
-use crate::source::{Database, Facts, OpenError, Opener, SourceConfig};
+use crate::source::{Budget, Database, Facts, OpenError, Opener, SourceConfig, Stays};
 use crate::store::read_aliases;
 use crate::time::Clock;
 
@@ -77,6 +77,11 @@ impl Opener for DefaultOpener {
 
     fn failed(&self, config: &SourceConfig) -> bool {
         self.router.upgrade().is_some_and(|router| router.failed(config))
+    }
+
+    fn budget(&self) -> Option<(Arc<Budget>, Stays)> {
+        // Opening any other reads it.
+        Some((Budget::of_process(), Stays::Always))
     }
 }
 

@@ -128,7 +128,7 @@ impl Control {
             return Err(in_use(format!("a move of the chat {} is under way or was broken off", of.chat)));
         }
         let copy = set.checked(name)?;
-        let entries = self.router.connections.registry.entries(Instant::now() + settings.timeout);
+        let entries = self.router.connections.registry.entries(name, None, Instant::now() + settings.timeout);
         let entries = entries.map_err(|error| in_use(format!("the default source cannot be asked: {error}")))?;
         let uuids = entries.into_iter().map(|entry| (entry.name, entry.uuid)).collect();
         is_named(settings, &copy, &[&uuids])?;

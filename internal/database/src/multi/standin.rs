@@ -9,7 +9,9 @@ use std::time::{Instant, SystemTime};
 use super::standin_files as files;
 use crate::config::DatabaseConfig;
 use crate::route::SourceName;
-use crate::source::{Database, Displaced, Facts, OnUnavailable, OpenError, Opener, Source, SourceConfig};
+use crate::source::{
+    Budget, Database, Displaced, Facts, OnUnavailable, OpenError, Opener, Source, SourceConfig, Stays,
+};
 use crate::time::Clock;
 
 /// A source that is away, and who serves its chats.
@@ -86,6 +88,10 @@ impl Opener for StandInOpener {
         // Before anything can be written there.
         self.was_there.store(true, Ordering::Release);
         Ok(database)
+    }
+
+    fn budget(&self) -> Option<(Arc<Budget>, Stays)> {
+        Some((Budget::of_process(), Stays::WhileThereIsRoom))
     }
 }
 

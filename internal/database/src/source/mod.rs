@@ -4,14 +4,17 @@
 
 mod alone;
 mod batch;
+mod budget;
 mod capture;
 mod checkpoint;
+mod cold;
 mod config;
 mod connection;
 mod context;
 mod database;
 mod displaced;
 mod door;
+mod eviction;
 mod file;
 mod group;
 mod journal;
@@ -19,13 +22,16 @@ mod look;
 mod moment;
 mod open;
 mod open_error;
+mod opening;
 mod operation;
 mod parked;
 mod prepared;
 mod read;
 mod readers;
+mod rest;
 mod row;
 mod sync;
+mod threads;
 mod turn;
 mod value;
 mod write;
@@ -52,11 +58,12 @@ pub use row::{BadColumn, FromRow, Row};
 pub use value::{FromValue, ToValue, Value, ValueRef};
 pub use write::WriteTx;
 
+pub(crate) use budget::Budget;
 pub(crate) use capture::{Capture, ChangedRow, Noticed, Stored, Watched};
 pub(crate) use context::describe;
 pub(crate) use database::Database;
 pub(crate) use displaced::{Displaced, Raised};
-pub(crate) use door::Opener;
+pub(crate) use door::{Opener, Stays};
 pub(crate) use file::{FileId, at_rest, beside, create as create_private, create_new, folder_of};
 pub(crate) use group::Recorder;
 pub(crate) use journal::Noted;
@@ -293,7 +300,9 @@ impl Source {
     /// Ends all use of the database for good: waits for the calls under way, then moves what is in the log into the
     /// file.
     pub(crate) fn close(&self) {
-        self.door.shut(Instant::now() + self.config.timeout);
+        let deadline = Instant::now() + self.config.timeout;
+        self.door.shut(deadline);
+        self.tidy(deadline);
     }
 
     /// Does this with the database, by the deadline of a call that begins now.
@@ -310,7 +319,7 @@ impl Source {
     /// The open database, opened where it is not; waits until the deadline at most.
     #[inline]
     fn database(self: &Arc<Self>, op: &'static str, deadline: Instant) -> Result<Arc<Database>> {
-        if let Some(database) = self.door.open_now() {
+        if let Some(database) = self.door.open_for_use() {
             return Ok(database);
         }
         self.wait_open(deadline).map_err(|kind| self.error(op, kind))
@@ -330,6 +339,7 @@ impl Source {
     fn noticed<T>(&self, database: &Arc<Database>, answer: Result<T>) -> Result<T> {
         if let Err(error) = &answer
             && let Some(reason) = error.outage()
+            && !budget::has_run_out()
         {
             self.gave_up(database, &reason);
         }

@@ -4,9 +4,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::State;
+use super::{Opening, State};
 use crate::error::{Error, ErrorKind, Result};
 use crate::source::Source;
+use crate::source::opening::wait_closed;
 
 /// How often it is looked whether the calls under way have ended.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
@@ -17,20 +18,21 @@ impl Source {
     ///
     /// # Errors
     /// It is being opened, or calls that are under way do not end in time; nothing was done. Or it was closed for good.
-    pub(crate) fn while_closed<T>(&self, op: &'static str, f: impl FnOnce() -> T) -> Result<T> {
+    pub(crate) fn while_closed<T>(self: &Arc<Self>, op: &'static str, f: impl FnOnce() -> T) -> Result<T> {
         let door = &self.door;
         let deadline = Instant::now() + self.config.timeout;
         let busy = || Error::new(op, self.name(), ErrorKind::Busy { waited: self.config.timeout });
         let mut state = door.state.lock();
-        while matches!(*state, State::Opening(_)) {
-            if door.changed.wait_until(&mut state, deadline).timed_out() && matches!(*state, State::Opening(_)) {
+        let is_changing = |state: &State| matches!(state, State::Opening(_) | State::Closing(_));
+        while is_changing(&state) {
+            if door.changed.wait_until(&mut state, deadline).timed_out() && is_changing(&state) {
                 return Err(busy());
             }
         }
         if matches!(*state, State::Shut) || door.opener.is_none() {
             return Err(Error::new(op, self.name(), ErrorKind::Closed));
         }
-        let before = match std::mem::replace(&mut *state, State::Opening(None)) {
+        let before = match std::mem::replace(&mut *state, State::Opening(Opening::default())) {
             State::Failed(failure) => Some(failure),
             _ => None,
         };
@@ -43,7 +45,7 @@ impl Source {
                 }
                 Arc::strong_count(database) == 1
             }
-            (None, Some(failure)) => super::wait_closed(&failure.old, deadline),
+            (None, Some(failure)) => wait_closed(&failure.old, deadline),
             (None, None) => true,
         };
         if !has_ended {
@@ -60,6 +62,7 @@ impl Source {
         }
         let answer = catch_unwind(AssertUnwindSafe(f));
         *door.left.lock() = None;
+        *door.rest.lock() = None;
         self.open_again(State::Closed, None);
         match answer {
             Ok(answer) => Ok(answer),
@@ -68,7 +71,7 @@ impl Source {
     }
 
     /// Lets callers in again, unless it was closed for good meanwhile.
-    fn open_again(&self, then: State, database: Option<Arc<super::Database>>) {
+    fn open_again(self: &Arc<Self>, then: State, database: Option<Arc<super::Database>>) {
         let mut state = self.door.state.lock();
         if matches!(*state, State::Shut) {
             drop(state);
@@ -78,7 +81,12 @@ impl Source {
             return;
         }
         *self.door.open.write() = database;
+        let is_open = matches!(then, State::Open);
         *state = then;
         self.door.changed.notify_all();
+        drop(state);
+        if is_open {
+            self.may_give_way();
+        }
     }
 }
