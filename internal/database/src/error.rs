@@ -126,6 +126,12 @@ pub enum ErrorKind {
         /// What failed.
         detail: String,
     },
+    /// SQLite could not do it at this moment, for a reason that is not the statement's own.
+    #[error("the database could not do it now ({detail}); nothing was changed, try again")]
+    Passing {
+        /// What SQLite answered.
+        detail: String,
+    },
     /// SQLite refused the statement.
     #[error("the database refused the statement ({detail})")]
     Statement {
