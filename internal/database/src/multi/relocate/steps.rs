@@ -247,7 +247,7 @@ pub(super) fn compare(meter: &mut Meter<'_>, part: &Part, at_once: usize) -> Res
 }
 
 /// Makes certain that all that was answered survives a power loss. With the durability "full" it does.
-fn on_disk(source: &Arc<Source>) -> Result<(), MoveError> {
+pub(super) fn on_disk(source: &Arc<Source>) -> Result<(), MoveError> {
     if source.config().durability == Durability::Full || source.checkpoint("relocate.on_disk")? {
         return Ok(());
     }

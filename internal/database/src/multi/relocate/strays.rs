@@ -15,6 +15,7 @@ use super::error::{Difference, Unlike};
 use super::media::{self, Media};
 use super::report::MoveOptions;
 use super::rows::{Chunk, Layout, Walk};
+use super::steps::on_disk;
 use super::tables::{MOVED, Table};
 use super::{MoveError, Part, copy, state};
 use crate::config::DatabaseConfig;
@@ -163,6 +164,8 @@ impl Control {
             let reason = "it is away, so that nothing can be compared".to_owned();
             return Err(Error::new("strays.clear", home, ErrorKind::SourceUnavailable { reason }).into());
         }
+        // A row that goes here is on disk at home, and its going is before anybody is told of it.
+        on_disk(&to)?;
         let part = Part { chat, from, to };
         let media = Media::between(&part.from, &part.to)?;
         for layout in copy::layouts(&part.from, &part.to)? {
@@ -183,7 +186,7 @@ impl Control {
                 cleared.push(Cleared { deleted: attachments, why: None, ..Cleared::kept(stray, "") });
             }
         }
-        Ok(())
+        on_disk(&part.from)
     }
 
     /// Deletes those rows of a chunk that may go.
