@@ -165,7 +165,9 @@ impl Control {
             return Err(Error::new("strays.clear", home, ErrorKind::SourceUnavailable { reason }).into());
         }
         // A row that goes here is on disk at home, and its going is before anybody is told of it.
-        on_disk(&to)?;
+        if !to.config().readonly {
+            on_disk(&to)?;
+        }
         let part = Part { chat, from, to };
         let media = Media::between(&part.from, &part.to)?;
         for layout in copy::layouts(&part.from, &part.to)? {
