@@ -27,6 +27,8 @@ pub struct DatabaseWrapper {
     shared: Arc<Shared>,
     /// The source that reads are asked from, whatever the route.
     explicit: Option<Arc<str>>,
+    /// Whether nothing is asked of what stands in for a source.
+    at_home: bool,
 }
 
 struct Shared {
@@ -83,14 +85,21 @@ impl DatabaseWrapper {
     /// The wrapper over a set of sources, with the aliases that are known of its chats.
     pub(crate) fn over(sources: Box<dyn SourceSet>, options: Options, aliases: Arc<Aliases>) -> Self {
         let Options { clock, observer } = options;
-        Self { shared: Arc::new(Shared { sources, clock, observer, aliases }), explicit: None }
+        Self { shared: Arc::new(Shared { sources, clock, observer, aliases }), explicit: None, at_home: false }
     }
 
     /// The same databases, with all reads asked from the named source whatever their route says. Writes are refused.
     /// Whether there is such a source is found out by the first read.
     #[must_use]
     pub fn on_source(&self, name: &str) -> Self {
-        Self { shared: Arc::clone(&self.shared), explicit: Some(Arc::from(name)) }
+        Self { shared: Arc::clone(&self.shared), explicit: Some(Arc::from(name)), at_home: self.at_home }
+    }
+
+    /// The same databases, for what makes sense only where all of a chat's rows are: while its source is away each call
+    /// on a chat is refused with [`ErrorKind::Displaced`], also where that is found out by the call itself.
+    #[must_use]
+    pub fn at_home(&self) -> Self {
+        Self { at_home: true, ..self.clone() }
     }
 
     /// The sources there are, the default one first.
@@ -140,7 +149,7 @@ impl DatabaseWrapper {
         let (mut tries, mut tries_of_moved) = (1, 1);
         loop {
             let (answer, before, timeout) = self.on_topology(|topology| {
-                let answer = f(topology);
+                let answer = self.check_at_home(&topology, route).and_then(|()| f(topology));
                 // Only a failure is compared.
                 let before = answer.is_err().then(|| Arc::as_ptr(topology.serving(route)));
                 let timeout = before.map(|_| topology.serving(route).config().timeout).unwrap_or_default();
@@ -165,6 +174,16 @@ impl DatabaseWrapper {
                 }
                 answer => return answer,
             }
+        }
+    }
+
+    /// Refuses a call that is to be made nowhere but in the source that the route belongs to.
+    fn check_at_home(&self, topology: &OnTopology<'_>, route: Route) -> Result<()> {
+        match topology.displaced(route) {
+            Some(displaced) if self.at_home => {
+                Err(Error::new("wrapper.at_home", &displaced.home, ErrorKind::Displaced))
+            }
+            _ => Ok(()),
         }
     }
 

@@ -152,3 +152,39 @@ fn park(connection: &Connection, noted: &Noted, reason: &str) -> rusqlite::Resul
     let sql = "INSERT INTO switchyard_parked (episode, seq, operation, reason) VALUES (?1, ?2, ?3, ?4)";
     connection.prepare_cached(sql)?.execute((&noted.episode, noted.seq, &noted.operation, reason)).map(drop)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use rusqlite::ffi;
+
+    use super::*;
+
+    #[test]
+    fn only_what_fails_for_its_own_reasons_is_kept_aside() {
+        let name = "community".parse().unwrap();
+        let context = Context { op: "test.settle", source: &name, timeout: Duration::ZERO };
+        let settled = |code: i32| settle(context.sqlite(&rusqlite::Error::SqliteFailure(ffi::Error::new(code), None)));
+        let own = [ffi::SQLITE_CONSTRAINT, ffi::SQLITE_ERROR, ffi::SQLITE_TOOBIG, ffi::SQLITE_MISMATCH];
+        for code in own {
+            assert!(matches!(settled(code), Ok(Made::Parked(_))), "{code} is the write's own");
+        }
+        let passing = [
+            ffi::SQLITE_NOMEM,
+            ffi::SQLITE_INTERRUPT,
+            ffi::SQLITE_BUSY,
+            ffi::SQLITE_LOCKED,
+            ffi::SQLITE_PROTOCOL,
+            ffi::SQLITE_SCHEMA,
+            ffi::SQLITE_ABORT,
+            ffi::SQLITE_FULL,
+            ffi::SQLITE_IOERR,
+            ffi::SQLITE_READONLY,
+            ffi::SQLITE_CORRUPT,
+        ];
+        for code in passing {
+            assert!(settled(code).is_err(), "{code} passes, and all of it waits");
+        }
+    }
+}

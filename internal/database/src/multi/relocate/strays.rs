@@ -165,6 +165,10 @@ impl Control {
             let reason = "it is away, so that nothing can be compared".to_owned();
             return Err(Error::new("strays.clear", home, ErrorKind::SourceUnavailable { reason }).into());
         }
+        // A row that goes here is on disk at home, and its going is before anybody is told of it.
+        if !to.config().readonly {
+            to.sync("strays.on_disk")?;
+        }
         let part = Part { chat, from, to };
         let media = Media::between(&part.from, &part.to)?;
         for layout in copy::layouts(&part.from, &part.to)? {
@@ -185,7 +189,7 @@ impl Control {
                 cleared.push(Cleared { deleted: attachments, why: None, ..Cleared::kept(stray, "") });
             }
         }
-        Ok(())
+        part.from.sync("strays.on_disk").map_err(Into::into)
     }
 
     /// Deletes those rows of a chunk that may go.
