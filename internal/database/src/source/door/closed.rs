@@ -19,8 +19,9 @@ impl Source {
     /// It is being opened, or calls that are under way do not end in time; nothing was done. Or it was closed for good.
     pub(crate) fn while_closed<T>(&self, op: &'static str, f: impl FnOnce() -> T) -> Result<T> {
         let door = &self.door;
-        let deadline = Instant::now() + self.config.timeout;
-        let busy = || Error::new(op, self.name(), ErrorKind::Busy { waited: self.config.timeout });
+        // Not all the time that callers have who come meanwhile: they would take the source for one that is down.
+        let deadline = Instant::now() + self.config.timeout / 2;
+        let busy = || Error::new(op, self.name(), ErrorKind::Busy { waited: self.config.timeout / 2 });
         let mut state = door.state.lock();
         while matches!(*state, State::Opening(_)) {
             if door.changed.wait_until(&mut state, deadline).timed_out() && matches!(*state, State::Opening(_)) {
