@@ -44,6 +44,15 @@ pub(super) fn set_of(site: &Site, report: &Value) -> PathBuf {
     )
 }
 
+/// Has writers stop at its end.
+struct Stopping<'a>(&'a AtomicBool);
+
+impl Drop for Stopping<'_> {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Relaxed);
+    }
+}
+
 fn integrity(path: &Path) -> String {
     let connection = Connection::open_with_flags(path, rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
     connection.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap()
@@ -110,6 +119,8 @@ fn what_is_copied_under_load_is_a_prefix_of_every_writers_writes_with_all_that_w
                 }
             });
         }
+        // Also where something below fails.
+        let stopping = Stopping(&goes_on);
         until("there is something", || answered.iter().all(|count| count.load(Ordering::SeqCst) > 50));
         for _ in 0..3 {
             let before: Vec<u32> = answered.iter().map(|count| count.load(Ordering::SeqCst)).collect();
@@ -117,7 +128,7 @@ fn what_is_copied_under_load_is_a_prefix_of_every_writers_writes_with_all_that_w
             assert_eq!(code, 0, "{report}");
             sets.push((before, set_of(&site, &report)));
         }
-        goes_on.store(false, Ordering::Relaxed);
+        drop(stopping);
     });
     db.close();
     for (before, set) in &sets {

@@ -164,9 +164,16 @@ type Damage = fn(&Site, &Path);
 )]
 #[case::of_another_source(
     |_: &Site, set: &Path| {
-        std::fs::rename(set.join("primary.db"), set.join("archive.db")).unwrap();
+        std::fs::write(set.join("archive.db"), std::fs::read(set.join("primary.db")).unwrap()).unwrap();
     },
     "is of another database than the source `archive` has"
+)]
+#[case::of_which_a_stand_in_cannot_be_read(
+    |_: &Site, set: &Path| {
+        // The default source's copy: writes for others may wait there.
+        std::fs::write(set.join("primary.db"), "no database at all".repeat(50)).unwrap();
+    },
+    "primary.db cannot be used: writes that may wait in it cannot be read"
 )]
 #[case::of_a_later_release(
     |_: &Site, set: &Path| {

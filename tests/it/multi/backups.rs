@@ -1,10 +1,13 @@
 //! Backups while chats move: a set has each chat once, or says which moved all the time.
 
 use std::ops::ControlFlow;
+use std::path::Path;
+use std::sync::mpsc;
+use std::time::Duration;
 
-use database::maintenance::{BackupOptions, MaintenanceError, backup};
+use database::maintenance::{BackupOptions, BackupSet, MaintenanceError, backup};
 use database::multi::{self, MoveOptions};
-use database::{ChatId, Clock as _, NewMessage, SystemClock, UserId};
+use database::{ChatId, Clock as _, NewMessage, Route, SourceConfig, SystemClock, UserId};
 use rusqlite::Connection;
 
 use super::{config_of, name, open};
@@ -71,5 +74,63 @@ fn a_chat_that_moves_while_it_is_copied_is_in_the_set_once_and_one_that_moves_al
     let broken_off = backup(&site, &folder, &BackupOptions::default(), SystemClock.now(), &mut tell);
     assert!(matches!(broken_off, Err(MaintenanceError::BrokenOff)), "{broken_off:?}");
     assert_eq!(names_in(&folder), before);
+    db.close();
+}
+
+#[test]
+fn a_source_whose_calls_do_not_end_is_not_put_back_and_one_whose_calls_end_is() {
+    let scratch = Scratch::new();
+    let mut config = config_of(scratch.path(), &["primary", "archive"], &[(-100, "archive")]);
+    let archive = config.sources.get_mut(&name("archive")).unwrap();
+    *archive = SourceConfig { timeout: Duration::from_millis(300), ..archive.clone() };
+    let (db, control) = open(&config);
+    let say = |number: i64| {
+        let message = NewMessage::text(number, time("2026-01-01 00:00:00"), UserId(1), "said");
+        db.save_chat_message(ChatId(-100), &message)
+    };
+    say(1).unwrap();
+    let mut tell = |_| ControlFlow::Continue(());
+    let folder = scratch.file("backups");
+    let report =
+        backup(&multi::site(&config), &folder, &BackupOptions::default(), SystemClock.now(), &mut tell).unwrap();
+    let set = BackupSet::open(Path::new(&report.path), None).unwrap();
+    say(2).unwrap();
+    let restore = || {
+        let mut tell = |_| ControlFlow::Continue(());
+        control.restore(&name("archive"), &set, false, SystemClock.now(), &mut tell)
+    };
+    let count = || db.get_chat_totals(ChatId(-100)).unwrap().messages;
+    let (begun, has_begun) = mpsc::channel();
+    let (end, ends) = mpsc::channel::<()>();
+    std::thread::scope(|scope| {
+        let read = scope.spawn(|| {
+            let ends = ends;
+            db.read("test.read", Route::Chat(ChatId(-100)), |tx| {
+                begun.send(()).unwrap();
+                ends.recv().unwrap();
+                tx.value::<i64>("chat_messages", "SELECT COUNT(*) FROM chat_messages", database::params![])
+            })
+        });
+        has_begun.recv().unwrap();
+        let refused = restore();
+        assert!(matches!(refused, Err(MaintenanceError::InUse { .. })), "{refused:?}");
+        say(3).unwrap();
+        // It is let go while the next one waits for it.
+        let restoring = scope.spawn(|| {
+            loop {
+                match restore() {
+                    Err(MaintenanceError::InUse { .. }) => {}
+                    other => return other,
+                }
+            }
+        });
+        std::thread::park_timeout(Duration::from_millis(50));
+        end.send(()).unwrap();
+        assert_eq!(read.join().unwrap().unwrap(), Some(3), "the call ended on what it began with");
+        restoring.join().unwrap().unwrap();
+    });
+    assert_eq!(count(), 1);
+    say(4).unwrap();
+    assert_eq!(count(), 2);
     db.close();
 }

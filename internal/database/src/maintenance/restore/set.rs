@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::waiting::waiting;
 use crate::maintenance::Role;
 use crate::maintenance::backup::file_in_set;
 use crate::maintenance::copy::{self, Rows};
@@ -88,6 +89,14 @@ impl BackupSet {
             return Err(bad(format!("it is damaged ({difference})")));
         }
         let rows = copy::count(connection).map_err(failed)?;
+        // What waits there is made in the end: that it can be read is better known now.
+        for journal in &self.journals {
+            let bad = |error: rusqlite::Error| MaintenanceError::BadBackup {
+                path: journal.clone(),
+                detail: format!("writes that may wait in it cannot be read ({})", describe(&error)),
+            };
+            waiting(journal, name, 0).map_err(bad)?;
+        }
         let journals = self.journals.iter().filter(|journal| *journal != path).cloned().collect();
         Ok(Checked { moment, rows, journals })
     }

@@ -46,7 +46,7 @@ pub(super) fn make_waiting(settings: &SourceConfig, checked: &Checked) -> Result
 }
 
 /// The writes that wait for a source in a copy, in order.
-fn waiting(journal: &Path, name: &SourceName, last: i64) -> rusqlite::Result<Vec<Noted>> {
+pub(super) fn waiting(journal: &Path, name: &SourceName, last: i64) -> rusqlite::Result<Vec<Noted>> {
     let copy = copy::reader(journal)?;
     if !migrate::has_table(&copy, "switchyard_journal")? {
         return Ok(Vec::new());

@@ -20,8 +20,9 @@ impl Source {
     /// It is being opened, or calls that are under way do not end in time; nothing was done. Or it was closed for good.
     pub(crate) fn while_closed<T>(self: &Arc<Self>, op: &'static str, f: impl FnOnce() -> T) -> Result<T> {
         let door = &self.door;
-        let deadline = Instant::now() + self.config.timeout;
-        let busy = || Error::new(op, self.name(), ErrorKind::Busy { waited: self.config.timeout });
+        // Not all the time that callers have who come meanwhile: they would take the source for one that is down.
+        let deadline = Instant::now() + self.config.timeout / 2;
+        let busy = || Error::new(op, self.name(), ErrorKind::Busy { waited: self.config.timeout / 2 });
         let mut state = door.state.lock();
         let is_changing = |state: &State| matches!(state, State::Opening(_) | State::Closing(_));
         while is_changing(&state) {
