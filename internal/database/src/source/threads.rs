@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use parking_lot::{Condvar, Mutex};
 
 /// How long a thread waits for more.
-const IDLE: Duration = Duration::from_secs(10);
+const IDLE: Duration = Duration::from_secs(2);
 
 /// The threads that wait, the last one to come last: it is the first to go on, and the others can end.
 static WAITING: Mutex<Vec<Arc<Worker>>> = Mutex::new(Vec::new());
