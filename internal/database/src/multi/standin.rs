@@ -48,7 +48,7 @@ impl fmt::Display for ServedBy {
 }
 
 /// Opens a stand-in: made where there was none, with nothing in it.
-pub(super) struct StandInOpener {
+struct StandInOpener {
     clock: Arc<dyn Clock>,
     /// Whether there was one, with writes that wait: then it is not made anew.
     was_there: AtomicBool,
