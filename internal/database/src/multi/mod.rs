@@ -5,6 +5,7 @@
 mod absence;
 mod backoff;
 mod closing;
+mod condition;
 mod connection_manager;
 mod control;
 mod counters;
