@@ -28,6 +28,7 @@ mod model;
 mod naming;
 mod opening;
 mod outages;
+mod particulars;
 pub(crate) mod readonly;
 pub(crate) mod refusals;
 mod relocate;

@@ -351,6 +351,32 @@ impl Operator for Outages {
 }
 
 #[test]
+fn an_owner_who_is_known_by_name_alone_is_told_once_they_have_written() {
+    let mut site = Site::new();
+    let operator = Arc::new(Outages::default());
+    let (db, _, bot) = site.open.take().unwrap();
+    let bot = bot.with_operator(Arc::clone(&operator) as Arc<dyn Operator>);
+    *operator.0.lock().unwrap() =
+        vec![Outage { source: "community".to_owned(), reason: None, lasted: Duration::from_secs(60), served_by: None }];
+    let told = || bot.due(None).unwrap().into_iter().map(|due| due.chat.0).collect::<Vec<_>>();
+    let mut write = |user, name: &str| {
+        let mut incoming = site.incoming(user, "hello");
+        incoming.username = Some(name.to_owned());
+        bot.handle(incoming).unwrap();
+    };
+    write(ADA, "ada");
+    assert_eq!(told(), [OWNER]);
+    write(BOB, "grace");
+    assert_eq!(told(), [OWNER, BOB], "in the chat that they have with the bot alone");
+    // The name goes to somebody else, who has it once they write; whoever had it is no owner any more.
+    write(BOB, "bob");
+    assert_eq!(told(), [OWNER]);
+    write(ADA, "Grace");
+    assert_eq!(told(), [OWNER, ADA]);
+    db.close();
+}
+
+#[test]
 fn owners_are_told_of_an_outage_once() {
     let mut site = Site::new();
     let operator = Arc::new(Outages::default());

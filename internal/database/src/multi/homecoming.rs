@@ -30,11 +30,12 @@ const HOLD: Duration = Duration::from_secs(2);
 /// How often the last part is begun before it is left for the next look.
 const TRIES: usize = 5;
 
-/// Looks at a source that failed; where it is well its chats come home.
-pub(super) fn look(router: &DataSourceRouter, name: &SourceName) -> Result<()> {
+/// Looks at a source that failed; where it is well its chats come home, which is told before.
+pub(super) fn look(router: &DataSourceRouter, name: &SourceName, found_well: impl FnOnce()) -> Result<()> {
     let Some(home) = router.source(name) else { return Ok(()) };
     router.counters.add(Count::Look, 1);
     home.look()?;
+    found_well();
     match router.away(name) {
         None => Ok(()),
         Some(away) => Homecoming::new(router, &home, &away).run(),

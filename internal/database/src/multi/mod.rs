@@ -6,6 +6,7 @@ mod absence;
 mod arrived;
 mod backoff;
 mod closing;
+mod condition;
 mod connection_manager;
 mod control;
 mod counters;
