@@ -23,6 +23,7 @@ mod identity;
 mod identity_default;
 mod isolation;
 mod journal;
+mod live;
 mod media;
 mod model;
 mod naming;

@@ -40,7 +40,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::control::Control;
-use crate::error::Result;
+use crate::error::{ErrorKind, Result};
 use crate::ids::ChatId;
 use crate::params;
 use crate::route::SourceName;
@@ -127,7 +127,14 @@ impl Control {
         let meter = &mut Meter::new(&mut progress);
         let mut tries = 1;
         loop {
-            match self.move_once(chat, to, options, meter) {
+            let ended = match self.move_once(chat, to, options, meter) {
+                // It was configured otherwise, and what worked on it before was closed.
+                Err(MoveError::Database(error)) if matches!(error.kind(), ErrorKind::Closed) => {
+                    Err(MoveError::SourceChanged { name: error.source_name().clone() })
+                }
+                ended => ended,
+            };
+            match ended {
                 // What was copied is of no use; it is copied anew.
                 Err(MoveError::SourceChanged { name }) if tries < MOST_STARTS => {
                     tracing::warn!(%chat, source = %name, "a move begins anew, since a source is not what it was");

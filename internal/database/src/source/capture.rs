@@ -119,13 +119,25 @@ impl Capture {
         // Keys may hold words of people, which have no business in a file elsewhere.
         connection.execute_batch("PRAGMA temp_store=MEMORY")?;
         let name = self.table();
-        let mut sql = format!("CREATE TEMP TABLE {name} (place, owner, a, b, c, UNIQUE (place, owner, a, b, c));");
+        let mut sql = format!(
+            "CREATE TEMP TABLE {name} (place, owner, a, b, c);
+             CREATE INDEX temp.{name}_known ON {name} (place, owner, a, b, c);"
+        );
         for (place, Watched { table, key, which, owner }) in watched.iter().enumerate() {
             let note = |row: &str| {
                 let mut values: Vec<_> = key.iter().map(|column| format!("{row}.{column}")).collect();
                 values.resize(KEY_COLUMNS, "0".to_owned());
                 let owner = owner.replace("{row}", row);
-                format!("INSERT OR IGNORE INTO {name} VALUES ({place}, {owner}, {});", values.join(", "))
+                // Not by a conflict: how the outer statement resolves its own counts within triggers as well, and a
+                // caller's write must never fail for this.
+                let known: Vec<_> =
+                    ["a", "b", "c"].iter().zip(&values).map(|(a, value)| format!("{a} IS {value}")).collect();
+                format!(
+                    "INSERT INTO {name} SELECT {place}, {owner}, {} WHERE NOT EXISTS (
+                         SELECT 1 FROM {name} WHERE place = {place} AND owner IS {owner} AND {});",
+                    values.join(", "),
+                    known.join(" AND ")
+                )
             };
             let when = |row: &str| which.replace("{row}", row);
             let begin = |event: &str| format!("CREATE TEMP TRIGGER {name}_{place}_{event} AFTER");
@@ -292,6 +304,10 @@ mod tests {
         insert(-1, "a");
         insert(-1, "a");
         insert(-2, "other");
+        let upsert =
+            "INSERT INTO chat_settings (chat_id, key, value, created_at, updated_at) VALUES (-1, 'a', 'z', '', '')
+                      ON CONFLICT (chat_id, key) DO UPDATE SET value = 'z'";
+        (0..2).for_each(|_| write(&source, upsert));
         write(&source, "UPDATE chat_settings SET value = 'y' WHERE key = 'b'");
         write(&source, "DELETE FROM chat_settings WHERE key = 'c'");
         write(&source, "UPDATE chat_settings SET key = 'e' WHERE key = 'd'");

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::media::{self, Ids, Media};
 use super::pace::{Pace, Steps};
@@ -18,6 +18,8 @@ use crate::source::{Capture, ChangedRow, Noticed, Source, Stored, Watched, Write
 
 /// How many rows are taken from the writer at a time.
 const AT_ONCE: usize = 4_000;
+/// How many rows are read again in one transaction while calls wait.
+const IN_THE_GATE: usize = 60;
 /// How many differences are told.
 const MOST_TOLD: usize = 10;
 
@@ -121,19 +123,30 @@ impl<'a> Changes<'a> {
         for place in 1..self.captures.len() {
             is_more |= self.take(place, most, until, || ())?;
         }
-        Ok(!is_more && self.pending.len() <= most)
+        Ok(!is_more)
     }
 
-    /// Puts the last changes into the copy and compares them, nobody writing meanwhile; all of it by then. What differs
-    /// now has no reason.
-    pub(super) fn finish(&mut self, until: Instant) -> Result<(), MoveError> {
+    /// Puts the last changes into the copy and compares them, nobody writing meanwhile, and answers whether that could be
+    /// done by then: what could not is left for another time. What differs in the end has no reason.
+    pub(super) fn finish(&mut self, by: Instant, until: Instant) -> Result<bool, MoveError> {
         self.judge()?;
-        let pending: Vec<_> = self.pending.iter().cloned().collect();
-        self.put(&pending, Pace::Alone(until), None)?;
-        self.pending.clear();
+        let (mut is_first, mut took) = (true, Duration::ZERO);
+        while is_first || !self.pending.is_empty() {
+            let begun = Instant::now();
+            // The next one may well take as long.
+            if begun + took >= by {
+                return Ok(false);
+            }
+            is_first = false;
+            let some: Vec<_> = self.pending.iter().take(IN_THE_GATE).cloned().collect();
+            self.put(&some, Pace::Alone(until), None)?;
+            some.iter().for_each(|row| drop(self.pending.remove(row)));
+            took = begun.elapsed();
+        }
         // Others may change an attachment that they show as well; that is theirs.
         self.suspects.retain(|suspect| suspect.row.as_ref().is_none_or(|row| row.place < MOVED.len()));
-        self.judge()
+        self.judge()?;
+        Ok(true)
     }
 
     /// Takes what a source has noticed, and answers whether there is more.
@@ -180,7 +193,7 @@ impl<'a> Changes<'a> {
         let Some(to) = self.parts.first().map(|part| &part.to) else { return Ok(()) };
         let write = |tx: &mut WriteTx<'_>| again.iter().try_for_each(|again| again.write(tx));
         match steps {
-            Some(steps) => steps.take(|| pace.write(to, "relocate.again", write))?,
+            Some(steps) => steps.write(to, "relocate.again", write)?,
             // It is to be on disk, and all that came before.
             None if changed.is_empty() && to.config().durability == crate::source::Durability::Full => {}
             None => pace.write(to, "relocate.again", write)?,

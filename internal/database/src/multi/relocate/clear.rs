@@ -24,7 +24,7 @@ pub(super) fn rows(
         loop {
             let limit = i64::try_from(steps.rows()).unwrap_or(i64::MAX);
             let params = [ValueRef::Integer(chat.0), ValueRef::Integer(limit)];
-            let rows = steps.take(|| source.write("relocate.clear", None, |tx| tx.execute_stored(&sql, [params])))?;
+            let rows = steps.write(source, "relocate.clear", |tx| tx.execute_stored(&sql, [params]))?;
             if rows == 0 {
                 break;
             }

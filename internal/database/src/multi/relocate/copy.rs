@@ -31,10 +31,8 @@ pub(super) fn part(
                 meter.add(copied)?;
             }
             let columns = layout.columns.len();
-            let rows = steps.take(|| {
-                part.to.write("relocate.copy", None, |tx| {
-                    tx.execute_stored(&layout.insert, chunk.rows().map(|row| row.values(columns)))
-                })
+            let rows = steps.write(&part.to, "relocate.copy", |tx| {
+                tx.execute_stored(&layout.insert, chunk.rows().map(|row| row.values(columns)))
             })?;
             *report.rows.entry(layout.table.name).or_default() += rows;
             meter.add(rows)?;

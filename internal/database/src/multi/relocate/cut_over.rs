@@ -10,7 +10,7 @@ use super::super::control::Control;
 use super::super::gate::Closed;
 use super::changes::Changes;
 use super::pace::Steps;
-use super::report::{Meter, MoveReport};
+use super::report::{MappingChange, Meter, MoveReport};
 use super::state::Lease;
 use super::{MoveError, Part, plan, state};
 use crate::error::{Error, ErrorKind};
@@ -20,8 +20,8 @@ use crate::source::Source;
 
 /// With so many rows that changed the gate is closed.
 const FEW: usize = 200;
-/// How often what changed is read again before it is tried with whatever is left.
-const MOST_ROUNDS: usize = 30;
+/// How many rows may have changed in between.
+const MOST_AT_ONCE: usize = 4_000;
 /// How long the gate may stay closed until the move is decided. Deciding it takes a sync, and opening the gate a little.
 const CLOSED_FOR: Duration = Duration::from_millis(70);
 /// Nothing is decided that was not begun to be decided by then.
@@ -33,6 +33,23 @@ const PAUSE: Duration = Duration::from_millis(5);
 const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 /// How long the default source is asked whether a move was decided where its answer was lost.
 const TO_LEARN: Duration = Duration::from_secs(10);
+
+/// What became of a try.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Tried {
+    Done,
+    /// Others kept a source busy.
+    Busy,
+    /// More had changed than could be read again in that time. What was, was: while the gate is closed nothing comes in.
+    Behind,
+}
+
+/// A move that is decided.
+struct Decided {
+    mapping: Vec<MappingChange>,
+    /// The number of each chat's move.
+    numbers: Vec<(ChatId, u64)>,
+}
 
 /// What is moved.
 pub(super) struct Moved<'a> {
@@ -56,60 +73,97 @@ impl Control {
         let shared = self.shared()?;
         // Where the chat may leave is on disk before it does.
         self.router.may_leave(moved.chats)?;
+        let mut tried = Tried::Busy;
         for tries in 1..=MOST_TRIES {
             meter.add(0)?;
-            for _ in 0..MOST_ROUNDS {
-                if changes.catch_up(steps, lease)? <= FEW {
-                    break;
-                }
-                meter.add(0)?;
-            }
             lease.renew()?;
-            // Whoever writes for long has come to an end when the gate closes; not all of them will come at once.
-            for source in [&shared, &self.source(moved.to)?] {
-                source.while_nobody_writes("relocate.wait_for_turn", || ())?;
+            if tried == Tried::Busy {
+                self.come_near(moved, changes, steps, lease)?;
             }
             report.tries = tries;
-            if self.try_cut_over(moved, changes, &shared, report)? {
-                return Ok(());
+            let mut closed = None;
+            let ended = self.try_cut_over(moved, changes, &shared, &mut closed);
+            report.waited = report.waited.max(closed.map_or(Duration::ZERO, |closed: Instant| closed.elapsed()));
+            tried = match ended? {
+                (tried, None) => tried,
+                (tried, Some(decided)) => {
+                    report.mapping = decided.mapping;
+                    self.told(moved, &decided.numbers);
+                    tried
+                }
+            };
+            match tried {
+                Tried::Done => return Ok(()),
+                Tried::Busy => std::thread::park_timeout((PAUSE * tries).min(LONGEST_PAUSE)),
+                // Those who wait have their turn.
+                Tried::Behind => std::thread::park_timeout(PAUSE),
             }
-            std::thread::park_timeout((PAUSE * tries).min(LONGEST_PAUSE));
         }
         let (chat, to) = (moved.chats[0], moved.to.clone());
         Err(MoveError::NoMoment { chat, to, tries: MOST_TRIES })
     }
 
-    /// Tries once; `false` where it would take too long just now.
+    /// Reads again what has changed until little is left, and waits for whoever writes for long.
+    fn come_near(
+        &self,
+        moved: &Moved<'_>,
+        changes: &mut Changes<'_>,
+        steps: &mut Steps,
+        lease: &mut Lease<'_>,
+    ) -> Result<(), MoveError> {
+        changes.catch_up(steps, lease)?;
+        // They have come to an end when the gate closes; not all of them will come at once.
+        for source in [&self.shared()?, &self.source(moved.to)?] {
+            source.while_nobody_writes("relocate.wait_for_turn", || ())?;
+        }
+        let mut last = usize::MAX;
+        loop {
+            let rows = changes.catch_up(steps, lease)?;
+            // Where it becomes no less the gate has to help.
+            if rows <= FEW || rows > last / 2 {
+                return Ok(());
+            }
+            last = rows;
+        }
+    }
+
+    /// Tries once.
     fn try_cut_over(
         &self,
         moved: &Moved<'_>,
         changes: &mut Changes<'_>,
         shared: &Arc<Source>,
-        report: &mut MoveReport,
-    ) -> Result<bool, MoveError> {
+        closed_at: &mut Option<Instant>,
+    ) -> Result<(Tried, Option<Decided>), MoveError> {
         let Moved { chats, parts, to, keep } = *moved;
         let mut gate: Option<(Closed<'_>, Instant)> = None;
-        let is_all = changes.take_last(FEW, || {
+        let is_all = changes.take_last(MOST_AT_ONCE, || {
             let now = Instant::now();
+            *closed_at = Some(now);
             gate.get_or_insert_with(|| (self.router.gates.close(chats), now)).1 + CLOSED_FOR
         });
-        let is_all = not_now(is_all, true)?;
-        let Some((gate, closed)) = gate else { return Ok(false) };
-        if is_all != Some(true) {
-            return Ok(false);
+        let is_all = not_now(is_all)?;
+        let Some((gate, closed)) = gate else { return Ok((Tried::Busy, None)) };
+        match is_all {
+            None => return Ok((Tried::Busy, None)),
+            Some(false) => return Ok((Tried::Behind, None)),
+            Some(true) => {}
         }
         // From here on to the opening of the gate none of the chats' rows changes, wherever it is.
         changes.check_whole()?;
         self.check_unchanged(moved)?;
-        if not_now(changes.finish(closed + CLOSED_FOR), ())?.is_none() || closed.elapsed() > DECIDED_BY {
-            return Ok(false);
+        match not_now(changes.finish(closed + DECIDED_BY, closed + CLOSED_FOR))? {
+            None => return Ok((Tried::Busy, None)),
+            Some(false) => return Ok((Tried::Behind, None)),
+            Some(true) if closed.elapsed() > DECIDED_BY => return Ok((Tried::Behind, None)),
+            Some(true) => {}
         }
         let routes = self.routes(chats, to);
         let numbers: Vec<_> = parts.iter().map(|part| (part.chat, self.router.arrived.next(part.chat))).collect();
         let mapping = self.router.with_plan(|plan| plan::mapping(plan, &routes));
         match state::switch(shared, parts, &routes, &numbers, keep, self.db.now(), closed + CLOSED_FOR) {
             Ok(()) => {}
-            Err(error) if is_not_now(&error) => return Ok(false),
+            Err(error) if is_not_now(&error) => return Ok((Tried::Busy, None)),
             Err(error) if is_undecided(&error) => match was_counted(shared, &numbers) {
                 Some(true) => {}
                 Some(false) => return Err(error.into()),
@@ -122,10 +176,7 @@ impl Control {
         }
         self.router.record(&routes);
         drop(gate);
-        report.waited = closed.elapsed();
-        report.mapping = mapping;
-        self.told(moved, &numbers);
-        Ok(true)
+        Ok((Tried::Done, Some(Decided { mapping, numbers })))
     }
 
     /// What is to be said elsewhere of chats that were moved.
@@ -166,7 +217,7 @@ impl Control {
 }
 
 /// An error that only means that something took too long is none.
-fn not_now<T>(answer: Result<T, MoveError>, _: T) -> Result<Option<T>, MoveError> {
+fn not_now<T>(answer: Result<T, MoveError>) -> Result<Option<T>, MoveError> {
     match answer {
         Ok(answer) => Ok(Some(answer)),
         Err(MoveError::Database(error)) if is_not_now(&error) => Ok(None),

@@ -215,9 +215,8 @@ pub(super) fn clear(
             continue;
         }
         let params = || ids.iter().map(|id| [ValueRef::Integer(chat.0), ValueRef::Text(id)]);
-        let rows = steps.take(|| {
-            source.write("relocate.clear_media", None, |tx| tx.execute_stored(DELETE_UNLESS_REFERRED_TO, params()))
-        })?;
+        let rows =
+            steps.write(source, "relocate.clear_media", |tx| tx.execute_stored(DELETE_UNLESS_REFERRED_TO, params()))?;
         deleted += rows;
         meter.add(rows)?;
     }
@@ -292,14 +291,12 @@ fn noted(
     loop {
         let limit = i64::try_from(steps.rows()).unwrap_or(i64::MAX);
         let params = [ValueRef::Integer(chat.0), ValueRef::Integer(limit)];
-        let forgotten = steps.take(|| {
-            target.write("relocate.noted_media", None, |tx| {
-                let mut last = 0;
-                for sql in statements {
-                    last = tx.execute_stored(sql, [params])?;
-                }
-                Ok(last)
-            })
+        let forgotten = steps.write(target, "relocate.noted_media", |tx| {
+            let mut last = 0;
+            for sql in statements {
+                last = tx.execute_stored(sql, [params])?;
+            }
+            Ok(last)
         })?;
         if forgotten == 0 {
             return Ok(());

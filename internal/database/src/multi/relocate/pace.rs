@@ -63,19 +63,32 @@ impl Steps {
         self.rows
     }
 
-    /// Takes a step, and notes how long it took.
-    pub(super) fn take<T>(&mut self, step: impl FnOnce() -> T) -> T {
-        let started = Instant::now();
-        let answer = step();
-        if let Some(longest) = self.longest {
-            let took = started.elapsed();
-            if took > longest {
-                self.rows = (self.rows / 2).max(FEWEST.min(self.most));
-            } else if took < longest / 2 {
-                self.rows = (self.rows + self.rows / 4 + 1).min(self.most);
-            }
+    /// Takes a step: the write of so many rows. Only what is done in its turn counts, not the waiting for that.
+    pub(super) fn write<T>(
+        &mut self,
+        source: &Arc<Source>,
+        op: &'static str,
+        mut f: impl FnMut(&mut WriteTx<'_>) -> Result<T>,
+    ) -> Result<T> {
+        let mut took = Duration::ZERO;
+        let written = source.write(op, None, |tx| {
+            let started = Instant::now();
+            let answer = f(tx);
+            took = started.elapsed();
+            answer
+        });
+        self.took(took);
+        written
+    }
+
+    /// A step took so long.
+    fn took(&mut self, took: Duration) {
+        let Some(longest) = self.longest else { return };
+        if took > longest {
+            self.rows = (self.rows / 2).max(FEWEST.min(self.most));
+        } else if took < longest / 2 {
+            self.rows = (self.rows + self.rows / 4 + 1).min(self.most);
         }
-        answer
     }
 }
 
@@ -87,12 +100,12 @@ mod tests {
     fn a_step_that_takes_long_is_followed_by_shorter_ones() {
         let mut steps = Steps::new(10_000, Some(Duration::from_millis(20)));
         let first = steps.rows();
-        steps.take(|| std::thread::park_timeout(Duration::from_millis(60)));
-        assert!(steps.rows() <= first / 2 || first == 0);
-        (0..100).for_each(|_| steps.take(|| ()));
+        steps.took(Duration::from_millis(60));
+        assert_eq!(steps.rows(), first / 2);
+        (0..100).for_each(|_| steps.took(Duration::ZERO));
         assert_eq!(steps.rows(), 10_000);
         let mut steps = Steps::new(7, Some(Duration::ZERO));
-        (0..9).for_each(|_| steps.take(|| std::thread::park_timeout(Duration::from_millis(1))));
+        (0..9).for_each(|_| steps.took(Duration::from_millis(1)));
         assert_eq!(steps.rows(), 7);
         assert_eq!(Steps::new(10_000, None).rows(), 10_000);
     }
