@@ -325,7 +325,7 @@ mod tests {
             if is_over {
                 // A moment later, since the change of the table comes first.
                 std::thread::park_timeout(SHORT);
-                away.displaced.end();
+                away.displaced.break_off(|| ());
             }
             under_way.wait();
             assert_eq!(away.serving.config().path.exists(), !(is_over && is_ours), "over {is_over}, ours {is_ours}");

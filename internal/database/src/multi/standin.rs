@@ -137,12 +137,7 @@ impl Away {
         Self::new(name, ServedBy::Default, Arc::clone(default), None)
     }
 
-    pub(super) fn new(
-        name: &SourceName,
-        by: ServedBy,
-        serving: Arc<Source>,
-        stand_in: Option<Arc<StandInOpener>>,
-    ) -> Self {
+    fn new(name: &SourceName, by: ServedBy, serving: Arc<Source>, stand_in: Option<Arc<StandInOpener>>) -> Self {
         let (displaced, since) = (Displaced::from(name), SystemTime::now());
         Self { displaced, serving, by, since, is_left: false, stand_in }
     }

@@ -140,7 +140,9 @@ impl<'a> Changes<'a> {
             is_first = false;
             let some: Vec<_> = self.pending.iter().take(IN_THE_GATE).cloned().collect();
             self.put(&some, Pace::Alone(until), None)?;
-            some.iter().for_each(|row| drop(self.pending.remove(row)));
+            for row in &some {
+                self.pending.remove(row);
+            }
             took = begun.elapsed();
         }
         // Others may change an attachment that they show as well; that is theirs.
