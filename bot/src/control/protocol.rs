@@ -1,11 +1,14 @@
 //! The lines that go through the control socket: one JSON object with a question, one with the answer, and the
 //! connection ends. `docs/control-socket.md` describes them for whoever writes another client.
 
+use std::ops::ControlFlow;
+
 use database::{ChatId, SourceName};
 use serde::{Deserialize, Serialize};
 
 use super::Operator;
 use super::leftovers::{JournalReport, Settle, SettledReport, StraysReport};
+use super::moves::{MoveRequest, MoveStep, MovesReport};
 use super::report::{ReloadReport, RouteReport, SourceReport, StatusReport};
 
 /// The version of the lines. It changes where an old client would misunderstand a new bot or the other way round.
@@ -46,13 +49,8 @@ pub enum Command {
     },
     /// Read the configuration now.
     Reload,
-    /// Move chats to another source; refused while a bot runs.
-    Move {
-        /// The chats.
-        chats: Vec<i64>,
-        /// The source.
-        to: String,
-    },
+    /// Move chats to another source. Lines of progress come before the answer.
+    Move(MoveRequest),
     /// What waits for sources, and what was kept aside.
     Journal {
         /// The source; of all where none is named.
@@ -114,6 +112,10 @@ pub enum Answer {
     Settled(SettledReport),
     /// To `strays` and `clear_strays`.
     Strays(StraysReport),
+    /// Before the answer to `move`.
+    Progress(MoveStep),
+    /// To `move`.
+    Moves(MovesReport),
     /// To anything that was not done.
     Error(Fault),
 }
@@ -193,8 +195,8 @@ impl From<Answer> for Response {
 }
 
 impl Command {
-    /// What an operator answers.
-    pub fn put_to(&self, operator: &dyn Operator) -> Answer {
+    /// What an operator answers. `tell` is given what comes before the answer, and may break off what is being done.
+    pub fn put_to(&self, operator: &dyn Operator, tell: &mut dyn FnMut(Answer) -> ControlFlow<()>) -> Answer {
         match self {
             Self::Status => Answer::Status(operator.status()),
             Self::Route { chat } => Answer::Route(operator.route(ChatId(*chat))),
@@ -216,10 +218,10 @@ impl Command {
             Self::ClearStrays { different } => {
                 operator.clear_strays(*different).map_or_else(Answer::Error, Answer::Strays)
             }
-            Self::Move { .. } => Answer::Error(Fault::new(
-                FaultKind::NotNow,
-                "chats are moved while no bot runs; stop the bot, move them, and start it again",
-            )),
+            Self::Move(what) => {
+                let moved = operator.move_chats(what, &mut |step| tell(Answer::Progress(step)));
+                moved.map_or_else(Answer::Error, Answer::Moves)
+            }
         }
     }
 }
