@@ -7,6 +7,7 @@ mod moving;
 mod upkeep;
 
 use std::io;
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,6 +19,7 @@ use database::{ChatId, DatabaseConfig, DatabaseWrapper, ErrorKind, Form, Health,
 use super::{DatabasesError, Opened, Reached, is_new, look_at_one, make_folder, only_source, open_one};
 use crate::control::client::Client;
 use crate::control::leftovers::{JournalReport, SetAsideReport, Settle, SettledReport, StraysReport};
+use crate::control::moves::{MoveRequest, MoveStep, MovesReport};
 use crate::control::protocol::{Accept, Fault, FaultKind};
 use crate::control::report::{Disputed, ReloadReport, RouteReport, SourceReport, StatusReport, Why};
 use crate::control::server::Server;
@@ -279,6 +281,14 @@ impl Operator for Many {
 
     fn settle(&self, source: &SourceName, what: &Settle) -> Result<SettledReport, Fault> {
         self.settled(source, what)
+    }
+
+    fn move_chats(
+        &self,
+        what: &MoveRequest,
+        tell: &mut dyn FnMut(MoveStep) -> ControlFlow<()>,
+    ) -> Result<MovesReport, Fault> {
+        self.moved(what, tell)
     }
 
     fn strays(&self) -> Result<StraysReport, Fault> {
