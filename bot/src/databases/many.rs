@@ -18,7 +18,7 @@ use super::{DatabasesError, Opened, Reached, is_new, look_at_one, make_folder, o
 use crate::control::client::Client;
 use crate::control::leftovers::{JournalReport, SetAsideReport, Settle, SettledReport, StraysReport};
 use crate::control::protocol::{Accept, Fault, FaultKind};
-use crate::control::report::{ReloadReport, RouteReport, SourceReport, StatusReport, Why};
+use crate::control::report::{Counts, ReloadReport, RouteReport, SourceReport, StatusReport, Why};
 use crate::control::server::Server;
 use crate::control::{Operator, Outage, absolute};
 use crate::text::chart::counted;
@@ -105,6 +105,12 @@ fn warm_up(control: &Control) -> Result<(), String> {
         _ => None,
     });
     Err(reasons.collect::<Vec<_>>().join("\n"))
+}
+
+/// What has happened to sources, as it is told.
+fn counts(counts: multi::Counts) -> Counts {
+    let multi::Counts { outages, looks, returns, writes_made, writes_parked, .. } = counts;
+    Counts { outages, looks, returns, writes_made, writes_parked }
 }
 
 /// What is told of a source at the start.
@@ -213,6 +219,7 @@ impl Operator for Many {
             last_reload: self.following.last(),
             sources: sources.iter().map(report).collect(),
             ownerless: leftovers::ownerless(&self.control.config()),
+            counts: Some(counts(self.control.counts())),
         }
     }
 

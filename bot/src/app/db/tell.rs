@@ -16,7 +16,7 @@ pub(super) fn columns() -> Option<usize> {
 
 /// The databases, below a sentence on who tells of them.
 pub(super) fn status(report: &StatusReport, heading: &str, columns: Option<usize>) -> String {
-    let StatusReport { running, configuration, generation, last_reload, sources, ownerless, .. } = report;
+    let StatusReport { running, configuration, generation, last_reload, sources, ownerless, counts, .. } = report;
     let mut lines = vec![heading.to_owned()];
     let files = if configuration.is_empty() { "built-in defaults".to_owned() } else { configuration.join(", ") };
     let generation = generation.map_or_else(String::new, |generation| format!(" (generation {generation})"));
@@ -47,6 +47,9 @@ pub(super) fn status(report: &StatusReport, heading: &str, columns: Option<usize
             "\n{path} holds writes of `{source}`, which is not configured as a source that can be written; configure it \
              again, so that they come home\n"
         ));
+    }
+    if let Some(told) = counts.and_then(|counts| counts.told()) {
+        text.push_str(&format!("\n{told}\n"));
     }
     text
 }
