@@ -21,7 +21,7 @@ use crate::control::client::Client;
 use crate::control::leftovers::{JournalReport, SetAsideReport, Settle, SettledReport, StraysReport};
 use crate::control::moves::{MoveRequest, MoveStep, MovesReport};
 use crate::control::protocol::{Accept, Fault, FaultKind};
-use crate::control::report::{Disputed, ReloadReport, RouteReport, SourceReport, StatusReport, Why};
+use crate::control::report::{Counts, Disputed, ReloadReport, RouteReport, SourceReport, StatusReport, Why};
 use crate::control::server::Server;
 use crate::control::upkeep::Restored;
 use crate::control::{Operator, Outage, absolute};
@@ -110,6 +110,12 @@ fn warm_up(control: &Control) -> Result<(), String> {
         _ => None,
     });
     Err(reasons.collect::<Vec<_>>().join("\n"))
+}
+
+/// What has happened to sources, as it is told.
+fn counts(counts: multi::Counts) -> Counts {
+    let multi::Counts { outages, looks, returns, writes_made, writes_parked, .. } = counts;
+    Counts { outages, looks, returns, writes_made, writes_parked }
 }
 
 /// What is told of a source at the start.
@@ -226,6 +232,7 @@ impl Operator for Many {
             sources: sources.iter().map(report).collect(),
             ownerless: leftovers::ownerless(&self.control.config()),
             disputed: disputed.into_iter().map(|(chat, reason)| Disputed { chat: chat.0, reason }).collect(),
+            counts: Some(counts(self.control.counts())),
         }
     }
 
