@@ -27,12 +27,11 @@ pub(in crate::multi) fn bring(chat: ChatId, from: &Arc<Source>, to: &Arc<Source>
         let known = copy::columns_of(table.name, to)?;
         columns.retain(|column| known.contains(column));
         layout = Layout::new(table, columns);
-        let insert = format!("{} ON CONFLICT DO NOTHING", layout.insert);
         let mut walk = Walk::new(from, &layout.query, chat, MOST_AT_ONCE);
         while let Some(chunk) = walk.next()? {
             let width = layout.columns.len();
             let rows = || chunk.rows().map(|row| row.values(width));
-            brought += to.write(OP, None, |tx| tx.execute_stored(&insert, rows()))?;
+            brought += to.write(OP, None, |tx| tx.execute_stored(&layout.insert, rows()))?;
         }
     }
     Ok(brought)

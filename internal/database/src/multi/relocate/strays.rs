@@ -22,7 +22,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::gathered::Missing;
 use crate::ids::ChatId;
 use crate::route::{Route, SourceName};
-use crate::source::{Found, ReadTx, Source, look_closer};
+use crate::source::{Durability, Found, ReadTx, Source, look_closer};
 use crate::sources::Topology as _;
 
 /// Rows of a chat in a table of a source that is not the chat's.
@@ -167,7 +167,7 @@ impl Control {
         }
         // A row that goes here is on disk at home, and its going is before anybody is told of it.
         if !to.config().readonly {
-            to.sync("strays.on_disk")?;
+            on_disk(&to)?;
         }
         let part = Part { chat, from, to };
         let media = Media::between(&part.from, &part.to)?;
@@ -189,7 +189,7 @@ impl Control {
                 cleared.push(Cleared { deleted: attachments, why: None, ..Cleared::kept(stray, "") });
             }
         }
-        part.from.sync("strays.on_disk").map_err(Into::into)
+        on_disk(&part.from).map_err(Into::into)
     }
 
     /// Deletes those rows of a chunk that may go.
@@ -359,4 +359,13 @@ fn at_home(part: &Part, layout: &Layout, chunk: &Chunk) -> Result<Vec<Option<Unl
         }
         Ok(answers)
     })
+}
+
+/// Makes certain that all that was answered survives a power loss. With the durability "full" it does.
+fn on_disk(source: &Arc<Source>) -> Result<()> {
+    const OP: &str = "strays.on_disk";
+    if source.config().durability == Durability::Normal && source.empty_log(OP)? {
+        return Ok(());
+    }
+    source.sync(OP)
 }
