@@ -34,12 +34,8 @@ const MOST_MAKERS: u32 = 16;
 pub(crate) struct Budget {
     limit: Limit,
     state: Mutex<State>,
-    /// Permits were given back.
-    freed: Condvar,
     /// Few permits are left.
     wanted: Condvar,
-    /// Whoever waits for room, first come, first served.
-    line: Mutex<()>,
 }
 
 /// How many permits there are.
@@ -53,14 +49,21 @@ enum Limit {
 #[derive(Default)]
 struct State {
     used: u64,
-    /// How many wait for room.
-    waiting: usize,
+    /// Whoever waits for room, first come, first served.
+    line: VecDeque<Arc<Place>>,
     /// How many threads make room.
     makers: u32,
     /// Since when the last of them has been closing a source.
     closing_since: Option<Instant>,
     /// Who may have to give way, in the order in which the hand comes by.
     ring: VecDeque<Weak<dyn Tenant>>,
+}
+
+/// A place in the line of those who wait for room.
+struct Place {
+    count: u64,
+    given: Mutex<Option<Permit>>,
+    came: Condvar,
 }
 
 /// Who has permits and may have to give them up.
@@ -105,8 +108,8 @@ impl Budget {
     }
 
     fn new(limit: Limit) -> Arc<Self> {
-        let (state, freed, wanted, line) = Default::default();
-        Arc::new(Self { limit, state, freed, wanted, line })
+        let (state, wanted) = Default::default();
+        Arc::new(Self { limit, state, wanted })
     }
 
     fn most(&self) -> u64 {
@@ -138,36 +141,55 @@ impl Budget {
     /// Room for a source, made by others where there is none, and whether it had to be waited for; `None` where it did
     /// not come about before the deadline. Whoever comes first goes first.
     pub(super) fn room(self: &Arc<Self>, count: u64, deadline: Instant) -> Option<(Permit, bool)> {
-        if let Some(_line) = self.line.try_lock() {
+        let place = {
             let (mut state, most) = (self.state.lock(), self.most());
-            if let Some(permit) = self.take(&mut state, count, most) {
+            if state.line.is_empty()
+                && let Some(permit) = self.take(&mut state, count, most)
+            {
                 if most - state.used < ready(most) / 2 {
                     // (Where that fails, whoever waits does it.)
                     self.have_made(state);
                 }
                 return Some((permit, false));
             }
-        }
-        let _waiting = Waiting::begin(self);
-        let line = self.line.try_lock_until(deadline)?;
+            let place = Arc::new(Place { count, given: Mutex::new(None), came: Condvar::new() });
+            state.line.push_back(Arc::clone(&place));
+            place
+        };
         loop {
-            let mut state = self.state.lock();
-            if let Some(permit) = self.take(&mut state, count, self.most()) {
-                drop(state);
-                MutexGuard::unlock_fair(line);
-                return Some((permit, true));
-            }
-            if !self.have_made(state) {
+            let mut until = Instant::now() + STUCK;
+            if !self.have_made(self.state.lock()) {
                 // No thread is to be had. Here it is also made, however long that takes.
                 if let Some(close) = self.next_to_leave() {
                     close();
                 }
+                until = Instant::now() + LOOK_EVERY;
             }
-            let now = Instant::now();
-            if now >= deadline {
-                return None;
+            let mut given = place.given.lock();
+            if given.is_none() {
+                place.came.wait_until(&mut given, until.min(deadline));
             }
-            self.freed.wait_until(&mut self.state.lock(), deadline.min(now + LOOK_EVERY));
+            if let Some(permit) = given.take() {
+                return Some((permit, true));
+            }
+            drop(given);
+            if Instant::now() >= deadline {
+                self.state.lock().line.retain(|other| !Arc::ptr_eq(other, &place));
+                // It may have come at this very moment.
+                return place.given.lock().take().map(|permit| (permit, true));
+            }
+        }
+    }
+
+    /// Gives whoever waits what there is.
+    fn hand_on(self: &Arc<Self>, state: &mut State) {
+        let most = self.most();
+        while let Some(first) = state.line.front().map(|first| first.count)
+            && let Some(permit) = self.take(state, first, most)
+            && let Some(place) = state.line.pop_front()
+        {
+            *place.given.lock() = Some(permit);
+            place.came.notify_one();
         }
     }
 
@@ -193,7 +215,7 @@ impl Budget {
     fn make_room(&self) {
         loop {
             let most = self.most();
-            let has_enough = |state: &State| state.waiting == 0 && most.saturating_sub(state.used) >= ready(most);
+            let has_enough = |state: &State| state.line.is_empty() && most.saturating_sub(state.used) >= ready(most);
             {
                 let mut state = self.state.lock();
                 if has_enough(&state) && self.wanted.wait_for(&mut state, IDLE).timed_out() && has_enough(&state) {
@@ -209,7 +231,7 @@ impl Budget {
             }
             // All are in use.
             let mut state = self.state.lock();
-            let pause = if state.waiting > 0 { LOOK_EVERY } else { IDLE };
+            let pause = if state.line.is_empty() { IDLE } else { LOOK_EVERY };
             self.wanted.wait_for(&mut state, pause);
         }
     }
@@ -246,22 +268,6 @@ impl Budget {
     }
 }
 
-/// Somebody waits for room.
-struct Waiting<'a>(&'a Budget);
-
-impl<'a> Waiting<'a> {
-    fn begin(budget: &'a Budget) -> Self {
-        budget.state.lock().waiting += 1;
-        Self(budget)
-    }
-}
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        self.0.state.lock().waiting -= 1;
-    }
-}
-
 /// How many permits are to be there before they are needed.
 fn ready(most: u64) -> u64 {
     (most / 8).min(READY)
@@ -269,8 +275,9 @@ fn ready(most: u64) -> u64 {
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        self.budget.state.lock().used -= self.count;
-        self.budget.freed.notify_one();
+        let mut state = self.budget.state.lock();
+        state.used -= self.count;
+        self.budget.hand_on(&mut state);
     }
 }
 
