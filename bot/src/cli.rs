@@ -1,6 +1,7 @@
 //! The command line.
 
 mod levels;
+mod upkeep;
 
 use std::path::PathBuf;
 use std::sync::LazyLock;
@@ -10,6 +11,8 @@ use clap_complete::Shell;
 use database::SourceName;
 
 use crate::databases::SEVERAL;
+
+pub use upkeep::{BackupArgs, CheckArgs, RestoreArgs, UpkeepCommand, VerifyArgs};
 
 /// A group-chat bot whose chats live in as many databases as its operator likes.
 #[derive(Debug, Parser)]
@@ -108,6 +111,10 @@ pub enum DbCommand {
         /// The source in [database.sources]
         #[arg(value_name = "NAME")]
         source: SourceName,
+
+        /// Go on without its stand-in, which is damaged or lost: the file is kept under another name
+        #[arg(long)]
+        set_aside: bool,
     },
     /// Accept another file in the place of the one that a source had
     Adopt {
@@ -127,6 +134,9 @@ pub enum DbCommand {
     Journal(JournalArgs),
     /// List rows of chats in databases that are not theirs
     Strays(StraysArgs),
+    /// Look after the files
+    #[command(flatten)]
+    Upkeep(UpkeepCommand),
     /// Make a copy of a database that can be read in a folder that cannot be written
     Seal {
         /// The database

@@ -11,13 +11,14 @@ pub mod protocol;
 pub mod report;
 pub mod server;
 mod socket;
+pub mod upkeep;
 
 use std::path::Path;
 use std::time::Duration;
 
 use database::{ChatId, DatabaseWrapper, Route, SourceName};
 
-use leftovers::{JournalReport, Settle, SettledReport, StraysReport};
+use leftovers::{JournalReport, SetAsideReport, Settle, SettledReport, StraysReport};
 use protocol::{Accept, Fault, FaultKind};
 use report::{ReloadReport, RouteReport, ServedBy, SourceReport, StatusReport};
 
@@ -34,6 +35,14 @@ pub trait Operator: Send + Sync {
     /// # Errors
     /// There is no such source, or it cannot be opened.
     fn retry(&self, source: &SourceName) -> Result<SourceReport, Fault>;
+
+    /// Goes on without the stand-in of a source, which is damaged or lost.
+    ///
+    /// # Errors
+    /// There is no such source, nothing stands in for it, or what does is well.
+    fn set_aside(&self, _: &SourceName) -> Result<SetAsideReport, Fault> {
+        Err(one_file())
+    }
 
     /// Accepts another file in the place of the one that a source had, and opens it.
     ///
@@ -81,6 +90,14 @@ pub trait Operator: Send + Sync {
     /// # Errors
     /// The default source cannot be read, or there are no sources by name.
     fn clear_strays(&self, _different: bool) -> Result<StraysReport, Fault> {
+        Err(one_file())
+    }
+
+    /// Puts a source's backup back; also where chats that were moved since lose their rows, if that is wanted.
+    ///
+    /// # Errors
+    /// There is no such source, the backup is none of it, or it cannot be written.
+    fn restore(&self, _source: &SourceName, _from: &Path, _even_so: bool) -> Result<upkeep::Restored, Fault> {
         Err(one_file())
     }
 }

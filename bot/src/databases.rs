@@ -7,6 +7,7 @@
 mod many;
 #[cfg(not(feature = "multi-source"))]
 mod one;
+pub mod upkeep;
 
 use std::fs::{self, DirBuilder};
 use std::io;
@@ -19,7 +20,7 @@ use config::{Config, Layers};
 use database::{ChatId, DatabaseConfig, DatabaseWrapper, OpenError, SourceConfig, SourceName};
 
 use crate::control::client::{Client, ClientError};
-use crate::control::leftovers::{JournalReport, Settle, SettledReport, StraysReport};
+use crate::control::leftovers::{JournalReport, SetAsideReport, Settle, SettledReport, StraysReport};
 use crate::control::moves::MoveReport;
 use crate::control::protocol::{Accept, Fault};
 use crate::control::report::{RouteReport, SourceReport, StatusReport};
@@ -118,6 +119,9 @@ pub enum DatabasesError {
     /// A file was not sealed.
     #[error("{0}")]
     Seal(String),
+    /// Files were not copied, or not put back.
+    #[error(transparent)]
+    Maintenance(#[from] database::maintenance::MaintenanceError),
     /// Not one source can be opened.
     #[error("none of the databases can be used:\n{0}")]
     NoneUsable(String),
@@ -143,6 +147,7 @@ impl DatabasesError {
             Self::Several(_) | Self::OneFile | Self::NotBuilt => true,
             Self::Open(error) => matches!(error, OpenError::InvalidPath { .. } | OpenError::InvalidSetting { .. }),
             Self::Refused(fault) => matches!(fault.kind, OneFile | UnknownSource),
+            Self::Maintenance(error) => matches!(error, database::maintenance::MaintenanceError::NoSource { .. }),
             _ => false,
         }
     }
@@ -233,6 +238,16 @@ pub fn look_at_journal(
 /// There are no sources, there is none of this name, it cannot be written, or a process is in charge.
 pub fn settle(config: &Config, source: &SourceName, what: &Settle) -> Result<SettledReport, DatabasesError> {
     sources::settle(config, source, what)
+}
+
+/// Goes on without the stand-in of a source, which is damaged or lost: its file is kept under another name. Takes the
+/// data folder meanwhile.
+///
+/// # Errors
+/// There are no sources, there is none of this name, nothing stands in for it or what does is well, or a process is in
+/// charge.
+pub fn set_aside(config: &Config, source: &SourceName) -> Result<SetAsideReport, DatabasesError> {
+    sources::set_aside(config, source)
 }
 
 /// The rows of chats in files that do not own them, as the files show them. Changes nothing.

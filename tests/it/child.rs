@@ -209,6 +209,7 @@ fn a_helper_does_its_task() {
             connection.execute_batch("COMMIT").unwrap();
         }
         ["fill", folder] => fill(folder),
+        ["look-after", data, backups] => say(&crate::maintenance::look_after(data, backups)),
         ["write-and-say", path] => crate::syscalls::write_and_say(path),
         #[cfg(feature = "multi-source")]
         ["read-archive", path] => say(&crate::multi::readonly::read_archive(path)),

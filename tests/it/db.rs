@@ -1,6 +1,10 @@
 //! `bot db`: what it says of the databases and what it has a running bot do.
 
 #[cfg(feature = "multi-source")]
+mod backups;
+#[cfg(feature = "multi-source")]
+mod check;
+#[cfg(feature = "multi-source")]
 mod held;
 #[cfg(feature = "multi-source")]
 mod importing;
@@ -9,14 +13,20 @@ mod leftovers;
 #[cfg(feature = "multi-source")]
 mod looking;
 #[cfg(feature = "multi-source")]
+mod migrating;
+#[cfg(feature = "multi-source")]
 mod moving;
 mod one_file;
+#[cfg(feature = "multi-source")]
+mod restoring;
 #[cfg(feature = "multi-source")]
 mod running;
 #[cfg(feature = "multi-source")]
 mod site;
 #[cfg(feature = "multi-source")]
 mod starting;
+#[cfg(feature = "multi-source")]
+mod verifying;
 
 use std::path::Path;
 

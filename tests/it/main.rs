@@ -44,6 +44,8 @@ mod imports;
 #[cfg(test)]
 mod json;
 #[cfg(test)]
+mod maintenance;
+#[cfg(test)]
 #[cfg(feature = "multi-source")]
 mod multi;
 #[cfg(test)]

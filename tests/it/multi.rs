@@ -13,6 +13,8 @@ use database::{
 
 use crate::support::Scratch;
 
+mod arrived;
+mod backups;
 pub(crate) mod closing;
 mod departed;
 mod example;
@@ -21,11 +23,13 @@ mod identity;
 mod identity_default;
 mod isolation;
 mod journal;
+mod live;
 mod media;
 mod model;
 mod naming;
 mod opening;
 mod outages;
+mod particulars;
 pub(crate) mod readonly;
 pub(crate) mod refusals;
 mod relocate;

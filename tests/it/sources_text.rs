@@ -90,12 +90,16 @@ fn every_operation_is_called_after_its_room_and_method_and_none_twice() {
 #[case::unsafe_code("uns", "afe ", &["bot", "internal", "tests"], &[])]
 #[case::skipped_tests("#[ign", "ore", &["bot", "internal", "tests"], &[])]
 #[case::copies_of_files("fs::", "copy", &["internal/database"], &[])]
-// The lock of a folder is no database.
-#[case::files_opened_beside_sqlite("File::", "open", &["internal/database"], &["multi/lock.rs"])]
+// The lock of a folder is no database, nor is the root of all folders, which is opened to see whether anything can be.
+#[case::files_opened_beside_sqlite("File::", "open", &["internal/database"], &["multi/lock.rs", "source/budget.rs"])]
 #[case::files_read_beside_sqlite("fs::", "read", &["internal/database"], &[])]
 #[case::files_made_beside_sqlite("File::", "create", &["internal/database"], &[])]
-// Making an empty file where there is none takes no lock away, and the lock of a folder is no database.
-#[case::open_options("OpenOptions::", "new", &["internal/database"], &["source/file.rs", "multi/lock.rs"])]
+// Making an empty file where there is none takes no lock away; the lock of a folder, folders, the empty files beside
+// stand-ins, and what says what a backup has are no databases.
+#[case::open_options(
+    "OpenOptions::", "new", &["internal/database"],
+    &["source/file.rs", "multi/lock.rs", "multi/standin_files.rs", "maintenance/folder.rs"]
+)]
 fn no_source_holds(#[case] first: &str, #[case] second: &str, #[case] folders: &[&str], #[case] but_in: &[&str]) {
     let forbidden = format!("{first}{second}");
     for (path, text) in folders.iter().flat_map(|folder| sources(folder)) {

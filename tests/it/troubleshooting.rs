@@ -4,9 +4,10 @@
 use std::path::Path;
 
 /// The files whose errors operators can see.
-const ERRORS: [&str; 8] = [
+const ERRORS: [&str; 9] = [
     "internal/database/src/error.rs",
     "internal/database/src/source/open_error.rs",
+    "internal/database/src/maintenance/error.rs",
     "internal/database/src/multi/reload.rs",
     "internal/database/src/multi/relocate/error.rs",
     "internal/database/src/multi/seal.rs",

@@ -2,9 +2,12 @@
 //!
 //! Where no bot runs, looking reads the files and changes nothing, and `adopt` does the work itself.
 
+mod backup;
 mod leftovers;
 mod moving;
 mod tell;
+mod upkeep;
+mod verified;
 
 use std::time::Duration;
 
@@ -28,6 +31,9 @@ pub(super) fn run(cli: &Cli, config: &Config, what: &DbArgs) -> Result<Outcome, 
     if let DbCommand::Seal { file, copy } = &what.command {
         return db.seal(file, copy.as_deref());
     }
+    if let DbCommand::Upkeep(command) = &what.command {
+        return db.upkeep(config, command);
+    }
     let whom = match databases::reach(&config.database)? {
         Reached::Bot(client) => Whom::Bot(client, longest(config)),
         Reached::Nobody => Whom::Files(config, None),
@@ -41,6 +47,7 @@ pub(super) fn run_on_wrong(cli: &Cli, layers: &Layers, error: ConfigError, what:
     let db = Db { quiet: cli.quiet, json: what.json };
     match (&what.command, databases::bot_in(&layers.data_dir_at_best())) {
         (DbCommand::Seal { file, copy }, _) => db.seal(file, copy.as_deref()),
+        (DbCommand::Upkeep(_), _) => Err(error.into()),
         (command, Ok(Some(client))) => db.run(Whom::Bot(client, SourceConfig::DEFAULT_TIMEOUT), command),
         _ => Err(error.into()),
     }
@@ -65,7 +72,8 @@ impl Db {
         match command {
             DbCommand::Status => self.status(whom),
             DbCommand::Route { chat } => self.route(whom, ChatId(*chat)),
-            DbCommand::Retry { source } => self.retry(whom, source),
+            DbCommand::Retry { source, set_aside: false } => self.retry(whom, source),
+            DbCommand::Retry { source, set_aside: true } => self.set_aside(whom, source),
             DbCommand::Adopt { source, new } => {
                 self.adopt(whom, source, if *new { Accept::New } else { Accept::Present })
             }
@@ -74,6 +82,10 @@ impl Db {
             DbCommand::Journal(what) => self.journal(whom, what),
             DbCommand::Strays(what) => self.strays(whom, *what),
             DbCommand::Seal { file, copy } => self.seal(file, copy.as_deref()),
+            DbCommand::Upkeep(command) => match whom {
+                Whom::Files(config, _) => self.upkeep(config, command),
+                Whom::Bot(..) => Err(AppError::Misused("this is done with the files, which the configuration names")),
+            },
         }
     }
 
@@ -121,6 +133,18 @@ impl Db {
         let (client, wait) = the_bot(whom, "A bot opens its databases when it starts.")?;
         let report = ask(client, Command::Retry { source: source.to_string() }, PATIENCE + wait, of_source)?;
         self.tell(&report, tell::source)?;
+        Ok(Outcome::Done)
+    }
+
+    fn set_aside(&self, whom: Whom<'_>, source: &SourceName) -> Result<Outcome, AppError> {
+        let report = match whom {
+            Whom::Bot(client, wait) => {
+                let fits = |answer| if let Answer::SetAside(report) = answer { Some(report) } else { None };
+                ask(client, Command::SetAside { source: source.to_string() }, PATIENCE + wait, fits)?
+            }
+            Whom::Files(config, _) => databases::set_aside(config, source)?,
+        };
+        self.tell(&report, tell::set_aside)?;
         Ok(Outcome::Done)
     }
 

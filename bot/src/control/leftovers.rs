@@ -65,6 +65,15 @@ pub struct SettledReport {
     pub still: Vec<JournalEntry>,
 }
 
+/// A stand-in that was set aside.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SetAsideReport {
+    /// The source.
+    pub source: String,
+    /// What its file is called now; null where there was none.
+    pub file: Option<String>,
+}
+
 /// Rows of chats in files that do not own them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StraysReport {

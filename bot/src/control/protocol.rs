@@ -5,8 +5,9 @@ use database::{ChatId, SourceName};
 use serde::{Deserialize, Serialize};
 
 use super::Operator;
-use super::leftovers::{JournalReport, Settle, SettledReport, StraysReport};
+use super::leftovers::{JournalReport, SetAsideReport, Settle, SettledReport, StraysReport};
 use super::report::{ReloadReport, RouteReport, SourceReport, StatusReport};
+use super::upkeep::Restored;
 
 /// The version of the lines. It changes where an old client would misunderstand a new bot or the other way round.
 pub const VERSION: u32 = 1;
@@ -34,6 +35,11 @@ pub enum Command {
     },
     /// Open a source now.
     Retry {
+        /// The source.
+        source: String,
+    },
+    /// Go on without a source's stand-in, which is damaged or lost.
+    SetAside {
         /// The source.
         source: String,
     },
@@ -74,6 +80,15 @@ pub enum Command {
         /// Those too that home has otherwise.
         different: bool,
     },
+    /// Put a source's backup back.
+    Restore {
+        /// The source.
+        source: String,
+        /// The backup: an absolute path.
+        from: String,
+        /// Also where chats lose their rows.
+        even_so: bool,
+    },
 }
 
 /// What is accepted in a source's place.
@@ -112,8 +127,12 @@ pub enum Answer {
     Journal(JournalReport),
     /// To `settle`.
     Settled(SettledReport),
+    /// To `set_aside`.
+    SetAside(SetAsideReport),
     /// To `strays` and `clear_strays`.
     Strays(StraysReport),
+    /// To `restore`.
+    Restored(Restored),
     /// To anything that was not done.
     Error(Fault),
 }
@@ -199,6 +218,7 @@ impl Command {
             Self::Status => Answer::Status(operator.status()),
             Self::Route { chat } => Answer::Route(operator.route(ChatId(*chat))),
             Self::Retry { source } => with_source(source, |name| operator.retry(name).map(Answer::Source)),
+            Self::SetAside { source } => with_source(source, |name| operator.set_aside(name).map(Answer::SetAside)),
             Self::Adopt { source, accept } => {
                 with_source(source, |name| operator.adopt(name, *accept).map(Answer::Source))
             }
@@ -215,6 +235,9 @@ impl Command {
             Self::Strays => operator.strays().map_or_else(Answer::Error, Answer::Strays),
             Self::ClearStrays { different } => {
                 operator.clear_strays(*different).map_or_else(Answer::Error, Answer::Strays)
+            }
+            Self::Restore { source, from, even_so } => {
+                with_source(source, |name| operator.restore(name, from.as_ref(), *even_so).map(Answer::Restored))
             }
             Self::Move { .. } => Answer::Error(Fault::new(
                 FaultKind::NotNow,

@@ -29,6 +29,18 @@ pub struct StatusReport {
     /// Files that hold writes of sources which are not configured any more.
     #[serde(default)]
     pub ownerless: Vec<Ownerless>,
+    /// The chats that files contradict each other about, and whose calls fail.
+    #[serde(default)]
+    pub disputed: Vec<Disputed>,
+}
+
+/// A chat that files contradict each other about.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Disputed {
+    /// The chat.
+    pub chat: i64,
+    /// What they say, and what settles it.
+    pub reason: String,
 }
 
 /// A file that stood in for a source which is not configured any more, or only read by now.
@@ -135,6 +147,10 @@ pub struct RouteReport {
     pub inherited_from: Option<i64>,
     /// `false` where moves and former groups could not be looked up, so that only the configuration counts.
     pub certain: bool,
+    /// Why its calls fail, where files contradict each other about where it is, and what settles it; null where they do
+    /// not.
+    #[serde(default)]
+    pub disputed: Option<String>,
 }
 
 /// What leads a chat to its source.
@@ -279,7 +295,15 @@ impl RouteReport {
     /// Where every chat is where there is one file.
     pub fn only(chat: ChatId, source: &SourceName) -> Self {
         let source = source.to_string();
-        Self { running: false, chat: chat.0, source, why: Why::Only, inherited_from: None, certain: true }
+        Self {
+            running: false,
+            chat: chat.0,
+            source,
+            why: Why::Only,
+            inherited_from: None,
+            certain: true,
+            disputed: None,
+        }
     }
 }
 
@@ -319,7 +343,7 @@ impl fmt::Display for ReloadOutcome {
 
 impl fmt::Display for RouteReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { chat, source, why, inherited_from, certain, .. } = self;
+        let Self { chat, source, why, inherited_from, certain, disputed, .. } = self;
         write!(f, "Chat {chat} is in {source}: ")?;
         match why {
             Why::Mapped => f.write_str("[database.chat_mapping] says so")?,
@@ -333,6 +357,9 @@ impl fmt::Display for RouteReport {
         }
         if !certain {
             f.write_str(" (by the configuration alone: what the default source knows of moves could not be read)")?;
+        }
+        if let Some(reason) = disputed {
+            write!(f, "; its calls fail, since {reason}")?;
         }
         Ok(())
     }

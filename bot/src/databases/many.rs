@@ -4,6 +4,7 @@
 mod following;
 mod leftovers;
 mod moving;
+mod upkeep;
 
 use std::io;
 use std::path::Path;
@@ -16,18 +17,20 @@ use database::{ChatId, DatabaseConfig, DatabaseWrapper, ErrorKind, Form, Health,
 
 use super::{DatabasesError, Opened, Reached, is_new, look_at_one, make_folder, only_source, open_one};
 use crate::control::client::Client;
-use crate::control::leftovers::{JournalReport, Settle, SettledReport, StraysReport};
+use crate::control::leftovers::{JournalReport, SetAsideReport, Settle, SettledReport, StraysReport};
 use crate::control::protocol::{Accept, Fault, FaultKind};
-use crate::control::report::{ReloadReport, RouteReport, SourceReport, StatusReport, Why};
+use crate::control::report::{Disputed, ReloadReport, RouteReport, SourceReport, StatusReport, Why};
 use crate::control::server::Server;
+use crate::control::upkeep::Restored;
 use crate::control::{Operator, Outage, absolute};
 use crate::text::chart::counted;
 use crate::transport::signals::StopSignals;
 
 use following::Following;
 
-pub(super) use leftovers::{clear_strays, look_at_journal, look_at_strays, settle};
+pub(super) use leftovers::{clear_strays, look_at_journal, look_at_strays, set_aside, settle};
 pub(super) use moving::{move_chats, seal};
+pub(super) use upkeep::{migrate, restore, site, stray_findings};
 
 /// How many sources are opened at a time at the start. Where there are more, the others are opened when they are needed.
 const AT_ONCE: usize = 32;
@@ -142,7 +145,8 @@ pub(super) fn look(config: &DatabaseConfig) -> Result<StatusReport, DatabasesErr
     if config.form == Form::SingleFile {
         return Ok(look_at_one(config, only_source(config)?));
     }
-    let sources = multi::look(config).sources.into_iter().map(|source| {
+    let overview = multi::look(config);
+    let sources = overview.sources.into_iter().map(|source| {
         let multi::SourceLook { name, look, readonly, is_default, chats, served_by, waiting, parked, .. } = source;
         let served_by = served_by.map(leftovers::served_by);
         let report = SourceReport::of_file(name.as_str(), look, readonly, is_default, chats as u64);
@@ -150,7 +154,8 @@ pub(super) fn look(config: &DatabaseConfig) -> Result<StatusReport, DatabasesErr
     });
     let data_dir = config.data_dir.display().to_string();
     let (sources, ownerless) = (sources.collect(), leftovers::ownerless(config));
-    Ok(StatusReport { data_dir, sources, ownerless, ..StatusReport::default() })
+    let disputed = overview.disputed.into_iter().map(|(chat, reason)| Disputed { chat: chat.0, reason }).collect();
+    Ok(StatusReport { data_dir, sources, ownerless, disputed, ..StatusReport::default() })
 }
 
 pub(super) fn look_for(config: &DatabaseConfig, chat: ChatId) -> Result<RouteReport, DatabasesError> {
@@ -159,7 +164,12 @@ pub(super) fn look_for(config: &DatabaseConfig, chat: ChatId) -> Result<RouteRep
     }
     let overview = multi::look(config);
     let (source, why) = overview.explain(chat);
-    Ok(RouteReport { running: false, certain: overview.is_complete, ..route(chat, &source, &why) })
+    Ok(RouteReport {
+        running: false,
+        certain: overview.is_complete,
+        disputed: overview.disputed.get(&chat).cloned(),
+        ..route(chat, &source, &why)
+    })
 }
 
 pub(super) fn adopt(config: &Config, source: &SourceName, what: Accept) -> Result<SourceReport, DatabasesError> {
@@ -192,7 +202,7 @@ impl Running {
 
 impl Operator for Many {
     fn status(&self) -> StatusReport {
-        let Status { generation, data_dir, sources, .. } = self.control.status();
+        let Status { generation, data_dir, sources, disputed, .. } = self.control.status();
         let particulars = self.control.particulars(TO_SAY);
         let report = |one: &multi::SourceReport| {
             let report = SourceReport::of(&one.source, one.is_default, one.chats as u64);
@@ -213,17 +223,26 @@ impl Operator for Many {
             last_reload: self.following.last(),
             sources: sources.iter().map(report).collect(),
             ownerless: leftovers::ownerless(&self.control.config()),
+            disputed: disputed.into_iter().map(|(chat, reason)| Disputed { chat: chat.0, reason }).collect(),
         }
     }
 
     fn route(&self, chat: ChatId) -> RouteReport {
         let report = self.control.explain(chat);
-        RouteReport { certain: report.is_certain, ..route(chat, &report.source, &report.why) }
+        RouteReport {
+            certain: report.is_certain,
+            disputed: report.disputed,
+            ..route(chat, &report.source, &report.why)
+        }
     }
 
     fn retry(&self, source: &SourceName) -> Result<SourceReport, Fault> {
         self.control.retry(source).map_err(|error| self.fault(&error))?;
         self.one(source)
+    }
+
+    fn set_aside(&self, source: &SourceName) -> Result<SetAsideReport, Fault> {
+        self.was_set_aside(source)
     }
 
     fn adopt(&self, source: &SourceName, what: Accept) -> Result<SourceReport, Fault> {
@@ -269,6 +288,10 @@ impl Operator for Many {
     fn clear_strays(&self, different: bool) -> Result<StraysReport, Fault> {
         self.cleared(different, true)
     }
+
+    fn restore(&self, source: &SourceName, from: &Path, even_so: bool) -> Result<Restored, Fault> {
+        self.put_back(source, from, even_so)
+    }
 }
 
 impl Many {
@@ -303,5 +326,13 @@ fn route(chat: ChatId, source: &SourceName, why: &multi::Why) -> RouteReport {
         multi::Why::Inherited(old) => (Why::Inherited, Some(old.0)),
         _ => (Why::Default, None),
     };
-    RouteReport { running: true, chat: chat.0, source: source.to_string(), why, inherited_from, certain: true }
+    RouteReport {
+        running: true,
+        chat: chat.0,
+        source: source.to_string(),
+        why,
+        inherited_from,
+        certain: true,
+        disputed: None,
+    }
 }

@@ -5,11 +5,13 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use config::{Config, Layers};
+use database::maintenance::{BackupProgress, Finding, RestoreOutcome, Site};
 use database::{ChatId, DatabaseConfig, SourceName};
 
+use super::upkeep::{Migrated, Restore, migrate_one, restore_one};
 use super::{DatabasesError, Moving, Opened, Reached, Step, look_at_one, only_source, open_one};
 use crate::control::client::Client;
-use crate::control::leftovers::{JournalReport, Settle, SettledReport, StraysReport};
+use crate::control::leftovers::{JournalReport, SetAsideReport, Settle, SettledReport, StraysReport};
 use crate::control::moves::MoveReport;
 use crate::control::protocol::Accept;
 use crate::control::report::{RouteReport, SourceReport, StatusReport};
@@ -71,12 +73,37 @@ pub(super) fn settle(_: &Config, _: &SourceName, _: &Settle) -> Result<SettledRe
     Err(DatabasesError::OneFile)
 }
 
+pub(super) fn set_aside(_: &Config, _: &SourceName) -> Result<SetAsideReport, DatabasesError> {
+    Err(DatabasesError::OneFile)
+}
+
 pub(super) fn look_at_strays(_: &DatabaseConfig) -> Result<StraysReport, DatabasesError> {
     Err(DatabasesError::OneFile)
 }
 
 pub(super) fn clear_strays(_: &Config, _: bool) -> Result<StraysReport, DatabasesError> {
     Err(DatabasesError::OneFile)
+}
+
+pub(super) fn site(config: &DatabaseConfig) -> Result<Site, DatabasesError> {
+    Ok(Site::of_file(config, only_source(config)?))
+}
+
+pub(super) fn stray_findings(_: &DatabaseConfig) -> Vec<Finding> {
+    Vec::new()
+}
+
+pub(super) fn migrate(config: &Config, tell: &mut dyn FnMut(Migrated)) -> Result<(), DatabasesError> {
+    migrate_one(only_source(&config.database)?, tell);
+    Ok(())
+}
+
+pub(super) fn restore(
+    config: &DatabaseConfig,
+    what: &Restore<'_>,
+    tell: &mut dyn FnMut(BackupProgress) -> ControlFlow<()>,
+) -> Result<Vec<RestoreOutcome>, DatabasesError> {
+    restore_one(only_source(config)?, what, tell)
 }
 
 impl Running {

@@ -10,7 +10,7 @@ use database::{
 };
 use parking_lot::Mutex;
 
-use super::outages::Told;
+use super::outages::{Met, Told};
 use super::{Call, IS_AWAY, OF_EARLIER, REPEATING, Who, command_in, find, outages, remind, spam, unknown};
 use crate::control::{Operator, Plain};
 use crate::message::{ChatKind, Due, Event, Handle, HandleError, Handled, Incoming, MessageIds, Outgoing};
@@ -39,14 +39,16 @@ pub struct Bot {
     pub(super) said: Mutex<HashSet<String>>,
     /// The owners who were told of databases that cannot be used.
     pub(super) told: Mutex<Told>,
+    /// The owners who are configured by a name alone, once they have written.
+    pub(super) met: Mutex<Met>,
 }
 
 impl Bot {
     /// A bot on these databases that speaks as this identity; its own messages get their ids from `ids`.
     pub fn new(db: DatabaseWrapper, ids: Arc<MessageIds>, clock: Arc<dyn Clock>, identity: Identity) -> Self {
         let operator = Arc::new(Plain::new(db.clone()));
-        let (said, told) = Default::default();
-        Self { db, ids, clock, identity, owners: Vec::new(), operator, started: Instant::now(), said, told }
+        let (said, told, met) = Default::default();
+        Self { db, ids, clock, identity, owners: Vec::new(), operator, started: Instant::now(), said, told, met }
     }
 
     /// The same bot, which knows from whoever opened the databases how they are and where chats live. Otherwise it knows
@@ -298,6 +300,7 @@ impl Handle for Bot {
             // Else whoever is taken for the bot could have erased what it said.
             return Err(format!("not handled and not stored: user {user} is the bot itself; speak as another").into());
         }
+        outages::meet(self, &incoming);
         let mut handled = match &incoming.event {
             Event::Message => self.message(&incoming)?,
             Event::Edited => self.edit(&incoming)?,

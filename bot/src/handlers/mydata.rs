@@ -1,7 +1,7 @@
 //! `/mydata`: what is kept about the person who asks, and erasing it. In a group it is about that chat, in a private
 //! chat about all chats.
 
-use database::{ChatId, ChatType, Result, UserFootprint};
+use database::{ChatId, ChatType, ErrorKind, Result, UserFootprint};
 
 use super::{Call, Command, Who, people, remind, spam};
 use crate::message::ChatKind;
@@ -143,20 +143,30 @@ fn erase(call: &Call<'_>) -> Result<String> {
     let user = call.incoming.user;
     let mut lines = Vec::new();
     for (chat, name) in chats(call)? {
-        if call.db.is_displaced(chat) {
-            // What is there cannot be seen, and so not be unlearnt; half of it gone would look like all.
-            lines.push(format!(
-                "Nothing was erased in {name}: its database is away for now. Ask again when it is back."
-            ));
-            continue;
-        }
+        // What is away cannot be seen, and so not be unlearnt; half of it gone would look like all. The source may go away
+        // at any of these steps.
+        let db = call.db.at_home();
+        let mut is_begun = false;
+        let erased = spam::unlearn(&db, chat, user).and_then(|()| {
+            is_begun = true;
+            db.erase_user(chat, user)
+        });
+        let rows = match erased {
+            Err(error) if matches!(error.kind(), ErrorKind::Displaced) => {
+                let what = if is_begun { "Not everything" } else { "Nothing" };
+                lines.push(format!(
+                    "{what} was erased in {name}: its database is away for now. Ask again when it is back."
+                ));
+                continue;
+            }
+            erased => erased?,
+        };
         let tasks = remind::tasks_of(call.db, chat, user)?;
         if !tasks.is_empty() {
             let ids: Vec<_> = tasks.iter().map(|task| task.id.as_str()).collect();
             call.db.delete_delayed_tasks(&ids)?;
         }
-        spam::unlearn(call.db, chat, user)?;
-        let rows = call.db.erase_user(chat, user)? + tasks.len() as u64;
+        let rows = rows + tasks.len() as u64;
         lines.push(format!("Erased what was kept about you in {name} ({}).", counted(rows, "row", "rows")));
     }
     Ok(lines.join("\n"))

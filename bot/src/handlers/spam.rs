@@ -7,8 +7,8 @@
 use std::collections::BTreeSet;
 
 use database::{
-    ChatId, ChatMessage, ClassDelta, DatabaseWrapper, Lesson, MessageCategory, MessageId, NewSpam, Opposite, Result,
-    SpamReason, TokenDelta, Unlearnt, UserId,
+    ChatId, ChatMessage, ClassDelta, DatabaseWrapper, ErrorKind, Lesson, MessageCategory, MessageId, NewSpam, Opposite,
+    Result, SpamReason, TokenDelta, Unlearnt, UserId,
 };
 use unicode_segmentation::UnicodeSegmentation;
 
@@ -47,13 +47,20 @@ struct Example {
 }
 
 fn learn(call: &Call<'_>, command: &Command, is_spam: bool) -> Result<String> {
-    let chat = call.incoming.chat;
-    if call.db.is_displaced(chat) {
-        // What was taught of the message before, and would have to be taken back, is not to be seen.
-        return Ok("I cannot learn now, since this chat's database is away. Tell me again when it is back.".to_owned());
+    // What was taught of the message before, and would have to be taken back, is to be seen at home alone. Its source may
+    // go away at any step.
+    match learn_at_home(call, &call.db.at_home(), command, is_spam) {
+        Err(error) if matches!(error.kind(), ErrorKind::Displaced) => {
+            Ok("I cannot learn now, since this chat's database is away. Tell me again when it is back.".to_owned())
+        }
+        answer => answer,
     }
+}
+
+fn learn_at_home(call: &Call<'_>, db: &DatabaseWrapper, command: &Command, is_spam: bool) -> Result<String> {
+    let chat = call.incoming.chat;
     let example = match (&call.incoming.reply_to, call.arguments) {
-        (Some(answered), "") => match meant(call, answered)? {
+        (Some(answered), "") => match meant(db, chat, answered)? {
             None => return Ok("I do not have the message that you answer.".to_owned()),
             // Its category tells that it has to go when the person goes whom it answers.
             Some(found) if found.user_id == call.bot => {
@@ -81,9 +88,9 @@ fn learn(call: &Call<'_>, command: &Command, is_spam: bool) -> Result<String> {
         return Ok("There are no words in it to learn from.".to_owned());
     }
     let reason = if call.rank == Who::Owners { SpamReason::Admin } else { SpamReason::User };
-    let score = score(call.db, chat, &words)?.unwrap_or_default();
+    let score = score(db, chat, &words)?.unwrap_or_default();
     let Example { user, message, text, stands_in } = example;
-    let opposite = opposite(call.db, chat, (user, &message, &text), is_spam)?;
+    let opposite = opposite(db, chat, (user, &message, &text), is_spam)?;
     let category = if is_spam { MessageCategory::UserSpam } else { MessageCategory::User };
     let lesson = Lesson {
         is_spam,
@@ -92,7 +99,7 @@ fn learn(call: &Call<'_>, command: &Command, is_spam: bool) -> Result<String> {
         category: stands_in.map(|chat| (chat, category)),
         opposite,
     };
-    match call.db.learn_example(chat, &lesson) {
+    match db.learn_example(chat, &lesson) {
         Err(error) if error.is_duplicate() => return Ok("I learnt that already.".to_owned()),
         other => other?,
     }
@@ -114,13 +121,12 @@ fn opposite(
 }
 
 /// The message that is meant by answering one: it, or the one that it warns of.
-fn meant(call: &Call<'_>, answered: &MessageId) -> Result<Option<ChatMessage>> {
-    let chat = call.incoming.chat;
-    let found = call.db.get_chat_message_by_message_id(chat, answered)?;
+fn meant(db: &DatabaseWrapper, chat: ChatId, answered: &MessageId) -> Result<Option<ChatMessage>> {
+    let found = db.get_chat_message_by_message_id(chat, answered)?;
     match found {
         Some(ChatMessage {
             message_category: MessageCategory::BotSpamNotification, reply_id: Some(flagged), ..
-        }) => call.db.get_chat_message_by_message_id(chat, &flagged),
+        }) => db.get_chat_message_by_message_id(chat, &flagged),
         found => Ok(found),
     }
 }
@@ -150,10 +156,14 @@ pub(super) fn unlearn(db: &DatabaseWrapper, chat: ChatId, user: UserId) -> Resul
 /// Scores a message where the chat asks for it; answers what to say where the score is high. Changes nothing. While the
 /// chat's database is away nobody is judged: what the chat taught and set is not there.
 pub(super) fn check(db: &DatabaseWrapper, incoming: &Incoming) -> Result<Option<String>> {
-    let chat = incoming.chat;
-    if db.is_displaced(chat) {
-        return Ok(None);
+    match check_at_home(&db.at_home(), incoming) {
+        Err(error) if matches!(error.kind(), ErrorKind::Displaced) => Ok(None),
+        found => found,
     }
+}
+
+fn check_at_home(db: &DatabaseWrapper, incoming: &Incoming) -> Result<Option<String>> {
+    let chat = incoming.chat;
     if db.get_chat_setting(chat, DETECT_SPAM)?.as_deref() != Some("true") {
         return Ok(None);
     }

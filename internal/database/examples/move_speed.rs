@@ -25,7 +25,7 @@ fn main() -> Anything<()> {
     let mut arguments = std::env::args().skip(1);
     let folder = arguments.next().map_or_else(std::env::temp_dir, PathBuf::from);
     let messages: i64 = arguments.next().map_or(Ok(200_000), |text| text.parse())?;
-    let mut options = MoveOptions::default();
+    let mut options = MoveOptions { longest_step: None, ..MoveOptions::default() };
     if let Some(rows) = arguments.next() {
         options.rows_at_once = rows.parse()?;
     }

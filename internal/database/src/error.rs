@@ -49,6 +49,11 @@ pub enum ErrorKind {
         /// Why, and what to do.
         reason: String,
     },
+    /// The chat's source is away, and the call is one that was to be made there alone.
+    #[error(
+        "the chat's database is away, and nobody can stand in for it in this; nothing was changed, try again when it is back"
+    )]
+    Displaced,
     /// The chat has come home, or was moved, while the call waited. Calls are made again by themselves; one that
     /// answers so met it several times in a row.
     #[error("the chat's rows went to another source meanwhile; nothing was changed, try again")]
@@ -124,6 +129,12 @@ pub enum ErrorKind {
     #[error("it is not known whether the write was kept ({detail}); look before writing it again")]
     OutcomeUnknown {
         /// What failed.
+        detail: String,
+    },
+    /// SQLite could not do it at this moment, for a reason that is not the statement's own.
+    #[error("the database could not do it now ({detail}); nothing was changed, try again")]
+    Passing {
+        /// What SQLite answered.
         detail: String,
     },
     /// SQLite refused the statement.

@@ -210,6 +210,7 @@ mod config;
 mod error;
 mod gathered;
 mod ids;
+pub mod maintenance;
 mod migrate;
 mod models;
 #[cfg(feature = "multi-source")]

@@ -1,6 +1,7 @@
 //! The set of sources behind the wrapper: one file, or many behind a router.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::gathered::Missing;
@@ -22,6 +23,9 @@ pub(crate) trait SourceSet: Send + Sync {
         Ok(0)
     }
 
+    /// Waits while a chat is being led to another source, for so long at most.
+    fn wait_while_moving(&self, _route: Route, _most: Duration) {}
+
     /// Closes all sources.
     fn close(&self);
 }
@@ -34,6 +38,11 @@ pub(crate) trait Topology: Sync {
     /// Whether what serves a route may be used for it. Asked once that is open: some of it stands in the file.
     fn check(&self, _op: &'static str, _route: Route) -> Result<()> {
         Ok(())
+    }
+
+    /// The same for a write, asked in its turn at the writer: a chat that is being moved is not written for a moment.
+    fn check_write(&self, op: &'static str, route: Route) -> Result<()> {
+        self.check(op, route)
     }
 
     /// Whether a route is known for a chat.

@@ -84,6 +84,11 @@ impl<'a> OnTopology<'a> {
         if self.explicit.is_some() { Ok(()) } else { self.topology.check(op, route) }
     }
 
+    /// The same for a write.
+    pub(crate) fn check_write(&self, op: &'static str, route: Route) -> Result<()> {
+        if self.explicit.is_some() { Ok(()) } else { self.topology.check_write(op, route) }
+    }
+
     pub(crate) fn read<T>(
         &self,
         op: &'static str,

@@ -27,6 +27,8 @@ pub struct DatabaseWrapper {
     shared: Arc<Shared>,
     /// The source that reads are asked from, whatever the route.
     explicit: Option<Arc<str>>,
+    /// Whether nothing is asked of what stands in for a source.
+    at_home: bool,
 }
 
 struct Shared {
@@ -38,6 +40,9 @@ struct Shared {
 
 /// How often a call is made where its route leads to another source each time.
 const MOST_TRIES: u32 = 4;
+
+/// How often one is made that finds its chat being led elsewhere.
+const MOST_TRIES_OF_MOVED: u32 = 64;
 
 /// What a wrapper is opened with besides its sources.
 #[derive(Clone)]
@@ -80,14 +85,21 @@ impl DatabaseWrapper {
     /// The wrapper over a set of sources, with the aliases that are known of its chats.
     pub(crate) fn over(sources: Box<dyn SourceSet>, options: Options, aliases: Arc<Aliases>) -> Self {
         let Options { clock, observer } = options;
-        Self { shared: Arc::new(Shared { sources, clock, observer, aliases }), explicit: None }
+        Self { shared: Arc::new(Shared { sources, clock, observer, aliases }), explicit: None, at_home: false }
     }
 
     /// The same databases, with all reads asked from the named source whatever their route says. Writes are refused.
     /// Whether there is such a source is found out by the first read.
     #[must_use]
     pub fn on_source(&self, name: &str) -> Self {
-        Self { shared: Arc::clone(&self.shared), explicit: Some(Arc::from(name)) }
+        Self { shared: Arc::clone(&self.shared), explicit: Some(Arc::from(name)), at_home: self.at_home }
+    }
+
+    /// The same databases, for what makes sense only where all of a chat's rows are: while its source is away each call
+    /// on a chat is refused with [`ErrorKind::Displaced`], also where that is found out by the call itself.
+    #[must_use]
+    pub fn at_home(&self) -> Self {
+        Self { at_home: true, ..self.clone() }
     }
 
     /// The sources there are, the default one first.
@@ -134,15 +146,25 @@ impl DatabaseWrapper {
         may_go_on: impl Fn(&Error) -> bool,
         mut f: impl FnMut(OnTopology<'_>) -> Result<T>,
     ) -> Result<T> {
-        let mut tries = 1;
+        let (mut tries, mut tries_of_moved) = (1, 1);
         loop {
-            let (answer, before) = self.on_topology(|topology| {
-                let answer = f(topology);
+            let (answer, before, timeout) = self.on_topology(|topology| {
+                let answer = self.check_at_home(&topology, route).and_then(|()| f(topology));
                 // Only a failure is compared.
                 let before = answer.is_err().then(|| Arc::as_ptr(topology.serving(route)));
-                (answer, before)
+                let timeout = before.map(|_| topology.serving(route).config().timeout).unwrap_or_default();
+                (answer, before, timeout)
             });
             match answer {
+                Err(error)
+                    if matches!(error.kind(), ErrorKind::Moved)
+                        && tries_of_moved < MOST_TRIES_OF_MOVED
+                        && self.explicit.is_none() =>
+                {
+                    // It is being led elsewhere, or was, or stays after all.
+                    self.shared.sources.wait_while_moving(route, timeout);
+                    tries_of_moved += 1;
+                }
                 Err(error) if tries < MOST_TRIES && self.explicit.is_none() && may_go_on(&error) => {
                     let now = self.on_topology(|topology| Arc::as_ptr(topology.serving(route)));
                     if Some(now) == before {
@@ -152,6 +174,16 @@ impl DatabaseWrapper {
                 }
                 answer => return answer,
             }
+        }
+    }
+
+    /// Refuses a call that is to be made nowhere but in the source that the route belongs to.
+    fn check_at_home(&self, topology: &OnTopology<'_>, route: Route) -> Result<()> {
+        match topology.displaced(route) {
+            Some(displaced) if self.at_home => {
+                Err(Error::new("wrapper.at_home", &displaced.home, ErrorKind::Displaced))
+            }
+            _ => Ok(()),
         }
     }
 
@@ -199,7 +231,7 @@ impl DatabaseWrapper {
             let recorder = Recorder { observer, displaced, op: recorded, route };
             let is_kept = observer.is_some() || displaced.is_some();
             source.write(op, is_kept.then_some(&recorder), |tx| {
-                topology.check(op, route)?;
+                topology.check_write(op, route)?;
                 f(tx)
             })
         })

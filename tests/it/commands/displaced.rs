@@ -1,5 +1,6 @@
 //! What the bot does in a chat whose database is away, and what is at home afterwards.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -11,12 +12,12 @@ use bot::handlers::Bot;
 use bot::message::{ChatKind, Event, Handle as _, Incoming};
 use database::multi::Control;
 use database::{
-    ChatId, ChatType, ClassDelta, DatabaseConfig, DatabaseWrapper, MessageId, NewChatInfo, OnUnavailable, SourceName,
-    Timestamp, TokenDelta, UserId,
+    ChatId, ChatType, ClassDelta, DatabaseConfig, DatabaseWrapper, MessageId, NewChatInfo, OnUnavailable, Options,
+    SourceName, Timestamp, TokenDelta, UserId,
 };
 
 use super::{ADA, BOB, GROUP, OWNER, answer, bot_on};
-use crate::multi::{config_of, name};
+use crate::multi::{carry, config_of, name};
 use crate::support::{HandClock, Scratch, time};
 
 /// A bot with a group whose database can be taken away.
@@ -163,6 +164,97 @@ fn nobody_is_judged_and_nothing_is_learnt() {
     site.stop();
 }
 
+/// A bot that finds its group's database gone in the middle of a command: when the clock is looked at for this time. It
+/// is back afterwards.
+fn taken_away_at(nth: usize, ask: impl FnOnce(&mut Site) -> String) -> (Site, String, bool) {
+    let mut site = Site::new();
+    let left = Arc::new(AtomicUsize::new(0));
+    site.stop();
+    let (from, to) = (site.scratch.file("community.db"), site.scratch.file("away.db"));
+    let (clock, hook_left) = (site.clock.options().clock, Arc::clone(&left));
+    let now = move || {
+        if hook_left.load(Ordering::Relaxed) > 0 && hook_left.fetch_sub(1, Ordering::Relaxed) == 1 {
+            carry(&from, &to);
+            // So long a file is not looked at again.
+            std::thread::park_timeout(Duration::from_millis(150));
+        }
+        clock.now()
+    };
+    let options = Options { clock: Arc::new(now), ..Options::default() };
+    let (db, control) = DatabaseWrapper::open_multi(&site.config, options.clone()).unwrap();
+    let bot = bot_on(&db, &options);
+    site.open = Some((db, control, bot));
+    for number in 1..=3 {
+        site.say(BOB, &format!("/spam cheap pills buy now {number}"));
+        site.say(BOB, &format!("/ham shall we meet for lunch tomorrow {number}"));
+    }
+    left.store(nth, Ordering::Relaxed);
+    let answer = ask(&mut site);
+    let was_taken = left.swap(0, Ordering::Relaxed) == 0;
+    if was_taken {
+        carry(&site.scratch.file("away.db"), &site.scratch.file("community.db"));
+    }
+    site.open.as_ref().unwrap().1.retry(&name("community")).unwrap();
+    assert!(!site.db().is_displaced(ChatId(GROUP)));
+    (site, answer, was_taken)
+}
+
+/// How many examples of spam the group was taught, and how many of its tokens are known from them.
+fn taught(site: &Site) -> (i64, i64) {
+    let examples = site.db().get_examples_of_user(ChatId(GROUP), UserId(BOB)).unwrap();
+    let classes = site.db().get_bayes_classes(Some(ChatId(GROUP))).unwrap();
+    let messages = classes.iter().filter(|class| class.is_spam).map(|class| class.message_count).sum();
+    (examples.iter().filter(|example| example.is_spam).count() as i64, messages)
+}
+
+#[test]
+fn whenever_its_database_goes_away_what_is_said_to_be_erased_is_unlearnt_too() {
+    for nth in 1.. {
+        let ask = |site: &mut Site| {
+            let incoming = site.incoming(BOB, "/mydata erase yes");
+            site.bot().handle(incoming).map_or_else(|_| String::new(), |handled| answer(&handled))
+        };
+        let (mut site, said, was_taken) = taken_away_at(nth, ask);
+        match said.as_str() {
+            said if said.starts_with("Erased") => assert_eq!(taught(&site), (0, 0), "{nth}: {said}"),
+            said if said.starts_with("Nothing was erased") => assert_eq!(taught(&site), (3, 3), "{nth}: {said}"),
+            said => assert!(said.is_empty() || said.starts_with("Not everything"), "{nth}: {said}"),
+        }
+        site.stop();
+        if !was_taken {
+            assert!(said.starts_with("Erased") && nth > 1, "{said}");
+            break;
+        }
+    }
+}
+
+#[test]
+fn whenever_its_database_goes_away_a_lesson_is_learnt_whole_or_not_at_all() {
+    for nth in 1.. {
+        let ask = |site: &mut Site| {
+            let mut incoming = site.incoming(BOB, "/ham");
+            // The first lesson, which is taken back.
+            incoming.reply_to = Some(MessageId::from(1));
+            site.bot().handle(incoming).map_or_else(|_| String::new(), |handled| answer(&handled))
+        };
+        let (mut site, said, was_taken) = taken_away_at(nth, ask);
+        let examples = site.db().get_examples_of_user(ChatId(GROUP), UserId(BOB)).unwrap();
+        let ham = examples.iter().filter(|example| !example.is_spam).count() as i64;
+        let (spam, messages) = taught(&site);
+        let is_learnt = said.starts_with("I learnt that this is no spam");
+        assert!(is_learnt || said.is_empty() || said.starts_with("I cannot learn now"), "{nth}: {said}");
+        let is_whole = (spam, messages, ham) == (2, 2, 4);
+        assert!(is_whole || (spam, messages, ham) == (3, 3, 3), "{nth}: {spam} {messages} {ham}: {said}");
+        // Where it fails in the middle of the commit nothing is said, and it may be kept.
+        assert!(is_whole == is_learnt || said.is_empty(), "{nth}: {said}");
+        site.stop();
+        if !was_taken {
+            assert!(is_learnt && nth > 1, "{said}");
+            break;
+        }
+    }
+}
+
 #[test]
 fn answers_that_are_made_of_what_was_before_say_that_it_is_missing() {
     let mut site = Site::new();
@@ -256,6 +348,32 @@ impl Operator for Outages {
     fn outages(&self) -> Vec<Outage> {
         self.0.lock().unwrap().clone()
     }
+}
+
+#[test]
+fn an_owner_who_is_known_by_name_alone_is_told_once_they_have_written() {
+    let mut site = Site::new();
+    let operator = Arc::new(Outages::default());
+    let (db, _, bot) = site.open.take().unwrap();
+    let bot = bot.with_operator(Arc::clone(&operator) as Arc<dyn Operator>);
+    *operator.0.lock().unwrap() =
+        vec![Outage { source: "community".to_owned(), reason: None, lasted: Duration::from_secs(60), served_by: None }];
+    let told = || bot.due(None).unwrap().into_iter().map(|due| due.chat.0).collect::<Vec<_>>();
+    let mut write = |user, name: &str| {
+        let mut incoming = site.incoming(user, "hello");
+        incoming.username = Some(name.to_owned());
+        bot.handle(incoming).unwrap();
+    };
+    write(ADA, "ada");
+    assert_eq!(told(), [OWNER]);
+    write(BOB, "grace");
+    assert_eq!(told(), [OWNER, BOB], "in the chat that they have with the bot alone");
+    // The name goes to somebody else, who has it once they write; whoever had it is no owner any more.
+    write(BOB, "bob");
+    assert_eq!(told(), [OWNER]);
+    write(ADA, "Grace");
+    assert_eq!(told(), [OWNER, ADA]);
+    db.close();
 }
 
 #[test]

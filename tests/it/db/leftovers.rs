@@ -96,6 +96,31 @@ fn what_was_kept_aside_is_listed_and_made_again_or_given_up_with_a_bot_and_witho
 }
 
 #[test]
+fn a_damaged_stand_in_is_set_aside_with_a_bot_and_without() {
+    let (site, running) = with_one_away();
+    let (code, said) = site.said(&["db", "retry", "archive", "--set-aside"]);
+    assert_eq!(code, 1);
+    assert!(said.contains("is well, and all of it comes home"), "{said}");
+    assert_eq!(running.end().code, Some(0));
+    let damage = || std::fs::write(site.data("standin/archive.db"), "no database ".repeat(1_000)).unwrap();
+    damage();
+    let (code, said) = site.said(&["db", "-q", "retry", "archive", "--set-aside"]);
+    assert_eq!(code, 0, "{said}");
+    assert!(said.ends_with("/data/standin/archive.db.aside-1; what only it holds is not at home\n"), "{said}");
+    damage();
+    let running = site.start();
+    let answer = site.json(&["retry", "archive", "--set-aside"]);
+    assert!(answer["file"].as_str().unwrap().ends_with("/standin/archive.db.aside-2"), "{answer}");
+    let (code, said) = site.said(&["db", "journal"]);
+    assert_eq!(code, 3);
+    assert!(said.contains("archive.db.aside-1") && said.contains("archive.db.aside-2"), "{said}");
+    std::fs::rename(site.home.path("away.db"), site.data("archive.db")).unwrap();
+    assert_eq!(site.said(&["db", "retry", "archive"]).0, 0);
+    assert_eq!(site.said(&["db", "route", "-100"]).0, 0);
+    assert_eq!(running.end().code, Some(0));
+}
+
+#[test]
 fn strays_are_listed_and_cleared_with_a_bot_and_without() {
     let site = Site::new(&TWO.replace("[database.chat_mapping]\n-100 = \"archive\"\n", ""));
     let mut running = site.start();

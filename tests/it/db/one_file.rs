@@ -27,8 +27,65 @@ fn it_shows_the_file_and_changes_nothing() {
     assert_eq!((&status["running"], &status["sources"][0]["state"]), (&false.into(), &"readable".into()));
     assert_eq!(status["sources"][0]["chats"], 8);
     let said = home.run(&["db", "route", "-5", "--json"], "");
-    assert_snapshot!(said.out, @r#"{"running":false,"chat":-5,"source":"primary","why":"only","inherited_from":null,"certain":true}"#);
+    assert_snapshot!(said.out, @r#"{"running":false,"chat":-5,"source":"primary","why":"only","inherited_from":null,"certain":true,"disputed":null}"#);
     assert_eq!(files(&home.path("")), before);
+}
+
+/// Ends a test's use of a file, and answers what is in it.
+fn said_in(path: &std::path::Path) -> i64 {
+    let sql = "SELECT COUNT(*) FROM chat_messages WHERE message_text = 'said after'";
+    crate::support::sqlite(path).query_row(sql, [], |row| row.get(0)).unwrap()
+}
+
+#[test]
+fn it_is_checked_verified_brought_up_to_date_copied_and_put_back() {
+    let home = Home::with_made();
+    let before = files(&home.path(""));
+    for args in [&["db", "check"][..], &["db", "verify", "--all"], &["db", "verify", "-5"]] {
+        let said = home.run(args, "");
+        assert_eq!((said.code, said.err.as_str()), (Some(0), ""), "{said:?}");
+    }
+    assert_eq!(files(&home.path("")), before, "looking changes nothing");
+    let said = home.run(&["db", "migrate"], "");
+    assert_eq!(said.code, Some(0));
+    assert_snapshot!(plain(&said.out), @"
+        SOURCE  STATE  FROM  TO  PATH
+        primary  up to date  6.3  6.3  [home]/data/bot.db
+        ");
+    // A bot runs on it.
+    let mut bot = Running::start(&mut home.bot(&["-q", "console", "--json"]));
+    let speak = |bot: &mut Running, text: &str| {
+        bot.say(&format!("{{\"chat\":-5,\"user\":7,\"text\":\"{text}\"}}"));
+        assert!(bot.hear().contains("replies"));
+    };
+    speak(&mut bot, "said before");
+    let said = home.run(&["db", "backup", home.path("backups").to_str().unwrap(), "--keep", "1", "--json"], "");
+    assert_eq!(said.code, Some(0), "{said:?}");
+    let report: Value = serde_json::from_str(&said.out).unwrap();
+    let set = report["path"].as_str().unwrap().replace("[home]", home.path("").to_str().unwrap().trim_end_matches('/'));
+    speak(&mut bot, "said after");
+    assert_eq!(bot.end().code, Some(0));
+    assert_eq!(said_in(&home.database()), 1);
+    let said = home.run(&["db", "restore", &set], "");
+    assert_eq!(said.code, Some(0), "{said:?}");
+    assert_eq!(said_in(&home.database()), 0);
+    let kept = home.names().into_iter().find(|name| name.starts_with("bot.db.before-restore-")).unwrap();
+    assert_eq!(said_in(&home.data().join(kept)), 1);
+    // A file alone is of the one source there is; another bot's is not.
+    std::fs::remove_file(home.database()).unwrap();
+    let said = home.run(&["db", "restore", &format!("{set}/primary.db")], "");
+    assert_eq!(said.code, Some(0), "{said:?}");
+    assert_eq!(home.run(&["db", "check"], "").code, Some(0));
+    let said = Home::with_made().run(&["db", "restore", &set], "");
+    assert!(
+        said.code == Some(1) && said.err.contains("is of another database than the source `primary` has"),
+        "{said:?}"
+    );
+    let said = home.run(&["db", "restore", &set, "--source", "archive"], "");
+    assert!(
+        said.code == Some(2) && said.err.contains("there is no source `archive`; known are: `primary`"),
+        "{said:?}"
+    );
 }
 
 #[test]

@@ -1,11 +1,13 @@
 //! What waits for a source that is away and what was kept aside, as whoever runs the bot is told of it.
 
+use std::ops::ControlFlow;
 use std::time::Duration;
 
-use database::multi::{Control, JournalReport, look, look_at_journal};
+use database::multi::{Control, JournalReport, MoveOptions, look, look_at_journal};
 use database::{ChatId, DatabaseConfig, DatabaseWrapper, ErrorKind, NewMessage, OnUnavailable, UserId};
 use rstest::rstest;
 
+use super::standins::killed::count_up;
 use super::{config_of, eventually, name, open};
 use crate::support::{Scratch, sqlite};
 
@@ -156,6 +158,92 @@ fn what_was_kept_aside_is_not_touched_while_its_source_is_away() {
     let (_, db, control) = with_two_waiting(&scratch, OnUnavailable::StandIn);
     let refused = control.retry_parked(&name("community")).unwrap_err();
     assert!(matches!(refused.kind(), ErrorKind::SourceUnavailable { .. }), "{refused}");
+    db.close();
+}
+
+/// The messages of the chat in a file, and how many are counted.
+fn in_file(scratch: &Scratch, file: &str) -> (i64, i64) {
+    let file = sqlite(&scratch.file(file));
+    let number = |sql: &str| -> i64 { file.query_row(sql, [], |row| row.get(0)).unwrap() };
+    let counted = "SELECT COALESCE(SUM(messages_count), 0) FROM chat_stats WHERE chat_id = -1";
+    (number("SELECT COUNT(*) FROM chat_messages WHERE chat_id = -1"), number(counted))
+}
+
+/// A chat with a message and a count that were kept aside at `community`, and that was moved to `archive` since.
+fn moved_since(scratch: &Scratch) -> (DatabaseWrapper, Control) {
+    let with_archive = || {
+        let mut config = config_of(scratch.path(), &["primary", "archive", "community"], &[(-1, "community")]);
+        config.sources.get_mut(&name("community")).unwrap().on_unavailable = OnUnavailable::StandIn;
+        config
+    };
+    let (_, db, control) = with_two_waiting(scratch, OnUnavailable::StandIn);
+    count_up(&db, AWAY).unwrap();
+    forbid(scratch, "away.db", "a secret");
+    let counts = "CREATE TRIGGER counts BEFORE INSERT ON chat_settings BEGIN SELECT RAISE(ABORT, 'forbidden'); END";
+    sqlite(&scratch.file("away.db")).execute_batch(counts).unwrap();
+    come_back(scratch, &db, &control);
+    db.close();
+    sqlite(&scratch.file("community.db")).execute_batch("DROP TRIGGER forbidden; DROP TRIGGER counts").unwrap();
+    let (db, control) = open(&with_archive());
+    control.move_chat(AWAY, &name("archive"), &MoveOptions::default(), |_| ControlFlow::Continue(())).unwrap();
+    (db, control)
+}
+
+#[test]
+fn a_write_that_was_kept_aside_is_made_where_its_chat_is_now_and_once() {
+    let scratch = Scratch::new();
+    let (db, control) = moved_since(&scratch);
+    let again = control.retry_parked(&name("community")).unwrap();
+    assert_eq!((again.settled, again.still.len()), (2, 0), "{again:?}");
+    assert_eq!(in_file(&scratch, "community.db"), (0, 0), "the file that the chat has left");
+    assert_eq!(in_file(&scratch, "archive.db"), (3, 3));
+    assert_eq!(counts(&control.journal(None, 10).unwrap()), []);
+    db.close();
+}
+
+#[test]
+fn a_retry_that_was_killed_half_way_makes_nothing_twice() {
+    let scratch = Scratch::new();
+    let (db, control) = moved_since(&scratch);
+    let community = sqlite(&scratch.file("community.db"));
+    community.execute_batch("CREATE TABLE copy AS SELECT * FROM switchyard_parked").unwrap();
+    assert_eq!(control.retry_parked(&name("community")).unwrap().settled, 2);
+    // As if it had been killed once the write was made there, and before it was forgotten here.
+    community.execute_batch("INSERT INTO switchyard_parked SELECT * FROM copy").unwrap();
+    assert_eq!(control.retry_parked(&name("community")).unwrap().settled, 2);
+    assert_eq!(in_file(&scratch, "archive.db"), (3, 3));
+    assert_eq!(db.get_chat_setting(AWAY, "count").unwrap().as_deref(), Some("1"), "counted once");
+    db.close();
+}
+
+#[test]
+fn a_write_that_fails_where_its_chat_is_now_is_kept_aside_there() {
+    let scratch = Scratch::new();
+    let (db, control) = moved_since(&scratch);
+    forbid(&scratch, "archive.db", "a secret");
+    let again = control.retry_parked(&name("community")).unwrap();
+    assert_eq!((again.settled, &again.still[0].source), (1, &name("archive")), "{again:?}");
+    assert_eq!(counts(&control.journal(None, 10).unwrap()), [("archive".to_owned(), 0, 1)]);
+    sqlite(&scratch.file("archive.db")).execute_batch("DROP TRIGGER forbidden").unwrap();
+    assert_eq!(control.retry_parked(&name("archive")).unwrap().settled, 1);
+    assert_eq!((in_file(&scratch, "community.db"), in_file(&scratch, "archive.db")), ((0, 0), (3, 3)));
+    db.close();
+}
+
+#[test]
+fn a_write_that_was_kept_aside_waits_while_its_chats_new_source_is_away() {
+    let scratch = Scratch::new();
+    let (db, control) = moved_since(&scratch);
+    db.close();
+    std::fs::rename(scratch.file("archive.db"), scratch.file("archive.away")).unwrap();
+    let mut config = config_of(scratch.path(), &["primary", "archive", "community"], &[(-1, "community")]);
+    config.sources.get_mut(&name("archive")).unwrap().on_unavailable = OnUnavailable::StandIn;
+    let (db, control2) = open(&config);
+    drop(control);
+    say(&db, "9", "meanwhile").unwrap();
+    let again = control2.retry_parked(&name("community")).unwrap();
+    assert!(again.still[0].reason.as_ref().unwrap().contains("`archive`"), "{again:?}");
+    assert_eq!((again.settled, in_file(&scratch, "community.db")), (0, (0, 0)));
     db.close();
 }
 

@@ -99,6 +99,12 @@ fn allow_threads(are_allowed: bool) {
     setrlimit(Resource::Nproc, Rlimit { current: if are_allowed { maximum } else { Some(0) }, maximum }).unwrap();
 }
 
+/// What the threads of this process are called, cut short by the system.
+fn names_of_threads() -> Vec<String> {
+    let threads = std::fs::read_dir("/proc/self/task").unwrap();
+    threads.filter_map(|thread| std::fs::read_to_string(thread.ok()?.path().join("comm")).ok()).collect()
+}
+
 /// A helper's task: works on databases where no more threads are to be had, from the start on (`always`) or when all
 /// that is needed is open (`later`).
 pub(crate) fn without_threads(folder: &str, since: &str) {
@@ -111,6 +117,8 @@ pub(crate) fn without_threads(folder: &str, since: &str) {
     allow_threads(true);
     db.set_setting("language", "nl").unwrap();
     db.set_chat_setting(ChatId(-1), "language", "nl").unwrap();
+    // One that has opened a source waits a while for the next.
+    super::eventually("no thread waits for work", || !names_of_threads().iter().any(|name| name.starts_with("opens")));
     allow_threads(false);
     child::say(&db.get_chat_setting(ChatId(-2), "language").unwrap_err().to_string());
     let missing: Vec<_> =

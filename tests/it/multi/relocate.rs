@@ -185,9 +185,10 @@ trait RetainOwn {
 }
 
 impl RetainOwn for Vec<String> {
-    /// Without the log of the target, which has what was written there.
+    /// The target's log counts as the target.
     fn retain_own(mut self) -> Vec<String> {
-        self.retain(|name| name != "archive.db-wal");
+        self.iter_mut().filter(|name| *name == "archive.db-wal").for_each(|name| *name = "archive.db".to_owned());
+        self.dedup();
         self
     }
 }

@@ -1,9 +1,11 @@
 //! A source that is away: who serves its chats meanwhile, and how they come home.
 
+mod coming;
 pub(crate) mod failing;
 pub(crate) mod killed;
 mod model;
 mod property;
+mod starting;
 pub(crate) mod torture;
 
 use std::ffi::OsStr;

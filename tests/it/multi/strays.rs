@@ -1,7 +1,9 @@
 //! Rows of chats in files that do not own them: counted, and deleted where home has them too.
 
 use database::multi::{Clear, Cleared, Control, MoveOptions, Stray, Strays, look_at_strays};
-use database::{ChatId, DatabaseConfig, DatabaseWrapper, MediaId, NewMedia, NewMessage, OnUnavailable, UserId};
+use database::{
+    ChatId, DatabaseConfig, DatabaseWrapper, Durability, MediaId, NewMedia, NewMessage, OnUnavailable, UserId,
+};
 use std::ops::ControlFlow;
 
 use super::{config_of, name, open, take_away};
@@ -69,6 +71,25 @@ fn strays_are_counted_by_source_chat_and_table_and_those_that_home_has_are_clear
     assert_eq!(db.get_chat_messages_since(OTHER, &Default::default()).unwrap().len(), 1);
     db.close();
     assert_eq!((rows(&scratch, "primary.db", CHAT), rows(&scratch, "archive.db", CHAT)), (0, 2));
+}
+
+#[test]
+fn what_is_cleared_is_on_disk_before_the_answer_and_before_that_what_home_has() {
+    let scratch = Scratch::new();
+    let (db, _) = with_copies(&scratch);
+    db.close();
+    let mut config = config(&scratch);
+    config.sources.values_mut().for_each(|source| source.durability = Durability::Normal);
+    let (db, control) = open(&config);
+    let logged = || ["primary.db-wal", "archive.db-wal"].map(|log| std::fs::metadata(scratch.file(log)).unwrap().len());
+    for chat in [CHAT, OTHER] {
+        db.set_chat_setting(chat, "language", "fr").unwrap();
+    }
+    assert!(logged().iter().all(|bytes| *bytes > 0), "under `normal` a write waits for no disk");
+    assert!(sums(&control.clear_strays(Clear::AtHome).unwrap().cleared).0 > 0);
+    // What was in a log has been synced to its file, and the file was synced.
+    assert_eq!(logged(), [0, 0]);
+    db.close();
 }
 
 #[test]

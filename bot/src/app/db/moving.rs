@@ -77,7 +77,7 @@ impl Db {
         Ok(Outcome::Done)
     }
 
-    fn bar(&self) -> ProgressBar {
+    pub(super) fn bar(&self) -> ProgressBar {
         if self.quiet || self.json || !io::stderr().is_terminal() {
             return ProgressBar::hidden();
         }

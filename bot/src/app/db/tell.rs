@@ -2,8 +2,9 @@
 
 use std::io::{self, IsTerminal as _};
 
+use crate::control::leftovers::SetAsideReport;
 use crate::control::moves::MoveReport;
-use crate::control::report::{Ownerless, ReloadReport, RouteReport, SourceReport, StatusReport};
+use crate::control::report::{Disputed, Ownerless, ReloadReport, RouteReport, SourceReport, StatusReport};
 use crate::text::chart::{counted, thousands};
 use crate::text::sanitize::{sanitize, sanitize_line};
 use crate::text::table::{Column, table};
@@ -15,7 +16,7 @@ pub(super) fn columns() -> Option<usize> {
 
 /// The databases, below a sentence on who tells of them.
 pub(super) fn status(report: &StatusReport, heading: &str, columns: Option<usize>) -> String {
-    let StatusReport { running, configuration, generation, last_reload, sources, ownerless, .. } = report;
+    let StatusReport { running, configuration, generation, last_reload, sources, ownerless, disputed, .. } = report;
     let mut lines = vec![heading.to_owned()];
     let files = if configuration.is_empty() { "built-in defaults".to_owned() } else { configuration.join(", ") };
     let generation = generation.map_or_else(String::new, |generation| format!(" (generation {generation})"));
@@ -46,6 +47,9 @@ pub(super) fn status(report: &StatusReport, heading: &str, columns: Option<usize
             "\n{path} holds writes of `{source}`, which is not configured as a source that can be written; configure it \
              again, so that they come home\n"
         ));
+    }
+    for Disputed { chat, reason } in disputed {
+        text.push_str(&format!("\nThe calls of chat {chat} fail, since {}\n", sanitize_line(reason)));
     }
     text
 }
@@ -87,6 +91,18 @@ pub(super) fn source(source: &SourceReport) -> String {
     let SourceReport { name, state, path, routed, .. } = source;
     let chats = counted(*routed, "chat", "chats");
     format!("{name} is {state}: {} ({chats} by name)\n", sanitize_line(path))
+}
+
+/// What became of a stand-in that was to be set aside.
+pub(super) fn set_aside(report: &SetAsideReport) -> String {
+    let source = &report.source;
+    match &report.file {
+        Some(file) => format!(
+            "What stood in for {source} was set aside as {}; what only it holds is not at home\n",
+            sanitize_line(file)
+        ),
+        None => format!("What stood in for {source} is gone, with what was in it; the bot goes on without it\n"),
+    }
 }
 
 /// What became of a change of the configuration.

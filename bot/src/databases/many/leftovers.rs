@@ -7,7 +7,7 @@ use database::{DatabaseConfig, DatabaseWrapper, Form, Missing, Options, SourceNa
 use super::{Following, Many, unknown};
 use crate::control::Operator as _;
 use crate::control::leftovers::{
-    JournalCounts, JournalEntry, JournalReport, Lacking, Settle, SettledReport, Stray, StraysReport,
+    JournalCounts, JournalEntry, JournalReport, Lacking, SetAsideReport, Settle, SettledReport, Stray, StraysReport,
 };
 use crate::control::protocol::{Fault, FaultKind};
 use crate::control::report::{Ownerless, ServedBy};
@@ -35,6 +35,11 @@ impl Many {
         };
         let still = still.into_iter().map(entry).collect();
         Ok(SettledReport { source: source.to_string(), settled, still })
+    }
+
+    pub(super) fn was_set_aside(&self, source: &SourceName) -> Result<SetAsideReport, Fault> {
+        let file = self.control.set_aside(source).map_err(|error| self.fault(&error))?;
+        Ok(SetAsideReport { source: source.to_string(), file: file.map(|file| file.display().to_string()) })
     }
 
     pub(super) fn cleared(&self, different: bool, running: bool) -> Result<StraysReport, Fault> {
@@ -70,6 +75,11 @@ pub(in crate::databases) fn settle(
 ) -> Result<SettledReport, DatabasesError> {
     has_sources(&config.database, Some(source))?;
     Ok(in_charge(config, |many| many.settle(source, what))??)
+}
+
+pub(in crate::databases) fn set_aside(config: &Config, source: &SourceName) -> Result<SetAsideReport, DatabasesError> {
+    has_sources(&config.database, Some(source))?;
+    Ok(in_charge(config, |many| many.was_set_aside(source))??)
 }
 
 pub(in crate::databases) fn clear_strays(config: &Config, different: bool) -> Result<StraysReport, DatabasesError> {

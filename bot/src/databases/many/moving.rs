@@ -109,7 +109,7 @@ fn one(
         }
     };
     let (moved, outcome, error) =
-        match control.move_chat(chat, to, &MoveOptions { keep, ..MoveOptions::default() }, tell) {
+        match control.move_chat(chat, to, &MoveOptions { keep, longest_step: None, ..MoveOptions::default() }, tell) {
             Err(error @ multi::MoveError::Leftovers { .. }) => {
                 let text = error.to_string();
                 let multi::MoveError::Leftovers { report, .. } = error else { return Err(error) };

@@ -45,6 +45,11 @@ struct Versions {
 
 const CURRENT: Versions = Versions { legacy: legacy::LATEST, switchyard: switchyard::LATEST };
 
+/// The versions that this release brings a file to: what earlier releases know, and what is ours.
+pub(crate) const fn latest() -> (i64, i64) {
+    (CURRENT.legacy, CURRENT.switchyard)
+}
+
 /// What a file says of itself to somebody who only looks.
 pub(crate) struct Survey {
     /// The version that earlier releases know.
@@ -217,7 +222,7 @@ fn versions(path: &Path, connection: &Connection) -> Result<Versions, Failure> {
     Ok(Versions { legacy, switchyard })
 }
 
-fn has_table(connection: &Connection, name: &str) -> rusqlite::Result<bool> {
+pub(crate) fn has_table(connection: &Connection, name: &str) -> rusqlite::Result<bool> {
     connection
         .query_row("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?1", [name], |_| Ok(()))
         .optional()

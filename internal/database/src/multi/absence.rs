@@ -6,9 +6,10 @@ use std::sync::Arc;
 use super::counters::Count;
 use super::datasource_router::{Current, DataSourceRouter};
 use super::standin::{self, Away, ServedBy};
+use super::standin_files;
 use crate::config::DatabaseConfig;
 use crate::route::SourceName;
-use crate::source::{Health, Source, SourceConfig};
+use crate::source::{Health, OnUnavailable, Raised, Source, SourceConfig};
 use crate::time::Clock;
 
 /// The sources that are away.
@@ -21,9 +22,9 @@ pub(super) struct Absent {
 }
 
 impl Absent {
-    /// The sources whose stand-ins an earlier run left.
-    pub(super) fn left_behind(config: &DatabaseConfig, clock: &Arc<dyn Clock>) -> Self {
-        let left = standin::left_behind(config, clock);
+    /// The sources that were away when an earlier run ended, and whose writes wait elsewhere.
+    pub(super) fn left_behind(config: &DatabaseConfig, default: &Arc<Source>, clock: &Arc<dyn Clock>) -> Self {
+        let left = standin::left_behind(config, default, clock);
         let away = left.into_iter().map(|away| (away.displaced.home.clone(), away)).collect();
         Self { away, leaving: BTreeSet::new() }
     }
@@ -34,6 +35,9 @@ impl DataSourceRouter {
     /// that is not configured so any more will not.
     pub(super) fn failed(&self, settings: &SourceConfig) -> bool {
         let name = &settings.name;
+        if settings.on_unavailable == OnUnavailable::Default && self.away(name).is_none() {
+            self.note_in_default(settings);
+        }
         let mut current = self.current.lock();
         let Current { plan, absent, .. } = &mut *current;
         if plan.config.sources.get(name) != Some(settings) {
@@ -53,8 +57,44 @@ impl DataSourceRouter {
         self.healer.failed(name)
     }
 
+    /// Notes beside the stand-ins that the default source is written in the place of this one, before it is. A bot that
+    /// is started while the default source is away knows it from there.
+    fn note_in_default(&self, settings: &SourceConfig) {
+        let config = self.with_plan(|plan| plan.config.clone());
+        if standin::can_come_home(&config, &settings.name).is_some()
+            && let Err(error) = standin_files::note_in_default(&config, &settings.name)
+        {
+            tracing::warn!(source = %settings.name, %error, "it cannot be noted that the default source is written in a source's place");
+        }
+    }
+
+    /// The default source is read for the first time, and no other's writes wait there than these sources'. Of another
+    /// nothing waits that an earlier run said to be away: all of it was at home.
+    pub(super) fn wait_in_default(&self, waiting: &[SourceName]) {
+        let mut current = self.current.lock();
+        let mut home = Vec::new();
+        current.absent.away.retain(|name, away| {
+            let stays = away.by != ServedBy::Default || !away.is_left || waiting.contains(name);
+            // From now on something may be written there.
+            away.is_left = false;
+            if !stays {
+                home.push(name.clone());
+            }
+            stays
+        });
+        if !home.is_empty() {
+            self.swap_absent(&current);
+        }
+        let config = current.plan.config.clone();
+        drop(current);
+        for name in home {
+            forget_in_default(&config, &name);
+        }
+        waiting.iter().for_each(|name| self.was_away(name));
+    }
+
     /// A source in whose place the default one was written by an earlier run.
-    pub(super) fn was_away(&self, name: &SourceName) {
+    fn was_away(&self, name: &SourceName) {
         let mut current = self.current.lock();
         let Current { plan, absent, .. } = &mut *current;
         if standin::can_come_home(&plan.config, name).is_none() {
@@ -75,20 +115,53 @@ impl DataSourceRouter {
     }
 
     /// A source's chats are home again, where everything is made. `false` where the source is configured otherwise by
-    /// now: then it was made in another file than the chats are led to.
-    pub(super) fn returned(&self, home: &Arc<Source>, away: &Away) -> bool {
+    /// now, so that it was made in another file than the chats are led to, or where more may have been written.
+    pub(super) fn returned(&self, home: &Arc<Source>, away: &Away, fence: Raised<'_>) -> bool {
         let name = home.name();
         let mut current = self.current.lock();
-        let Current { absent, .. } = &mut *current;
-        if !self.source(name).is_some_and(|now| Arc::ptr_eq(&now, home)) {
+        let is_this = current.absent.away.get(name).is_some_and(|now| now.displaced.is(&away.displaced));
+        if !is_this || !self.source(name).is_some_and(|now| Arc::ptr_eq(&now, home)) {
+            drop(current);
+            // Before the fence goes down with this.
+            away.forget_over();
             return false;
         }
-        away.displaced.end();
-        if absent.away.remove(name).is_some_and(|away| away.by == ServedBy::StandIn) {
-            absent.leaving.insert(name.clone());
+        let is_home = fence.end(|| {
+            let Current { absent, .. } = &mut *current;
+            absent.away.remove(name);
+            if away.by == ServedBy::StandIn {
+                absent.leaving.insert(name.clone());
+            }
+            self.swap_absent(&current);
+        });
+        let config = current.plan.config.clone();
+        drop(current);
+        if is_home {
+            forget_in_default(&config, name);
         }
-        self.swap_absent(&current);
+        is_home
+    }
+
+    /// Has a source's stand-in be set aside, and its chats' calls go to the source, or to another stand-in where it is
+    /// away still. `false` where it does not stand in any more.
+    pub(super) fn break_off(&self, away: &Away) -> bool {
+        let name = &away.displaced.home;
+        let mut current = self.current.lock();
+        if !current.absent.away.get(name).is_some_and(|now| now.displaced.is(&away.displaced)) {
+            return false;
+        }
+        away.keep_aside();
+        away.displaced.break_off(|| {
+            current.absent.away.remove(name);
+            current.absent.leaving.insert(name.clone());
+            self.swap_absent(&current);
+        });
         true
+    }
+
+    /// Whether a stand-in of this source is still there that serves nobody any more.
+    pub(super) fn is_leaving(&self, name: &SourceName) -> bool {
+        self.current.lock().absent.leaving.contains(name)
     }
 
     /// A source's stand-in is removed: another can be made.
@@ -109,5 +182,12 @@ impl DataSourceRouter {
     /// The sources whose chats another serves.
     pub(super) fn all_away(&self) -> Vec<SourceName> {
         self.current.lock().absent.away.keys().cloned().collect()
+    }
+}
+
+/// Nothing of a source waits in the default one any more.
+fn forget_in_default(config: &DatabaseConfig, name: &SourceName) {
+    if let Err(error) = standin_files::forget_in_default(config, name) {
+        tracing::warn!(source = %name, %error, "it cannot be noted that nothing of a source waits in the default one any more");
     }
 }

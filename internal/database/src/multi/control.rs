@@ -37,6 +37,8 @@ pub struct Status {
     pub data_dir: PathBuf,
     /// The sources, the default one first, the others by name.
     pub sources: Vec<SourceReport>,
+    /// The chats that files contradict each other about, whose calls fail: why, and what settles it.
+    pub disputed: Vec<(ChatId, String)>,
 }
 
 /// A source as it is now.
@@ -68,6 +70,8 @@ pub struct RouteReport {
     /// Whether it is known which chats were moved and which groups became supergroups. Until the default source was
     /// open once, this is what the configuration alone says.
     pub is_certain: bool,
+    /// Why its calls fail, where files contradict each other about where it is, and what settles it.
+    pub disputed: Option<String>,
 }
 
 impl Control {
@@ -80,6 +84,13 @@ impl Control {
         let opened = self.db.read("multi.learn", Route::Shared, |tx| {
             tx.value::<i64>("switchyard_sources", "SELECT COUNT(*) FROM switchyard_sources", params![])
         });
+        if self.router.arrived.take_behind() {
+            // Before the first call: what they say may stand against serving a chat.
+            let status = self.router.table();
+            let names: Vec<_> = status.sources.iter().skip(1).map(|source| source.name().clone()).collect();
+            let longest = status.sources.iter().map(|source| source.config().timeout).max().unwrap_or_default();
+            self.warm_up(&names, longest);
+        }
         let missing = self.router.with_plan(|plan| moved_to_nothing(plan, &plan.config));
         match missing {
             Some(error) if opened.is_ok() => {
@@ -117,6 +128,7 @@ impl Control {
             chats[*place] += 1;
         }
         let sources = table.sources.iter().zip(chats).enumerate();
+        let disputes = self.router.arrived.disputes();
         Status {
             generation: table.generation,
             data_dir: self.router.with_plan(|plan| plan.config.data_dir.clone()),
@@ -128,6 +140,7 @@ impl Control {
                     away: table.away_of(place).map(|away| (away.by, away.since)),
                 })
                 .collect(),
+            disputed: disputes.iter().map(|(chat, dispute)| (*chat, dispute.reason(*chat))).collect(),
         }
     }
 
@@ -165,7 +178,8 @@ impl Control {
     pub fn explain(&self, chat: ChatId) -> RouteReport {
         let (source, why) = self.router.explain(chat);
         let is_certain = self.router.departed.knows_routes();
-        RouteReport { chat, source, why, generation: self.router.table().generation, is_certain }
+        let disputed = self.router.arrived.dispute(chat).map(|dispute| dispute.reason(chat));
+        RouteReport { chat, source, why, generation: self.router.table().generation, is_certain, disputed }
     }
 
     /// Opens a source if it is not open, however short ago that failed, and brings its chats home where they are away.

@@ -5,14 +5,17 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 
 use super::absence::Absent;
+use super::arrived::Arrived;
 use super::connection_manager::ConnectionManager;
 use super::counters::Counters;
 use super::departed::Departed;
+use super::gate::Gates;
 use super::healer::Healer;
 use super::lock::DataDirLock;
 use super::reload::{Change, ReloadError};
@@ -43,6 +46,10 @@ pub(crate) struct RoutingTable {
     away: BTreeMap<u32, Away>,
     /// What sources' files say of chats that have left them.
     departed: Arc<Departed>,
+    /// What they say of chats that have come.
+    arrived: Arc<Arrived>,
+    /// Which chats are being moved.
+    gates: Arc<Gates>,
     /// Whether `routes` has what moves recorded.
     knows_routes: bool,
     is_strict: bool,
@@ -68,6 +75,8 @@ pub(crate) struct DataSourceRouter {
     pub(super) aliases: Arc<Aliases>,
     pub(super) connections: ConnectionManager,
     pub(super) departed: Arc<Departed>,
+    pub(super) arrived: Arc<Arrived>,
+    pub(super) gates: Arc<Gates>,
     pub(super) healer: Healer,
     pub(super) counters: Counters,
     pub(super) lock: Mutex<Option<DataDirLock>>,
@@ -80,13 +89,14 @@ impl Current {
         generation: u64,
         sources: Vec<Arc<Source>>,
         routes: Arc<Routes>,
-        departed: &Arc<Departed>,
+        (departed, arrived, gates): (&Arc<Departed>, &Arc<Arrived>, &Arc<Gates>),
     ) -> RoutingTable {
         let away = |source: &Arc<Source>| self.absent.away.get(source.name()).cloned();
         let away = sources.iter().zip(0..).filter_map(|(source, place)| Some((place, away(source)?))).collect();
         let is_strict = self.plan.config.partial_results == PartialResults::Error;
-        let (departed, knows_routes) = (Arc::clone(departed), self.knows_routes);
-        RoutingTable { generation, sources, routes, away, departed, knows_routes, is_strict }
+        let (departed, arrived, gates) = (Arc::clone(departed), Arc::clone(arrived), Arc::clone(gates));
+        let knows_routes = self.knows_routes;
+        RoutingTable { generation, sources, routes, away, departed, arrived, gates, knows_routes, is_strict }
     }
 }
 
@@ -102,22 +112,24 @@ impl DataSourceRouter {
             let connections = ConnectionManager::new(config, clock, router.clone());
             let plan = Plan { config: config.clone(), recorded: BTreeMap::new() };
             connections.registry.set_place(lock.mark());
+            let sources = connections.sources(config, &[]);
             let current = Current {
                 plan,
-                absent: Absent::left_behind(config, clock),
+                absent: sources.first().map(|default| Absent::left_behind(config, default, clock)).unwrap_or_default(),
                 aliases: HashMap::new(),
                 knows_routes: false,
                 is_closed: false,
             };
-            let sources = connections.sources(config, &[]);
             let routes = Arc::new(current.plan.routes(&sources, &HashMap::new()));
-            let departed = Arc::default();
+            let (departed, arrived, gates) = Default::default();
             Self {
-                table: ArcSwap::from_pointee(current.table(1, sources, routes, &departed)),
+                table: ArcSwap::from_pointee(current.table(1, sources, routes, (&departed, &arrived, &gates))),
                 current: Mutex::new(current),
                 aliases: Arc::clone(aliases),
                 connections,
                 departed,
+                arrived,
+                gates,
                 healer: Healer::new(router.clone()),
                 counters: Counters::default(),
                 lock: Mutex::new(Some(lock)),
@@ -167,21 +179,22 @@ impl DataSourceRouter {
     /// Learns which groups became supergroups and which chats were moved, from the default source.
     pub(super) fn learn(&self, aliases: HashMap<ChatId, ChatId>, recorded: BTreeMap<ChatId, Recorded>) -> Change {
         let mut current = self.current.lock();
+        let before = Arc::downgrade(&self.table.load());
         let is_new = !std::mem::replace(&mut current.knows_routes, true);
         let is_same = !self.aliases.add(aliases) && current.plan.recorded == recorded;
         current.plan.recorded = recorded;
         self.departed.learned(&current.plan);
-        if !is_same {
-            return self.swap(&mut current);
-        }
-        if is_new {
+        let change = if is_same { None } else { Some(self.swap(&mut current)) };
+        if is_same && is_new {
             self.swap_absent(&current);
         }
-        Change::none(self.table.load().generation)
+        self.gates.is_known(self.table.load().generation, &before);
+        change.unwrap_or_else(|| Change::none(self.table.load().generation))
     }
 
-    /// Goes over to the routes that a move has recorded (`None`: the record is gone).
-    pub(super) fn record(&self, routes: &[(ChatId, Option<Recorded>)]) -> Change {
+    /// Goes over to the routes that a move has recorded (`None`: the record is gone). Earlier tables are
+    /// of no use for them from then on.
+    pub(super) fn record(&self, routes: &[(ChatId, Option<Recorded>)]) {
         let mut current = self.current.lock();
         for (chat, route) in routes {
             match route {
@@ -189,7 +202,28 @@ impl DataSourceRouter {
                 None => current.plan.recorded.remove(chat),
             };
         }
-        self.swap(&mut current)
+        let before = self.table.load_full();
+        let weak = Arc::downgrade(&before);
+        let aliases = self.aliases.all();
+        let chats: Vec<_> = routes.iter().map(|(chat, _)| *chat).collect();
+        // Of a million routes these are the ones that differ; calls may be waiting.
+        let altered = (current.aliases == aliases && !current.is_closed)
+            .then(|| current.plan.altered(&before.routes, &before.sources, &aliases, &chats))
+            .flatten();
+        let generation = match altered {
+            Some(routes) => {
+                self.arrived.settle(&current.plan, &aliases);
+                let (sources, generation) = (before.sources.clone(), before.generation + 1);
+                drop(before);
+                self.put(generation, sources, Arc::new(routes), &current).generation
+            }
+            None => {
+                drop(before);
+                self.swap(&mut current).generation
+            }
+        };
+        // Before anybody can be late.
+        self.gates.left(&chats, generation, &weak);
     }
 
     /// Puts a table in the place of the last one that differs only in who is away.
@@ -210,6 +244,7 @@ impl DataSourceRouter {
         current.aliases = self.aliases.all();
         let sources = self.connections.sources(&current.plan.config, &before.sources);
         let routes = Arc::new(current.plan.routes(&sources, &current.aliases));
+        self.arrived.settle(&current.plan, &current.aliases);
         let after = self.put(before.generation + 1, sources, routes, current);
         Change::between(&before, &after)
     }
@@ -221,7 +256,7 @@ impl DataSourceRouter {
         routes: Arc<Routes>,
         current: &Current,
     ) -> Arc<RoutingTable> {
-        let after = Arc::new(current.table(generation, sources, routes, &self.departed));
+        let after = Arc::new(current.table(generation, sources, routes, (&self.departed, &self.arrived, &self.gates)));
         let before = self.table.swap(Arc::clone(&after));
         self.connections.retire(before, &after);
         after
@@ -238,6 +273,12 @@ impl SourceSet for Arc<DataSourceRouter> {
         // The news of a supergroup comes more than once.
         if self.aliases.all() != current.aliases {
             self.swap(&mut current).tell_cause("a group became a supergroup");
+        }
+    }
+
+    fn wait_while_moving(&self, route: Route, most: Duration) {
+        if let Route::Chat(chat) = route {
+            self.gates.wait(chat, most);
         }
     }
 
@@ -307,10 +348,23 @@ impl Topology for RoutingTable {
 
     fn check(&self, op: &'static str, route: Route) -> Result<()> {
         match route {
-            Route::Chat(chat) => match self.place(chat) {
-                0 => Ok(()),
-                place => self.departed.check(op, chat, self.at(place).name(), self.knows_routes),
-            },
+            Route::Chat(chat) => {
+                let place = self.place(chat);
+                let home = self.at(place).name();
+                if place != 0 {
+                    self.departed.check(op, chat, home, self.knows_routes)?;
+                }
+                self.arrived.check(op, chat, home)?;
+                self.gates.admit(op, chat, home, self.generation, false)
+            }
+            Route::Shared => Ok(()),
+        }
+    }
+
+    fn check_write(&self, op: &'static str, route: Route) -> Result<()> {
+        self.check(op, route)?;
+        match route {
+            Route::Chat(chat) => self.gates.admit(op, chat, self.of_chat(chat).name(), self.generation, true),
             Route::Shared => Ok(()),
         }
     }

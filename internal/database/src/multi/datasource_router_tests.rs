@@ -21,7 +21,7 @@ fn name(name: &str) -> SourceName {
 }
 
 /// Two sources, and a chat in the one that is not the default.
-fn config(folder: &Path) -> DatabaseConfig {
+pub(super) fn config(folder: &Path) -> DatabaseConfig {
     let source = |of: &str| {
         let path = folder.join(format!("{of}.db"));
         let settings =

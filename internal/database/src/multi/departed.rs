@@ -23,7 +23,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::ids::ChatId;
 use crate::params;
 use crate::route::SourceName;
-use crate::source::{BadColumn, Database, Durability, FromRow, ReadTx, Row, Source, SourceConfig, WriteTx};
+use crate::source::{BadColumn, Database, FromRow, ReadTx, Row, Source, SourceConfig, WriteTx};
 
 /// What the keys of marks begin with.
 const KEY: &str = "moved:";
@@ -54,7 +54,7 @@ struct Known {
     routes: bool,
     /// What the files say that were opened.
     marks: HashMap<SourceName, Marks>,
-    /// What of it contradicts the routes, once these are known.
+    /// What of it contradicts the routes, once these are known; only sources where something does.
     held: HashMap<SourceName, Marks>,
 }
 
@@ -80,7 +80,11 @@ impl Departed {
     pub(super) fn learned(&self, plan: &Plan) {
         let known = &mut *self.known.lock();
         known.routes = true;
-        known.held = known.marks.iter().map(|(home, marks)| (home.clone(), contradicting(plan, home, marks))).collect();
+        known.held.clear();
+        for (home, marks) in std::mem::take(&mut known.marks) {
+            known.hold(&home, contradicting(plan, &home, &marks));
+            known.marks.insert(home, marks);
+        }
         self.settle(known);
     }
 
@@ -92,7 +96,9 @@ impl Departed {
             None => marks.remove(&chat),
             Some(mark) => marks.insert(chat, mark.clone()),
         };
-        known.held.entry(home.clone()).or_default().remove(&chat);
+        let mut held = known.held.remove(home).unwrap_or_default();
+        held.remove(&chat);
+        known.hold(home, held);
         self.settle(known);
     }
 
@@ -101,19 +107,28 @@ impl Departed {
     fn opened(&self, plan: &Plan, home: &SourceName, marks: Marks) {
         let known = &mut *self.known.lock();
         if known.routes {
-            known.held.insert(home.clone(), contradicting(plan, home, &marks));
+            known.hold(home, contradicting(plan, home, &marks));
         }
         known.marks.insert(home.clone(), marks);
         self.settle(known);
     }
 
     fn settle(&self, known: &Known) {
-        let is_settled = known.routes && known.held.values().all(BTreeMap::is_empty);
+        let is_settled = known.routes && known.held.is_empty();
         self.is_settled.store(is_settled, Ordering::Release);
     }
 }
 
 impl Known {
+    /// What of a source's marks contradicts the routes.
+    fn hold(&mut self, home: &SourceName, marks: Marks) {
+        if marks.is_empty() {
+            self.held.remove(home);
+        } else {
+            self.held.insert(home.clone(), marks);
+        }
+    }
+
     /// Why a chat is not served by the source that it is led to.
     fn doubt(&self, chat: ChatId, home: &SourceName, with_routes: bool) -> Option<String> {
         let marks = if with_routes { &self.held } else { &self.marks };
@@ -227,7 +242,7 @@ impl DataSourceRouter {
     ) -> Result<()> {
         const OP: &str = "departed.heed_marks";
         let home = &config.name;
-        let mut marks = database.read(OP, deadline, read)?;
+        let mut marks = database.read_at_opening(OP, deadline, read)?;
         if self.departed.knows_routes() && !config.readonly {
             let changes = self.with_plan(|plan| plan.changes(home, &marks, accepted));
             let bring_up_to_date =
@@ -274,11 +289,8 @@ impl DataSourceRouter {
 
     fn note(&self, home: &Arc<Source>, chat: ChatId, mark: Option<&Mark>) -> Result<()> {
         const OP: &str = "departed.note";
-        home.write(OP, None, |tx| write(tx, chat, mark))?;
+        home.write_alone(OP, Instant::now() + home.config().timeout, |tx| write(tx, chat, mark))?;
         self.departed.noted(home.name(), chat, mark);
-        if home.config().durability != Durability::Full && !home.checkpoint(OP)? {
-            tracing::warn!(source = %home.name(), "another process holds the log: a power loss now could undo that a chat's leaving is noted");
-        }
         Ok(())
     }
 
@@ -331,6 +343,7 @@ impl Control {
             self.router.departed.noted(name, *chat, None);
             tracing::info!(target: "database::audit", source = %name, %chat, "a chat that was moved away starts anew");
         }
-        Ok(())
+        let anew: Vec<_> = held.keys().copied().collect();
+        self.go_on_here(&anew, name)
     }
 }

@@ -1,23 +1,19 @@
-//! Looking at sources that failed, at growing pauses, until they are well: each by one look at a time, on a thread of
-//! its own, so that a disk that does not answer keeps nobody waiting.
+//! Looking at sources that failed until they are well: each look on a thread of its own, so that a disk that does not
+//! answer keeps nobody waiting. When which source is looked at is decided in [`condition`](super::condition).
 
-use std::collections::HashMap;
-use std::sync::Weak;
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender, SyncSender};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
-use super::backoff::Backoff;
 use super::closing::has_ended;
+use super::condition::{Asker, Conditions};
 use super::datasource_router::DataSourceRouter;
 use super::homecoming;
 use crate::error::{Error, ErrorKind, Result};
 use crate::route::SourceName;
-
-/// How many sources are looked at at once.
-const MOST_LOOKS: usize = 8;
 
 /// How long whoever asks for a look waits for its outcome at most; a large file is read as a whole.
 const ANSWER_WITHIN: Duration = Duration::from_secs(60);
@@ -43,35 +39,11 @@ enum Order {
     Failed(SourceName),
     /// Look at it now, and tell what was found.
     Look(SourceName, Asker),
+    /// A look finds it well, and goes on with bringing its chats home.
+    FoundWell(SourceName),
     /// A look has ended.
     Looked(SourceName, Result<()>),
     Stop,
-}
-
-/// Where whoever asked for a look waits.
-type Asker = SyncSender<Result<()>>;
-
-/// A source that failed.
-#[derive(Default)]
-struct Patient {
-    backoff: Backoff,
-    state: State,
-    /// It failed while it was looked at, perhaps after it was found well.
-    failed_since: bool,
-    /// Who waits for the look that is under way, or for the next where none is.
-    asked: Vec<Asker>,
-    /// Who asked while a look was under way: that may have begun too early.
-    asked_since: Vec<Asker>,
-}
-
-#[derive(Clone, Copy, Default)]
-enum State {
-    #[default]
-    Well,
-    /// For the moment of the next look.
-    Waits(Instant),
-    /// It is looked at at this moment.
-    Looked,
 }
 
 impl Healer {
@@ -117,7 +89,7 @@ impl Healer {
         if let Work::Idle = *work {
             let (orders, received) = mpsc::channel();
             let (router, own) = (self.router.clone(), orders.clone());
-            let run = move || Ward { router, orders: own, patients: HashMap::new() }.work(&received);
+            let run = move || Ward { router, orders: own, conditions: Conditions::default() }.work(&received);
             match std::thread::Builder::new().name("heals sources".into()).spawn(run) {
                 Ok(thread) => *work = Work::Running(orders, thread),
                 Err(error) => {
@@ -143,121 +115,58 @@ impl Drop for Healer {
 struct Ward {
     router: Weak<DataSourceRouter>,
     orders: Sender<Order>,
-    patients: HashMap<SourceName, Patient>,
+    conditions: Conditions,
 }
 
 impl Ward {
     fn work(mut self, orders: &Receiver<Order>) {
-        let mut looks = 0;
         let mut is_stopped = false;
-        while !is_stopped || looks > 0 {
-            let next = self.patients.values().filter_map(Patient::next).min();
-            let order = match next {
-                Some(next) if looks < MOST_LOOKS && !is_stopped => {
-                    orders.recv_timeout(next.saturating_duration_since(Instant::now()))
-                }
+        while !is_stopped || self.conditions.under_way() > 0 {
+            let now = Instant::now();
+            let order = match self.conditions.next(now) {
+                Some(next) if !is_stopped => orders.recv_timeout(next.saturating_duration_since(now)),
                 _ => orders.recv().map_err(|_| RecvTimeoutError::Disconnected),
             };
+            let (now, conditions) = (Instant::now(), &mut self.conditions);
             match order {
                 Err(RecvTimeoutError::Disconnected) => return,
                 Err(RecvTimeoutError::Timeout) => {}
                 Ok(Order::Stop) => is_stopped = true,
-                Ok(Order::Failed(name)) => self.patients.entry(name).or_default().failed(Instant::now()),
-                Ok(Order::Look(name, asker)) => self.patients.entry(name).or_default().asked(asker, Instant::now()),
-                Ok(Order::Looked(name, found)) => {
-                    looks -= 1;
-                    self.patients.entry(name).or_default().looked(&found, Instant::now());
-                }
+                Ok(Order::Failed(name)) => conditions.failed(name, now, chance()),
+                Ok(Order::Look(name, asker)) => conditions.asked(name, asker, now),
+                Ok(Order::FoundWell(name)) => conditions.found_well(&name),
+                Ok(Order::Looked(name, found)) => conditions.looked(&name, &found, now, chance()),
             }
             if self.router.strong_count() == 0 {
                 return;
             }
             if !is_stopped {
-                looks += self.begin(MOST_LOOKS - looks);
+                self.begin(now);
             }
         }
     }
 
-    /// Begins the looks that are due, so many at most, and answers how many.
-    fn begin(&mut self, most: usize) -> usize {
-        let now = Instant::now();
-        let is_due = |(_, patient): &(&SourceName, &mut Patient)| patient.next().is_some_and(|next| next <= now);
-        let mut due: Vec<_> = self.patients.iter_mut().filter(is_due).collect();
-        // Who was asked for first, then who waits longest: each has its turn.
-        due.sort_by_key(|(_, patient)| (patient.asked.is_empty(), patient.next()));
-        let mut begun = 0;
-        for (name, patient) in due.into_iter().take(most) {
-            let Some(router) = self.router.upgrade() else { break };
-            patient.state = State::Looked;
-            let (orders, looked) = (self.orders.clone(), name.clone());
+    /// Begins the looks that are due.
+    fn begin(&mut self, now: Instant) {
+        let Some(router) = self.router.upgrade() else { return };
+        for name in self.conditions.begin(now) {
+            let (router, orders, looked) = (Arc::clone(&router), self.orders.clone(), name.clone());
             let look = move || {
-                let found = homecoming::look(&router, &looked);
+                let found_well = || {
+                    // Whoever looks after it may have stopped.
+                    let _ = orders.send(Order::FoundWell(looked.clone()));
+                };
+                let found = homecoming::look(&router, &looked, found_well);
                 if let Err(error) = &found {
                     tracing::debug!(source = %looked, %error, "a source is not well yet");
                 }
                 let _ = orders.send(Order::Looked(looked, found));
             };
-            match std::thread::Builder::new().name(format!("looks at {name}")).spawn(look) {
-                Ok(_) => begun += 1,
-                Err(error) => {
-                    let reason = format!("no thread can be started to look at it: {error}");
-                    let error = Error::new("healer.look", name, ErrorKind::SourceUnavailable { reason });
-                    patient.looked(&Err(error), now);
-                }
+            if let Err(error) = std::thread::Builder::new().name(format!("looks at {name}")).spawn(look) {
+                let reason = format!("no thread can be started to look at it: {error}");
+                let error = Error::new("healer.look", &name, ErrorKind::SourceUnavailable { reason });
+                self.conditions.looked(&name, &Err(error), now, chance());
             }
-        }
-        begun
-    }
-}
-
-impl Patient {
-    /// When it is to be looked at next.
-    fn next(&self) -> Option<Instant> {
-        match self.state {
-            State::Waits(next) => Some(next),
-            State::Well | State::Looked => None,
-        }
-    }
-
-    fn failed(&mut self, now: Instant) {
-        match self.state {
-            State::Well => {
-                self.backoff.failed(now);
-                self.state = State::Waits(now + self.backoff.pause(chance()));
-            }
-            State::Looked => self.failed_since = true,
-            State::Waits(_) => {}
-        }
-    }
-
-    fn asked(&mut self, asker: Asker, now: Instant) {
-        if let State::Looked = self.state {
-            self.asked_since.push(asker);
-        } else {
-            self.asked.push(asker);
-            self.state = State::Waits(now);
-        }
-    }
-
-    fn looked(&mut self, found: &Result<()>, now: Instant) {
-        let failed_since = std::mem::take(&mut self.failed_since);
-        if found.is_ok() {
-            self.backoff.returned(now);
-            self.state = State::Well;
-            if failed_since {
-                self.failed(now);
-            }
-        } else {
-            self.backoff.failed(now);
-            self.state = State::Waits(now + self.backoff.pause(chance()));
-        }
-        for asker in self.asked.drain(..) {
-            // Whoever asked may not wait any more.
-            let _ = asker.try_send(found.clone());
-        }
-        if !self.asked_since.is_empty() {
-            self.asked = std::mem::take(&mut self.asked_since);
-            self.state = State::Waits(now);
         }
     }
 }
@@ -265,68 +174,4 @@ impl Patient {
 /// A number from 0 to 1, another one each time.
 fn chance() -> f64 {
     f64::from(uuid::Uuid::new_v4().as_fields().0) / f64::from(u32::MAX)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn error() -> Result<()> {
-        let name = "archive".parse().unwrap();
-        Err(Error::new("test.look", &name, ErrorKind::SourceUnavailable { reason: "gone".to_owned() }))
-    }
-
-    /// Begins the look that is due.
-    fn begin(patient: &mut Patient, now: Instant) {
-        assert!(patient.next().is_some_and(|next| next <= now), "no look is due");
-        patient.state = State::Looked;
-    }
-
-    #[test]
-    fn a_source_is_looked_at_at_once_then_at_growing_pauses_and_by_one_look_at_a_time() {
-        let mut now = Instant::now();
-        let mut patient = Patient::default();
-        patient.failed(now);
-        let mut last = Duration::ZERO;
-        for _ in 0..5 {
-            begin(&mut patient, now);
-            // Whoever meets the failure meanwhile begins no other look, and does not make the pause longer.
-            (0..10).for_each(|_| patient.failed(now));
-            assert!(patient.next().is_none());
-            patient.looked(&error(), now);
-            let pause = patient.next().unwrap() - now;
-            assert!(pause > last, "{pause:?} after {last:?}");
-            (last, now) = (pause, now + pause);
-        }
-        begin(&mut patient, now);
-        patient.failed(now);
-        patient.looked(&Ok(()), now);
-        assert!(patient.next().is_some(), "it failed again after it was found well, perhaps");
-        patient.state = State::Looked;
-        patient.looked(&Ok(()), now);
-        assert!(patient.next().is_none(), "it is well");
-        // It comes and goes: the pauses go on growing.
-        patient.failed(now + Duration::from_secs(1));
-        assert!(patient.next().unwrap() - now > last);
-    }
-
-    #[test]
-    fn whoever_asks_during_a_look_is_answered_by_the_next_one() {
-        let now = Instant::now();
-        let mut patient = Patient::default();
-        let ask = |patient: &mut Patient| {
-            let (asker, found) = mpsc::sync_channel(1);
-            patient.asked(asker, now);
-            found
-        };
-        let early = ask(&mut patient);
-        begin(&mut patient, now);
-        let late = ask(&mut patient);
-        patient.looked(&error(), now);
-        assert!(early.try_recv().unwrap().is_err());
-        assert!(late.try_recv().is_err(), "the file may have been put back during the look");
-        begin(&mut patient, now);
-        patient.looked(&Ok(()), now);
-        assert!(late.try_recv().unwrap().is_ok());
-    }
 }

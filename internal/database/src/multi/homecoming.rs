@@ -1,88 +1,232 @@
 //! Coming home: what was written elsewhere while a source was away is made there, in order and once, and then its
 //! chats' calls go there again.
+//!
+//! Most of it is made while the chats go on where they are. The last part is made behind a fence, for a bounded time.
+//! Where writes come in as fast as they are made at home, the chats are held up for a part of the time, so that it ends.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use super::counters::Count;
 use super::datasource_router::DataSourceRouter;
 use super::standin::{Away, ServedBy};
+use super::standin_files;
 use crate::error::{Error, ErrorKind, Result};
 use crate::params;
 use crate::route::SourceName;
-use crate::source::{Noted, Source};
+use crate::source::{Noted, Raised, Source};
 
-/// How many writes are made at home in one transaction. The last ones, fewer than that, are made while the chats wait.
+const OP: &str = "homecoming.come_home";
+
+/// How many writes are made at home in one transaction at first; then as many as take a part of the time for which the
+/// chats may be held up. The last ones, fewer than that, are made while the chats wait.
 const CHUNK: usize = 200;
+/// As many at most.
+const MOST: usize = 3_200;
+/// A chunk takes this part of the time for which the chats may be held up at most, or the next one is smaller.
+const PARTS: u32 = 4;
+/// How long the chats wait at a time at most, and never longer than half as long as a call may take.
+const HOLD: Duration = Duration::from_secs(2);
+/// How often the last part is begun before it is left for the next look.
+const TRIES: usize = 5;
 
-/// Looks at a source that failed; where it is well its chats come home.
-pub(super) fn look(router: &DataSourceRouter, name: &SourceName) -> Result<()> {
+/// Looks at a source that failed; where it is well its chats come home, which is told before.
+pub(super) fn look(router: &DataSourceRouter, name: &SourceName, found_well: impl FnOnce()) -> Result<()> {
     let Some(home) = router.source(name) else { return Ok(()) };
     router.counters.add(Count::Look, 1);
     home.look()?;
+    found_well();
     match router.away(name) {
         None => Ok(()),
-        Some(away) => come_home(router, &home, &away),
+        Some(away) => Homecoming::new(router, &home, &away).run(),
     }
 }
 
-/// How far it has come.
-#[derive(Default)]
-struct Progress {
+/// A source's chats on their way home.
+struct Homecoming<'a> {
+    router: &'a DataSourceRouter,
+    home: &'a Arc<Source>,
+    away: &'a Away,
     /// The last write that was handed home.
     last: i64,
+    /// How many are made at once.
+    chunk: usize,
     writes: usize,
     parked: u64,
 }
 
-impl Progress {
-    /// Makes the next writes at home, and answers how many there were.
-    fn go_on(&mut self, home: &Arc<Source>, serving: &Arc<Source>) -> Result<usize> {
-        let chunk = noted_after(serving, home.name(), self.last)?;
+impl<'a> Homecoming<'a> {
+    fn new(router: &'a DataSourceRouter, home: &'a Arc<Source>, away: &'a Away) -> Self {
+        Self { router, home, away, last: 0, chunk: CHUNK, writes: 0, parked: 0 }
+    }
+
+    fn run(mut self) -> Result<()> {
+        self.bring_earlier()?;
+        if self.is_empty_handed() {
+            return Ok(());
+        }
+        let mut tries = 0;
+        let mut keeps_pace = true;
+        let mut before = None;
+        loop {
+            let waiting = self.waiting()?;
+            // What comes in half as fast as it is made, or faster, is held up from now on.
+            keeps_pace &= before.is_none_or(|(count, made)| waiting + (self.writes - made) as u64 / 2 <= count);
+            before = Some((waiting, self.writes));
+            if waiting < self.chunk as u64 {
+                if self.arrive()? {
+                    return Ok(());
+                }
+                tries += 1;
+                if tries == TRIES {
+                    let reason = "its disk is too slow to take the last writes while its chats wait; it is tried again";
+                    let kind = ErrorKind::SourceUnavailable { reason: reason.to_owned() };
+                    return Err(Error::new(OP, self.home.name(), kind));
+                }
+            } else if !keeps_pace {
+                self.hold_and_make()?;
+            } else {
+                let serving = Arc::clone(&self.away.serving);
+                let until = Instant::now() + self.hold() / PARTS;
+                while self.make(&serving)? > 0 && Instant::now() < until {}
+            }
+        }
+    }
+
+    /// Where this release or an earlier one wrote in the default source before there was a stand-in, that is older.
+    fn bring_earlier(&mut self) -> Result<()> {
+        let default = Arc::clone(&self.router.table().sources[0]);
+        let is_noted = || {
+            let config = self.router.with_plan(|plan| plan.config.clone());
+            standin_files::in_default(&config).contains(self.home.name())
+        };
+        if !Arc::ptr_eq(&default, &self.away.serving) && (default.is_open() || is_noted()) {
+            while self.make(&default)? > 0 {}
+            self.last = 0;
+        }
+        Ok(())
+    }
+
+    /// Leads the chats home where nothing was written in its place, nor can be by now. Whoever would have served need
+    /// not be asked, and may not be there: a stand-in that could never be made. Answers whether that is so.
+    fn is_empty_handed(&self) -> bool {
+        if self.away.may_hold_writes() {
+            return false;
+        }
+        let fence = self.away.displaced.raise(self.hold());
+        // In this order: once the fence is up, whoever opens a stand-in finds it so before anything is written there.
+        let is_so = fence.is_up() && !self.away.may_hold_writes();
+        is_so && self.router.returned(self.home, self.away, fence) && {
+            self.tell();
+            true
+        }
+    }
+
+    /// Makes the last writes at home while nobody can write more, and leads the chats there. `false` where that took
+    /// too long.
+    fn arrive(&mut self) -> Result<bool> {
+        let Some(fence) = self.raise_fence()? else { return Ok(false) };
+        let serving = Arc::clone(&self.away.serving);
+        while fence.is_up() && self.make(&serving)? > 0 {}
+        if !fence.keep() {
+            return Ok(false);
+        }
+        self.away.note_over();
+        let is_home = self.router.returned(self.home, self.away, fence);
+        if is_home {
+            self.tell();
+        }
+        Ok(is_home)
+    }
+
+    fn tell(&self) {
+        let Self { router, home, writes, parked, .. } = self;
+        for (count, many) in [(Count::Return, 1), (Count::Made, *writes as u64), (Count::Parked, *parked)] {
+            router.counters.add(count, many);
+        }
+        let name = home.name();
+        tracing::info!(target: "database::audit", source = %name, writes, parked, "a source's chats are home again");
+        if *parked > 0 {
+            tracing::error!(source = %name, parked, "writes could not be made at home and are kept aside; see `bot db journal`");
+        }
+    }
+
+    /// Makes some while nobody can write more, for most of the time that the chats may be held up, then lets those who
+    /// wait go on: fewer than are made, if home makes more in a second than there are calls at once.
+    fn hold_and_make(&mut self) -> Result<()> {
+        let Some(fence) = self.raise_fence()? else { return Ok(()) };
+        // The last chunk ends within the time.
+        let until = Instant::now() + self.hold() / PARTS * (PARTS - 2);
+        let serving = Arc::clone(&self.away.serving);
+        while self.make(&serving)? > 0 && Instant::now() < until {}
+        fence.let_through();
+        Ok(())
+    }
+
+    /// Has those who write come to their end, and no others begin. The writer of the file that serves is held only for
+    /// a moment: what is made at home then takes as long as home's disk does. `None` where it took too long.
+    fn raise_fence(&self) -> Result<Option<Raised<'a>>> {
+        let fence = self.away.displaced.raise(self.hold());
+        let is_up = self.away.serving.while_nobody_writes(OP, || fence.is_up())?;
+        Ok(is_up.then_some(fence))
+    }
+
+    fn hold(&self) -> Duration {
+        (self.away.serving.config().timeout / 2).min(HOLD)
+    }
+
+    /// Makes the next writes of those in this file at home, and answers how many there were.
+    fn make(&mut self, serving: &Arc<Source>) -> Result<usize> {
+        let home = self.home;
+        let chunk = noted_after(serving, home.name(), self.last, self.chunk)?;
         if let Some(last) = chunk.last() {
-            self.parked += home.make_noted(&chunk)?;
+            let begun = Instant::now();
+            self.parked += home.make_noted(&chunk, &|| Ok(()))?;
+            self.size_by(chunk.len(), begun.elapsed());
             self.last = last.seq;
             self.writes += chunk.len();
+            if self.away.by == ServedBy::Default || !Arc::ptr_eq(serving, &self.away.serving) {
+                // The rows themselves stay where they were made. What cannot be forgotten now is passed over later.
+                if let Err(error) = forget(serving, home.name(), last.seq) {
+                    tracing::warn!(source = %home.name(), %error, "writes that are made at home cannot be forgotten elsewhere");
+                }
+            }
         }
         Ok(chunk.len())
     }
+
+    /// Sizes the next chunk by how long this one took.
+    fn size_by(&mut self, made: usize, took: Duration) {
+        let most = self.hold() / PARTS;
+        if took > most {
+            self.chunk = (made / 2).max(1);
+        } else if took < most / 4 && made == self.chunk {
+            self.chunk = (self.chunk * 2).min(MOST);
+        }
+    }
+
+    /// How many still wait.
+    fn waiting(&self) -> Result<u64> {
+        let sql = "SELECT COUNT(*) FROM switchyard_journal WHERE source = ?1 AND seq > ?2";
+        let count = self.away.serving.read("homecoming.waiting", |tx| {
+            tx.value("switchyard_journal", sql, params![self.home.name().as_str(), self.last])
+        })?;
+        Ok(count.unwrap_or_default())
+    }
 }
 
-fn come_home(router: &DataSourceRouter, home: &Arc<Source>, away: &Away) -> Result<()> {
-    const OP: &str = "homecoming.come_home";
-    let name = home.name();
-    let mut progress = Progress::default();
-    while progress.go_on(home, &away.serving)? == CHUNK {}
-    // From here on to the change of the route nobody can write: what is noted is all there will be.
-    away.serving.while_nobody_writes(OP, || {
-        while progress.go_on(home, &away.serving)? > 0 {}
-        if router.returned(home, away) { Ok(()) } else { Err(Error::new(OP, name, ErrorKind::Moved)) }
-    })??;
-    let Progress { last, writes, parked } = progress;
-    for (count, many) in [(Count::Return, 1), (Count::Made, writes as u64), (Count::Parked, parked)] {
-        router.counters.add(count, many);
-    }
-    tracing::info!(target: "database::audit", source = %name, writes, parked, "a source's chats are home again");
-    if parked > 0 {
-        tracing::error!(source = %name, parked, "writes could not be made at home and are kept aside; see `bot db journal`");
-    }
-    if away.by == ServedBy::Default {
-        forget(&away.serving, name, last)?;
-    }
-    Ok(())
-}
-
-/// The writes that wait for a source, in order.
-fn noted_after(serving: &Arc<Source>, name: &SourceName, last: i64) -> Result<Vec<Noted>> {
+/// The writes that wait for a source, in order, so many at most.
+fn noted_after(serving: &Arc<Source>, name: &SourceName, last: i64, most: usize) -> Result<Vec<Noted>> {
     serving.read("homecoming.noted_after", |tx| {
         tx.query(
             "SELECT seq, episode, operation FROM switchyard_journal
              WHERE source = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3",
-            params![name.as_str(), last, CHUNK as i64],
+            params![name.as_str(), last, most as i64],
         )
     })
 }
 
-/// Forgets the writes that are made at home; the rows themselves stay where they were made meanwhile.
+/// Forgets the writes that are made at home.
 fn forget(serving: &Arc<Source>, name: &SourceName, last: i64) -> Result<()> {
     serving.write("homecoming.forget", None, |tx| {
         tx.execute("DELETE FROM switchyard_journal WHERE source = ?1 AND seq <= ?2", params![name.as_str(), last])

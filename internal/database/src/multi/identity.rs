@@ -12,7 +12,7 @@ use super::registry::{Adopt, Entry, Registry};
 use crate::error::{Error, ErrorKind, Result};
 use crate::migrate::{Identity, Role};
 use crate::route::SourceName;
-use crate::source::{Database, Facts, FileId, OpenError, Opener, SourceConfig};
+use crate::source::{Budget, Database, Facts, FileId, OpenError, Opener, SourceConfig, Stays};
 use crate::time::Clock;
 
 /// Opens a source that is not the default one.
@@ -22,7 +22,7 @@ pub(super) struct NamedOpener {
     router: Weak<DataSourceRouter>,
 }
 
-/// What is remembered of the sources, or why that cannot be asked.
+/// What is remembered of a source and of other names for its file, or why that cannot be asked.
 type Known = Result<Vec<Entry>, Error>;
 
 impl NamedOpener {
@@ -138,7 +138,7 @@ impl NamedOpener {
         // One at a time, on what is remembered now: of two names for one file, which are opened at once, one stays.
         let busy = || OpenError::Locked { path: config.path.clone(), waited: config.timeout };
         let _one = self.registry.entering.try_lock_until(deadline).ok_or_else(busy)?;
-        let Ok(known) = self.registry.entries(deadline) else { return Ok(()) };
+        let Ok(known) = self.registry.entries(name, found.uuid.as_deref(), deadline) else { return Ok(()) };
         let is_known = known.iter().any(|entry| entry.name == name.as_str() && entry.uuid == found.uuid);
         let twin = self.twin(name, &known, &found).filter(|_| !is_known);
         if let (Some(twin), None) = (&twin, self.registry.accepted(name)) {
@@ -176,12 +176,18 @@ impl NamedOpener {
 impl Opener for NamedOpener {
     fn open(&self, config: &SourceConfig, deadline: Instant) -> Result<Database, OpenError> {
         // Not all the time there is: where the default source hangs, this one is opened all the same.
-        let now = Instant::now();
-        let known = self.registry.entries(now + deadline.saturating_duration_since(now) / 2);
+        let half = || Instant::now() + deadline.saturating_duration_since(Instant::now()) / 2;
+        let known = self.registry.entries(&config.name, None, half());
         let made = Cell::new(false);
         let admit = |facts: &Facts| {
             made.set(matches!(facts, Facts::Nothing));
-            self.admit(config, &known, facts)
+            match (&known, facts) {
+                // Nothing is remembered of the name: perhaps of another one for this file.
+                (Ok(known), Facts::File(Identity { uuid: Some(uuid), .. }, _)) if known.is_empty() => {
+                    self.admit(config, &self.registry.entries(&config.name, Some(uuid), half()), facts)
+                }
+                _ => self.admit(config, &known, facts),
+            }
         };
         let database = if config.readonly {
             Database::open_readonly(config, deadline, &admit)?
@@ -196,12 +202,22 @@ impl Opener for NamedOpener {
         if let Some(router) = self.router.upgrade() {
             let heeded = router.heed_marks(config, &database, deadline, accepted);
             heeded.map_err(|error| unread(config, &error))?;
+            router.heed_arrivals(config, &database, deadline).map_err(|error| unread(config, &error))?;
         }
         Ok(database)
     }
 
     fn failed(&self, config: &SourceConfig) -> bool {
         self.router.upgrade().is_some_and(|router| router.failed(config))
+    }
+
+    fn budget(&self) -> Option<(Arc<Budget>, Stays)> {
+        Some((Budget::of_process(), Stays::WhileThereIsRoom))
+    }
+
+    fn takes_as_left(&self, config: &SourceConfig) -> bool {
+        // What an operator accepts is entered anew.
+        self.registry.accepted(&config.name).is_none()
     }
 }
 

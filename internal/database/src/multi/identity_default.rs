@@ -6,13 +6,14 @@ use std::cell::RefCell;
 use std::sync::{Arc, Weak};
 use std::time::Instant;
 
+use super::arrived::read_counted;
 use super::datasource_router::DataSourceRouter;
 use super::identity::unread;
 use super::registry::{Adopt, DefaultBefore, Registry, read_recorded, read_waiting};
 use crate::error::Error;
 use crate::migrate::{self, Role};
 use crate::route::SourceName;
-use crate::source::{Database, Facts, OpenError, Opener, SourceConfig};
+use crate::source::{Budget, Database, Facts, OpenError, Opener, SourceConfig, Stays};
 use crate::store::read_aliases;
 use crate::time::Clock;
 
@@ -60,14 +61,27 @@ impl Opener for DefaultOpener {
             if let Some(lock) = &mut *router.lock.lock() {
                 lock.remember(&installation);
             }
+            let counted = database.read_as_writer("multi.counted", deadline, read_counted).map_err(unread)?;
+            if router.learned_moves(counted) {
+                tracing::error!(
+                    source = %config.name,
+                    "the default database is older than the last move of a chat, as after a restore; chats that others say they have are not served until `bot db move` settles where they are (`bot db status`)"
+                );
+                router.arrived.has_fallen_behind();
+            }
             let waiting = database.read_as_writer("multi.waiting", deadline, read_waiting).map_err(unread)?;
-            waiting.iter().for_each(|name| router.was_away(name));
+            router.wait_in_default(&waiting);
         }
         Ok(database)
     }
 
     fn failed(&self, config: &SourceConfig) -> bool {
         self.router.upgrade().is_some_and(|router| router.failed(config))
+    }
+
+    fn budget(&self) -> Option<(Arc<Budget>, Stays)> {
+        // Opening any other reads it.
+        Some((Budget::of_process(), Stays::Always))
     }
 }
 

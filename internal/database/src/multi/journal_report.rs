@@ -6,14 +6,14 @@ use std::ops::ControlFlow;
 use rusqlite::types::ValueRef as Stored;
 
 use super::control::Control;
-use super::standin;
+use super::standin_files;
 use crate::config::DatabaseConfig;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::Result;
 use crate::gathered::Missing;
 use crate::ids::ChatId;
 use crate::params;
 use crate::route::{Route, SourceName};
-use crate::source::{Aside, Found, Operation, ReadTx, Step, Tried, Value, look_closer};
+use crate::source::{Found, Operation, ReadTx, Step, Value, look_closer};
 use crate::sources::{Topology as _, unknown_source};
 use crate::time::Timestamp;
 
@@ -92,69 +92,8 @@ impl Control {
             }
         }
         let config = self.router.with_plan(|plan| plan.config.clone());
-        report.add_ownerless(&config, source, most);
+        report.add_left_files(&config, source, most);
         Ok(report.sorted())
-    }
-}
-
-/// What came of dealing with writes that were kept aside.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct SettledWrites {
-    /// How many were made now, or given up: they are kept aside no more.
-    pub settled: u64,
-    /// Those that still cannot be made, and why.
-    pub still: Vec<JournalEntry>,
-}
-
-impl Control {
-    /// Makes the writes that were kept aside at a source again, in the order in which they were, each whole or not at
-    /// all. What was written since then is there already: a retry that sets a value sets it now.
-    ///
-    /// # Errors
-    /// There is no such source, it is away, or it cannot be written: nothing was changed.
-    pub fn retry_parked(&self, source: &SourceName) -> Result<SettledWrites> {
-        self.settle_parked(source, Aside::Retry, &|_, _| true)
-    }
-
-    /// Gives up a write that was kept aside at a source, by its [`id`](JournalEntry::id), for good. Answers whether
-    /// there was one.
-    ///
-    /// # Errors
-    /// There is no such source, it is away, or it cannot be written: nothing was changed.
-    pub fn drop_parked(&self, source: &SourceName, wanted: &str) -> Result<bool> {
-        let is_wanted = |episode: &str, seq: i64| id(episode, seq) == wanted;
-        self.settle_parked(source, Aside::Drop, &is_wanted).map(|settled| settled.settled > 0)
-    }
-
-    fn settle_parked(
-        &self,
-        name: &SourceName,
-        what: Aside,
-        wanted: &dyn Fn(&str, i64) -> bool,
-    ) -> Result<SettledWrites> {
-        const OP: &str = "multi.settle_parked";
-        let table = self.router.table();
-        let source = table.named(name.as_str()).ok_or_else(|| unknown_source(&*table, OP, name.as_str()))?;
-        if self.router.away(name).is_some() {
-            // What waits is older than nothing that is there: first it comes home.
-            let reason = "it is away, or its chats are on their way home; see `bot db status`".to_owned();
-            return Err(Error::new(OP, name, ErrorKind::SourceUnavailable { reason }));
-        }
-        let mut settled = SettledWrites::default();
-        for Tried { id: (episode, seq), operation, still } in source.settle_parked(what, wanted)? {
-            let id = id(&episode, seq);
-            let (op, chat, at) = told(&operation);
-            tracing::info!(
-                target: "database::audit", source = %name, id, op, ?what, still,
-                "a write that was kept aside was dealt with"
-            );
-            match still {
-                None => settled.settled += 1,
-                reason => settled.still.push(JournalEntry { source: name.clone(), id, op, chat, at, reason }),
-            }
-        }
-        Ok(settled)
     }
 }
 
@@ -192,7 +131,7 @@ pub fn look_at_journal(config: &DatabaseConfig, source: Option<&SourceName>, mos
         }
     }
     // Of a stand-in without its source it is told below.
-    for (name, settings) in standin::files(config) {
+    for (name, settings) in standin_files::all(config) {
         if !wanted(&name) || !config.sources.contains_key(&name) {
             continue;
         }
@@ -207,7 +146,7 @@ pub fn look_at_journal(config: &DatabaseConfig, source: Option<&SourceName>, mos
             report.take(&name, read.map(|(count, entries)| (Made::new(), (count, 0), entries)));
         }
     }
-    report.add_ownerless(config, source, most);
+    report.add_left_files(config, source, most);
     report.sorted()
 }
 
@@ -234,9 +173,16 @@ impl JournalReport {
         self.missing.push(Missing { source: name.clone(), reason: reason.to_owned() });
     }
 
-    /// Adds the stand-ins of sources that are not configured any more: what is in them waits for their coming back.
-    fn add_ownerless(&mut self, config: &DatabaseConfig, source: Option<&SourceName>, most: usize) {
-        for (name, settings) in standin::files(config) {
+    /// Adds the stand-ins of sources that are not configured any more: what is in them waits for their coming back. Names
+    /// those that were set aside.
+    fn add_left_files(&mut self, config: &DatabaseConfig, source: Option<&SourceName>, most: usize) {
+        for name in config.sources.keys().filter(|name| source.is_none_or(|wanted| wanted == *name)) {
+            for file in standin_files::all_aside(config, name) {
+                let file = file.display();
+                self.lack(name, &format!("what only {file} holds, which stood in for it, was set aside"));
+            }
+        }
+        for (name, settings) in standin_files::all(config) {
             if config.sources.contains_key(&name) || source.is_some_and(|wanted| *wanted != name) {
                 continue;
             }
@@ -351,7 +297,7 @@ fn entries(tx: &ReadTx<'_>, name: &SourceName, sql: &str, params: &[Stored<'_>])
 }
 
 /// What may be told of a write: the method, the chat, the moment.
-fn told(operation: &str) -> (String, Option<ChatId>, Option<Timestamp>) {
+pub(super) fn told(operation: &str) -> (String, Option<ChatId>, Option<Timestamp>) {
     match serde_json::from_str(operation) {
         Ok(Operation { op, route: Route::Chat(chat), steps }) => (op, Some(chat), latest(&steps)),
         Ok(Operation { op, steps, .. }) => (op, None, latest(&steps)),
@@ -360,7 +306,7 @@ fn told(operation: &str) -> (String, Option<ChatId>, Option<Timestamp>) {
 }
 
 /// What a write is called among those of a source.
-fn id(episode: &str, seq: i64) -> String {
+pub(super) fn id(episode: &str, seq: i64) -> String {
     let beginning: String = episode.chars().take(8).collect();
     format!("{beginning}:{seq}")
 }

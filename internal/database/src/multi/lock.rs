@@ -44,6 +44,12 @@ fn mark_of(file: &mut File) -> Option<String> {
     text_of(file)?.lines().nth(1).map(|mark| mark.trim().to_owned()).filter(|mark| !mark.is_empty())
 }
 
+/// How many moves of chats there were, as a lock's file remembers: in its third line.
+fn moves_of(file: &mut File) -> u64 {
+    let moves = text_of(file).and_then(|text| text.lines().nth(2)?.trim().parse().ok());
+    moves.unwrap_or_default()
+}
+
 fn text_of(file: &mut File) -> Option<String> {
     let mut text = String::new();
     file.rewind().ok()?;
@@ -60,6 +66,7 @@ pub(super) fn mark_in(data_dir: &Path) -> Option<String> {
 pub(crate) struct DataDirLock {
     file: File,
     mark: Option<String>,
+    moves: u64,
 }
 
 impl DataDirLock {
@@ -87,9 +94,9 @@ impl DataDirLock {
             }
         }
         // For whoever finds it taken. The lock goes with the process, whatever stands here.
-        let mark = mark_of(&mut file);
-        note(&mut file, mark.as_deref()).map_err(|error| failed(&error))?;
-        Ok(Self { file, mark })
+        let (mark, moves) = (mark_of(&mut file), moves_of(&mut file));
+        note(&mut file, mark.as_deref(), moves).map_err(|error| failed(&error))?;
+        Ok(Self { file, mark, moves })
     }
 
     /// What the databases that belong here are marked with.
@@ -102,19 +109,40 @@ impl DataDirLock {
         if self.mark.as_deref() == Some(mark) {
             return;
         }
-        if let Err(error) = note(&mut self.file, Some(mark)) {
+        if let Err(error) = note(&mut self.file, Some(mark), self.moves) {
             // The files remember as well.
             tracing::warn!(%error, "which databases belong into the data directory cannot be noted there");
         }
         self.mark = Some(mark.to_owned());
     }
+
+    /// How many moves of chats there were.
+    pub(super) fn moves(&self) -> u64 {
+        self.moves
+    }
+
+    /// Remembers how many moves of chats there were.
+    pub(super) fn remember_moves(&mut self, moves: u64) {
+        if moves == self.moves {
+            return;
+        }
+        if let Err(error) = note(&mut self.file, self.mark.as_deref(), moves) {
+            tracing::warn!(%error, "how many chats were moved cannot be noted in the data directory");
+        }
+        self.moves = moves;
+    }
 }
 
-fn note(file: &mut File, mark: Option<&str>) -> io::Result<()> {
+fn note(file: &mut File, mark: Option<&str>, moves: u64) -> io::Result<()> {
     file.set_len(0)?;
     file.rewind()?;
     let process = std::process::id();
-    file.write_all(format!("{process}\n{}", mark.map(|mark| format!("{mark}\n")).unwrap_or_default()).as_bytes())
+    let rest = match (mark, moves) {
+        (None, 0) => String::new(),
+        (mark, 0) => format!("{}\n", mark.unwrap_or_default()),
+        (mark, moves) => format!("{}\n{moves}\n", mark.unwrap_or_default()),
+    };
+    file.write_all(format!("{process}\n{rest}").as_bytes())
 }
 
 impl Drop for DataDirLock {

@@ -3,12 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Weak};
 
+use super::arrived::{disputed, read_arrivals, read_counted};
 use super::datasource_router::{Plan, Why};
 use super::identity::NamedOpener;
 use super::identity_default::admit_default;
 use super::journal_report::look_at_journal;
 use super::registry::{Registry, read_entries, read_recorded};
-use super::standin::{self, ServedBy};
+use super::standin::ServedBy;
+use super::standin_files;
 use crate::config::DatabaseConfig;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::ChatId;
@@ -24,6 +26,8 @@ pub struct Overview {
     /// Whether the default source could be asked where chats were moved and which became supergroups. Where it could
     /// not, routes are what the configuration alone says.
     pub is_complete: bool,
+    /// The chats that files contradict each other about: why, and what settles it.
+    pub disputed: BTreeMap<ChatId, String>,
     plan: Plan,
     aliases: HashMap<ChatId, ChatId>,
 }
@@ -56,6 +60,7 @@ struct Memory {
     entries: Vec<super::registry::Entry>,
     recorded: Vec<(ChatId, String, Option<String>)>,
     aliases: HashMap<ChatId, ChatId>,
+    counted: BTreeMap<ChatId, u64>,
 }
 
 /// Looks at all files of a configuration without changing anything.
@@ -67,7 +72,15 @@ pub fn look(config: &DatabaseConfig) -> Overview {
         config.sources.values().partition(|source| source.name == config.default_source);
     let default = defaults.first().map(|source| (*source, look_closer(source)));
     // Each connection is closed before the next is opened.
-    let others: Vec<_> = others.into_iter().map(|source| (source, look_closer(source).into_facts())).collect();
+    let mut arrivals = HashMap::new();
+    let mut facts_of = |source: &SourceConfig| {
+        let seen = look_closer(source);
+        if let Some(Ok(marks)) = seen.read("look.arrivals", read_arrivals) {
+            arrivals.insert(source.name.clone(), marks);
+        }
+        seen.into_facts()
+    };
+    let others: Vec<_> = others.into_iter().map(|source| (source, facts_of(source))).collect();
     let marked = others.iter().filter_map(|(source, (_, facts))| match facts {
         Some(Facts::File(identity, _)) => Some((source.name.clone(), identity.installation.clone()?)),
         _ => None,
@@ -90,19 +103,34 @@ pub fn look(config: &DatabaseConfig) -> Overview {
         sources.push(judged(source, seen.look, admitted, true));
     }
     let is_complete = memory.is_ok();
-    let (entries, recorded, aliases) = match memory {
-        Ok(Memory { entries, recorded, aliases }) => (Ok(entries), recorded, aliases),
-        Err(error) => (Err(error), Vec::new(), HashMap::new()),
+    let (entries, recorded, aliases, counted) = match memory {
+        Ok(Memory { entries, recorded, aliases, counted }) => (Ok(entries), recorded, aliases, Some(counted)),
+        Err(error) => (Err(error), Vec::new(), HashMap::new(), None),
     };
     for (source, (look, facts)) in others {
         let admitted = facts.as_ref().map(|facts| opener.admit(source, &entries, facts));
         sources.push(judged(source, look, admitted, false));
     }
     let plan = Plan { config: config.clone(), recorded: Registry::recorded(recorded) };
-    let mut overview = Overview { sources, is_complete, plan, aliases };
+    let disputes = counted.map(|counted| disputed(&plan, &aliases, &counted, &arrivals)).unwrap_or_default();
+    let disputed = disputes.into_iter().map(|(chat, dispute)| (chat, dispute.reason(chat))).collect();
+    let mut overview = Overview { sources, is_complete, disputed, plan, aliases };
     overview.count();
     note_journals(&mut overview.sources, config);
     overview
+}
+
+/// The chats that are led to a source by name at this moment; `None` where the default source cannot be asked.
+pub(super) fn homes_now(config: &DatabaseConfig) -> Option<BTreeMap<ChatId, SourceName>> {
+    let default = config.sources.get(&config.default_source)?;
+    let Memory { recorded, aliases, .. } = remembered(&look_closer(default), &default.name).ok()?;
+    let plan = Plan { config: config.clone(), recorded: Registry::recorded(recorded) };
+    Some(homes(&plan, &aliases))
+}
+
+fn homes(plan: &Plan, aliases: &HashMap<ChatId, ChatId>) -> BTreeMap<ChatId, SourceName> {
+    let chats: BTreeSet<ChatId> = plan.chats(aliases).collect();
+    chats.into_iter().filter_map(|chat| Some((chat, plan.route(chat, aliases)?.0.clone()))).collect()
 }
 
 impl Overview {
@@ -112,6 +140,11 @@ impl Overview {
             Some((name, why)) => (name.clone(), why),
             None => (self.plan.config.default_source.clone(), Why::Default),
         }
+    }
+
+    /// The chats that are led to a source by name.
+    pub(super) fn homes(&self) -> BTreeMap<ChatId, SourceName> {
+        homes(&self.plan, &self.aliases)
     }
 
     fn count(&mut self) {
@@ -134,7 +167,12 @@ fn remembered(seen: &Seen, name: &SourceName) -> Result<Memory> {
         if !tx.has_table("switchyard_sources")? {
             return Ok(Memory::default());
         }
-        Ok(Memory { entries: read_entries(tx)?, recorded: read_recorded(tx)?, aliases: read_aliases(tx)? })
+        Ok(Memory {
+            entries: read_entries(tx)?,
+            recorded: read_recorded(tx)?,
+            aliases: read_aliases(tx)?,
+            counted: read_counted(tx)?,
+        })
     };
     match (&seen.look.found, seen.read("look.remembered", read)) {
         (Found::Nothing, _) => Ok(Memory::default()),
@@ -173,7 +211,7 @@ fn judged(
 /// Notes what waits for the sources and what was kept aside there.
 fn note_journals(sources: &mut [SourceLook], config: &DatabaseConfig) {
     let journal = look_at_journal(config, None, 0);
-    let stand_ins = standin::files(config);
+    let stand_ins = standin_files::all(config);
     for source in sources {
         let (waiting, parked) = journal.counts.get(&source.name).copied().unwrap_or_default();
         let has_stand_in = stand_ins.iter().any(|(name, _)| *name == source.name);

@@ -3,8 +3,10 @@
 //! [`DatabaseWrapper::open_multi`] gives the wrapper that handlers use, and a [`Control`] for whoever runs the bot.
 
 mod absence;
+mod arrived;
 mod backoff;
 mod closing;
+mod condition;
 mod connection_manager;
 mod control;
 mod counters;
@@ -12,6 +14,7 @@ mod datasource_router;
 #[cfg(test)]
 mod datasource_router_tests;
 mod departed;
+mod gate;
 mod healer;
 mod homecoming;
 mod identity;
@@ -20,22 +23,28 @@ mod journal_report;
 mod lock;
 mod look;
 mod outages;
+mod parked;
 mod particulars;
 mod reaper;
 mod registry;
 mod reload;
 mod relocate;
+mod restoring;
 mod routes;
 mod seal;
+mod set_aside;
+mod site;
 mod standin;
+mod standin_files;
 
 pub use control::{Control, RouteReport, SourceReport, Status};
 pub use counters::Counts;
 pub use datasource_router::Why;
-pub use journal_report::{JournalEntry, JournalReport, SettledWrites, look_at_journal};
+pub use journal_report::{JournalEntry, JournalReport, look_at_journal};
 pub use lock::{Owner, in_charge};
 pub use look::{Overview, SourceLook, look};
 pub use outages::Outage;
+pub use parked::SettledWrites;
 pub use particulars::Particulars;
 pub use registry::Adopt;
 pub use reload::{Change, ReloadError, Rerouted};
@@ -43,7 +52,9 @@ pub use relocate::{
     Clear, Cleared, ClearedStrays, Difference, MappingChange, MoveError, MoveOptions, MovePlan, MoveReport, Progress,
     Stage, Stray, Strays, UnfinishedMove, Unlike, look_at_strays,
 };
+pub use restoring::{RestoreOptions, restore};
 pub use seal::{SealError, seal};
+pub use site::{site, stray_findings};
 pub use standin::{ServedBy, ownerless};
 
 use std::sync::Arc;

@@ -1,14 +1,15 @@
 //! What only the files of sources can tell while a bot runs, asked so that a disk that does not answer holds up
-//! nobody: side by side, for a bounded time, and never again while a question hangs.
+//! nobody: side by side, for a bounded time, and never a second time while a question hangs.
 
-use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, mpsc};
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::sync::mpsc::{self, Sender};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
 use super::control::Control;
+use super::datasource_router::RoutingTable;
 use super::journal_report::{Made, count_parked, count_waiting, read_made};
 use super::standin::Away;
 use crate::error::Result;
@@ -16,11 +17,12 @@ use crate::params;
 use crate::route::SourceName;
 use crate::source::{ReadTx, Source};
 
-/// How many sources are asked at a time.
+/// How many sources are asked at a time, those that do not answer not counted.
 const AT_ONCE: usize = 8;
-
-/// A source that has not answered for so long is not asked again until it has: each question costs a thread.
-const HANGS: Duration = Duration::from_secs(1);
+/// How long it is waited for some answer before another question takes the place of one that hangs.
+const STALLS: Duration = Duration::from_millis(100);
+/// How many wait for the answer to one question at most.
+const MOST_WAITING: usize = 64;
 
 /// What a source's files say of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -36,45 +38,79 @@ pub struct Particulars {
     pub waiting: Option<u64>,
 }
 
-/// The sources that were asked and have not answered yet, and since when.
+/// The questions that have no answer yet, each with those who wait for it. However many ask, a source is asked by one
+/// thread at a time: each that hangs costs one.
 #[derive(Default)]
-pub(super) struct Questions(Mutex<BTreeMap<SourceName, Instant>>);
+pub(super) struct Questions(Mutex<BTreeMap<SourceName, Vec<Sender<Answer>>>>);
+
+type Answer = (SourceName, Particulars);
 
 impl Control {
     /// What the sources' files say. Opens none; waits for that long at most, and has nothing of those that have not
     /// answered by then.
     pub fn particulars(&self, wait: Duration) -> BTreeMap<SourceName, Particulars> {
         let deadline = Instant::now() + wait;
-        let (table, next) = (self.router.table(), Arc::new(AtomicUsize::new(0)));
+        let table = self.router.table();
         let (told, answers) = mpsc::channel();
-        for _ in 0..AT_ONCE.min(table.sources.len()) {
-            let (told, next, table) = (told.clone(), Arc::clone(&next), Arc::clone(&table));
-            let questions = Arc::clone(&self.questions);
-            let work = move || {
-                loop {
-                    let place = next.fetch_add(1, Ordering::Relaxed);
-                    let Some(source) = table.sources.get(place).filter(|_| Instant::now() < deadline) else { return };
-                    let name = source.name().clone();
-                    let asked = *questions.0.lock().entry(name.clone()).or_insert_with(Instant::now);
-                    if asked.elapsed() > HANGS {
-                        continue;
-                    }
-                    let answer = ask(source, table.away_of(place));
-                    questions.0.lock().remove(&name);
-                    // Whoever asked may have given up.
-                    let _ = told.send((name, answer));
+        // What another has asked already is waited for; the rest is asked here.
+        let mut queue: VecDeque<usize> =
+            (0..table.sources.len()).filter(|place| self.is_mine(&table, *place, &told)).collect();
+        let mut asking = 0;
+        let mut all = BTreeMap::new();
+        while all.len() < table.sources.len() {
+            while asking < AT_ONCE
+                && let Some(place) = queue.pop_front()
+            {
+                asking += 1;
+                self.put(&table, place);
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            match answers.recv_timeout(left.min(STALLS)) {
+                Ok((name, answer)) => {
+                    asking = asking.saturating_sub(1);
+                    all.insert(name, answer);
                 }
-            };
-            if let Err(error) = std::thread::Builder::new().name("asks sources".into()).spawn(work) {
-                tracing::debug!(%error, "no thread can be started that asks sources");
+                // One of them hangs, or all do: the others have their turn.
+                Err(_) if left > STALLS => asking = asking.saturating_sub(1),
+                Err(_) => break,
             }
         }
-        drop(told);
-        let mut all = BTreeMap::new();
-        while let Ok((name, answer)) = answers.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
-            all.insert(name, answer);
+        // Nobody will ask these for whoever waits for the answers.
+        for place in queue {
+            self.questions.0.lock().remove(table.sources[place].name());
         }
         all
+    }
+
+    /// Has whoever asks wait for a source's answer; answers whether it is for them to ask.
+    fn is_mine(&self, table: &RoutingTable, place: usize, told: &Sender<Answer>) -> bool {
+        let mut questions = self.questions.0.lock();
+        let waiting = questions.entry(table.sources[place].name().clone()).or_default();
+        let is_first = waiting.is_empty();
+        if waiting.len() == MOST_WAITING {
+            // Of a question that hangs for long most have given up, the oldest before the others.
+            waiting.remove(0);
+        }
+        waiting.push(told.clone());
+        is_first
+    }
+
+    /// Asks a source, on a thread of its own.
+    fn put(&self, table: &Arc<RoutingTable>, place: usize) {
+        let (table, questions) = (Arc::clone(table), Arc::clone(&self.questions));
+        let name = table.sources[place].name().clone();
+        let asked = name.clone();
+        let work = move || {
+            let answer = ask(&table.sources[place], table.away_of(place));
+            for told in questions.0.lock().remove(&asked).unwrap_or_default() {
+                // Whoever asked may have given up.
+                let _ = told.send((asked.clone(), answer.clone()));
+            }
+        };
+        if let Err(error) = std::thread::Builder::new().name("asks a source".into()).spawn(work) {
+            tracing::debug!(%error, "no thread can be started that asks a source");
+            self.questions.0.lock().remove(&name);
+        }
     }
 }
 

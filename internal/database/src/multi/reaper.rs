@@ -15,6 +15,9 @@ use super::standin::Away;
 /// How often it is looked whether an earlier table is still in use.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 
+/// How long the end of an absence is waited for: a table without the stand-in may come a moment before it.
+const OVER_WITHIN: Duration = Duration::from_secs(2);
+
 /// Closes what only earlier tables hold.
 pub(super) struct Reaper {
     work: Arc<Work>,
@@ -120,6 +123,10 @@ impl Drop for Reaper {
 
 /// Removes a stand-in that is closed, where all that it holds is at home, and answers whether it did.
 fn remove(away: &Away, is_ours: &Mutex<bool>) -> bool {
+    let deadline = Instant::now() + OVER_WITHIN;
+    while !away.displaced.is_over() && Instant::now() < deadline {
+        std::thread::park_timeout(LOOK_EVERY);
+    }
     let is_ours = is_ours.lock();
     if !*is_ours {
         return false;
@@ -182,11 +189,11 @@ impl Work {
 mod tests {
     use std::path::Path;
     use std::sync::mpsc::{self, Receiver, Sender};
-    use std::time::SystemTime;
 
-    use super::super::standin::ServedBy;
+    use super::super::datasource_router_tests;
     use super::*;
-    use crate::source::{Displaced, Source, SourceConfig};
+    use crate::source::Source;
+    use crate::time::{Clock, SystemClock};
 
     const LONG: Duration = Duration::from_secs(30);
     const SHORT: Duration = Duration::from_millis(50);
@@ -293,12 +300,14 @@ mod tests {
 
     /// A source that is away, and the stand-in's file.
     fn away(folder: &Path) -> Away {
-        let file = folder.join("archive.db");
-        std::fs::write(&file, "what waits").unwrap();
-        let config = SourceConfig { name: "archive".parse().unwrap(), ..SourceConfig::new(file) };
-        let displaced = Displaced::from(&config.name);
-        let serving = Arc::new(Source::refusing(config, "it is a test".to_owned()));
-        Away { displaced, serving, by: ServedBy::StandIn, since: SystemTime::now() }
+        let config = datasource_router_tests::config(folder);
+        let settings = &config.sources[&"archive".parse().unwrap()];
+        let default = Arc::new(Source::refusing(settings.clone(), "it is a test".to_owned()));
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let away = Away::of(&config, settings, &default, &clock).unwrap();
+        std::fs::create_dir(folder.join("standin")).unwrap();
+        std::fs::write(&away.serving.config().path, "what waits").unwrap();
+        away
     }
 
     #[test]
@@ -306,16 +315,19 @@ mod tests {
         for (is_over, is_ours) in [(true, true), (false, true), (true, false)] {
             let folder = tempfile::tempdir().unwrap();
             let away = away(folder.path());
-            if is_over {
-                away.displaced.end();
-            }
             let reaper = Reaper::start(Weak::new());
             let removal = reaper.removal(&away);
             if !is_ours {
                 reaper.end();
                 reaper.wait(now() + LONG);
             }
-            UnderWay::begin(vec![removal]).wait();
+            let under_way = UnderWay::begin(vec![removal]);
+            if is_over {
+                // A moment later, since the change of the table comes first.
+                std::thread::park_timeout(SHORT);
+                away.displaced.break_off(|| ());
+            }
+            under_way.wait();
             assert_eq!(away.serving.config().path.exists(), !(is_over && is_ours), "over {is_over}, ours {is_ours}");
         }
     }

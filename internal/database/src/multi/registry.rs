@@ -17,6 +17,13 @@ use crate::route::SourceName;
 use crate::source::{BadColumn, FromRow, Row, Source, SourceConfig};
 use crate::time::Clock;
 
+/// What is remembered of sources.
+macro_rules! entries {
+    () => {
+        "SELECT name, uuid, path, device, inode FROM switchyard_sources"
+    };
+}
+
 /// The registry of sources, in the default one.
 pub(crate) struct Registry {
     clock: Arc<dyn Clock>,
@@ -121,7 +128,7 @@ impl Registry {
 
     /// Whether the configuration has a source of this name.
     pub(super) fn is_configured(&self, name: &str) -> bool {
-        self.now.read().names.iter().any(|known| known.as_str() == name)
+        name.parse::<SourceName>().is_ok_and(|name| self.now.read().names.contains(&name))
     }
 
     /// What all files of this bot are marked with.
@@ -167,10 +174,20 @@ impl Registry {
         self.adopted.lock().remove(name);
     }
 
-    /// Everything that is remembered of sources. Waits until the deadline, whatever the default source's timeout is.
-    pub(super) fn entries(&self, deadline: Instant) -> Result<Vec<Entry>> {
-        let entries = |default: Arc<Source>| default.read_by("registry.entries", deadline, read_entries);
-        self.default_source().map_or(Ok(Vec::new()), entries)
+    /// What is remembered of a source, and of any other name for the file with this uuid. Waits until the deadline,
+    /// whatever the default source's timeout is. (Not of all of them: there may be thousands.)
+    pub(super) fn entries(&self, name: &SourceName, uuid: Option<&str>, deadline: Instant) -> Result<Vec<Entry>> {
+        let Some(default) = self.default_source() else { return Ok(Vec::new()) };
+        default.read_by("registry.entries", deadline, |tx| {
+            let (sql, name) = (concat!(entries!(), " WHERE name = ?1"), name.as_str());
+            match uuid {
+                None => tx.query(sql, params![name]),
+                Some(uuid) => {
+                    let sql = concat!(entries!(), " WHERE name = ?1 OR uuid = ?2 ORDER BY name");
+                    tx.query(sql, params![name, uuid])
+                }
+            }
+        })
     }
 
     /// Remembers a source as it is now, and forgets the name that its file had before.
@@ -211,8 +228,7 @@ impl Registry {
 
 /// Everything that a default source remembers of the others.
 pub(super) fn read_entries(tx: &crate::ReadTx<'_>) -> Result<Vec<Entry>> {
-    let sql = "SELECT name, uuid, path, device, inode FROM switchyard_sources ORDER BY name";
-    tx.query(sql, params![])
+    tx.query(concat!(entries!(), " ORDER BY name"), params![])
 }
 
 /// The statement and the rows of the routes that moves recorded.

@@ -1,31 +1,34 @@
-//! Moving chats from one source to another while nobody else uses them.
+//! Moving chats from one source to another while others read and write.
 //!
-//! What happens, in this order: the move is noted; the rows are copied in chunks; both places are compared row by row;
-//! one transaction of the shared source makes the target the owner; the old rows are deleted in batches; the note goes.
-//! Whatever stops a move before that one transaction leaves the chat where it was and a part of a copy, which the next
-//! move to the same target starts over and [`Control::abort_move`] removes; after it the chat is at the new place, and
-//! the next move deletes what is left at the old one.
+//! What happens, in this order: the move is noted; from then on it is noticed which of the chat's rows change; the rows
+//! are copied in chunks; what has changed is read again; both places are compared row by row; the gate is closed for a
+//! moment, the rest is copied and compared, and one transaction of the shared source makes the target the owner; when no
+//! call works on the old place any more the old rows are deleted in batches; the note goes. Whatever stops a move before
+//! that one transaction leaves the chat where it was and a part of a copy, which the next move to the same target starts
+//! over and [`Control::abort_move`] removes; after it the chat is at the new place, and the next move deletes what is
+//! left at the old one. Why no write is lost stands in `docs/adr/0021-moves-without-downtime.md`.
+//!
+//! With the bot stopped it is the same, and nobody calls.
 //!
 //! Rows go from one source's reader through a chunk in memory to the other's writer, not through ATTACH: each source
-//! stays in its own hands, with its deadlines and its look at its file, and it is no slower. A chat of 200,000 messages
-//! (232,170 rows) took 1.6 to 3.0 s to copy, 0.9 s to compare and 1.4 to 1.9 s to delete, where one `INSERT ... SELECT`
-//! over ATTACH of the same rows took 2.2 to 4.6 s, on two busy cores:
-//! `cargo run --release -p database --features multi-source --example move_speed`.
-//!
-//! Each step stands in a room of its own and takes what it works on as arguments, so that a move while the bot runs can
-//! be made of the same steps.
+//! stays in its own hands, with its deadlines and its look at its file, and it is no slower than a plain `INSERT ...
+//! SELECT` over ATTACH of the same rows: `cargo run --release -p database --features multi-source --example move_speed`.
 
 mod bring;
+mod changes;
 mod clear;
 mod copy;
+mod cut_over;
 mod error;
 #[cfg(test)]
 mod error_tests;
 mod leftovers;
 mod media;
+mod pace;
 mod plan;
 mod report;
 mod rows;
+mod settle;
 mod state;
 mod steps;
 mod strays;
@@ -37,7 +40,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::control::Control;
-use crate::error::Result;
+use crate::error::{ErrorKind, Result};
 use crate::ids::ChatId;
 use crate::params;
 use crate::route::SourceName;
@@ -49,12 +52,18 @@ pub use error::{Difference, MoveError, Unlike};
 pub use report::{MappingChange, MoveOptions, MovePlan, MoveReport, Progress, Stage, UnfinishedMove};
 pub use strays::{Clear, Cleared, ClearedStrays, Stray, Strays, look_at_strays};
 
+use changes::Changes;
+use cut_over::Moved;
+use pace::Steps;
 use report::Meter;
-use state::Entry;
+use state::{Entry, Lease};
 use tables::Table;
 
 /// How many rows one transaction has at most, whatever is asked for.
 const MOST_AT_ONCE: usize = 20_000;
+
+/// How often a move is begun whose sources change under it.
+const MOST_STARTS: u32 = 3;
 
 /// A chat on its way.
 #[derive(Clone)]
@@ -71,6 +80,9 @@ impl Control {
     /// The move would be refused.
     pub fn plan_move(&self, chat: ChatId, to: &SourceName, options: &MoveOptions) -> Result<MovePlan, MoveError> {
         let chats = self.together(chat);
+        if !self.check_disputed(&chats, Some(to))?.is_empty() {
+            return Ok(MovePlan::of_nothing(to, plan::free(&*self.source(to)?)));
+        }
         let unfinished = self.unfinished(&chats)?;
         unfinished.iter().try_for_each(|entry| self.check_not_remapped(entry))?;
         let parts = self.parts(&chats, to, options.keep)?;
@@ -99,8 +111,8 @@ impl Control {
         })
     }
 
-    /// Moves a chat, with the group that it was before or the supergroup that it became, to another source. Nobody else
-    /// may use these chats meanwhile. `progress` is told of every step and may break the move off.
+    /// Moves a chat, with the group that it was before or the supergroup that it became, to another source, while others
+    /// read and write. `progress` is told of every step and may break the move off.
     ///
     /// # Errors
     /// The move is refused, or something fails on the way. The chat is then in one place as a whole: at the new one
@@ -112,17 +124,49 @@ impl Control {
         options: &MoveOptions,
         mut progress: impl FnMut(Progress) -> ControlFlow<()>,
     ) -> Result<MoveReport, MoveError> {
+        let meter = &mut Meter::new(&mut progress);
+        let mut tries = 1;
+        loop {
+            let ended = match self.move_once(chat, to, options, meter) {
+                // It was configured otherwise, and what worked on it before was closed.
+                Err(MoveError::Database(error)) if matches!(error.kind(), ErrorKind::Closed) => {
+                    Err(MoveError::SourceChanged { name: error.source_name().clone() })
+                }
+                ended => ended,
+            };
+            match ended {
+                // What was copied is of no use; it is copied anew.
+                Err(MoveError::SourceChanged { name }) if tries < MOST_STARTS => {
+                    tracing::warn!(%chat, source = %name, "a move begins anew, since a source is not what it was");
+                    tries += 1;
+                }
+                ended => return ended,
+            }
+        }
+    }
+
+    fn move_once(
+        &self,
+        chat: ChatId,
+        to: &SourceName,
+        options: &MoveOptions,
+        meter: &mut Meter<'_>,
+    ) -> Result<MoveReport, MoveError> {
         let started = Instant::now();
         let at_once = options.rows_at_once.clamp(1, MOST_AT_ONCE);
-        let meter = &mut Meter::new(&mut progress);
+        let steps = &mut Steps::new(at_once, options.longest_step);
         let chats = self.together(chat);
+        let _under_way = self.router.gates.begin(&chats).ok_or(MoveError::UnderWay { chat })?;
+        if let Some(settled) = self.settle_dispute(&chats, to)? {
+            return Ok(MoveReport { elapsed: started.elapsed(), ..settled });
+        }
         self.unfinished(&chats)?.iter().try_for_each(|entry| self.check_not_remapped(entry))?;
         let mut report = MoveReport::to(to);
         let mapping = || {
             let routes = self.routes(&chats, to);
             self.router.with_plan(|plan| plan::mapping(plan, &routes))
         };
-        let tidied = self.finish_switched(meter, &chats, at_once).map_err(|error| {
+        let tidied = self.finish_switched(meter, &chats, steps).map_err(|error| {
             // Where it is this move that is not at its end, the chats are where they are to go.
             let is_there = chats.iter().all(|chat| self.router.explain(*chat).0 == *to);
             let report = MoveReport { mapping: mapping(), ..report.clone() };
@@ -136,7 +180,7 @@ impl Control {
             }
             parts => parts?,
         };
-        report.tidied += self.undo_copies(meter, &chats, Some(to), at_once)?;
+        report.tidied += self.undo_copies(meter, &chats, Some(to), steps)?;
         for part in &parts {
             plan::check_empty(part)?;
         }
@@ -144,28 +188,37 @@ impl Control {
         let bytes = plan::bytes(&parts, &rows, media)?;
         plan::check_disk(&*self.source(to)?, bytes)?;
         let total = rows.values().sum::<u64>();
-        state::begin(&self.shared()?, &parts, self.db.now())?;
+        let mut lease = Lease::begin(&self.db, &self.shared()?, &parts)?;
+        // Before the first row is read.
+        let mut changes = Changes::start(&parts)?;
         for part in &parts {
             let (chat, from) = (part.chat, part.from.name());
             tracing::info!(target: "database::audit", %chat, %from, %to, "a move begins");
-            media::settle(meter, &part.to, part.chat, at_once)?;
+            media::settle(meter, &part.to, part.chat, steps)?;
         }
         meter.begin(Stage::Copying, total + media)?;
         for part in &parts {
-            copy::part(meter, part, at_once, &mut report)?;
+            copy::part(meter, part, steps, &mut lease, &mut report)?;
         }
+        changes.catch_up(steps, &mut lease)?;
         meter.begin(Stage::Verifying, total)?;
         for part in &parts {
-            steps::compare(meter, part, at_once)?;
+            changes.suspect(verify::part(meter, part, at_once)?);
+        }
+        if changes.catch_up(steps, &mut lease)? > 0 {
+            meter.begin(Stage::CatchingUp, 0)?;
         }
         meter.begin(Stage::Switching, 1)?;
-        self.switch(&chats, &parts, to, options.keep, &mut report)?;
+        let moved = Moved { chats: &chats, parts: &parts, to, keep: options.keep };
+        self.cut_over(meter, &moved, &mut changes, steps, &mut lease, &mut report)?;
+        report.reread = changes.reread;
+        drop((changes, lease));
         report.chats = parts.iter().map(|part| (part.chat, part.from.name().clone())).collect();
         // From here on the chats are at the new place, whatever happens.
         let left = if options.keep {
-            parts.iter().try_for_each(|part| media::settle(meter, &part.to, part.chat, at_once))
+            parts.iter().try_for_each(|part| media::settle(meter, &part.to, part.chat, steps))
         } else {
-            self.delete_all_old(meter, &chats, total, at_once, &mut report)
+            self.delete_all_old(meter, &chats, total, steps, &mut report)
         };
         report.elapsed = started.elapsed();
         match left {
@@ -189,6 +242,7 @@ impl Control {
         mut progress: impl FnMut(Progress) -> ControlFlow<()>,
     ) -> Result<u64, MoveError> {
         let chats = self.together(chat);
+        let _under_way = self.router.gates.begin(&chats).ok_or(MoveError::UnderWay { chat })?;
         let unfinished = self.unfinished(&chats)?;
         if let Some(Entry { chat, from, to, .. }) = unfinished.iter().find(|entry| entry.is_switched).cloned() {
             return Err(MoveError::AlreadySwitched { chat, from, to });
@@ -196,8 +250,8 @@ impl Control {
         if unfinished.is_empty() {
             return Err(MoveError::NothingToAbort { chat });
         }
-        let at_once = MoveOptions::default().rows_at_once;
-        self.undo_copies(&mut Meter::new(&mut progress), &chats, None, at_once)
+        let MoveOptions { rows_at_once, longest_step, .. } = MoveOptions::default();
+        self.undo_copies(&mut Meter::new(&mut progress), &chats, None, &mut Steps::new(rows_at_once, longest_step))
     }
 
     /// The moves that were broken off.

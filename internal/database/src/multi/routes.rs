@@ -89,6 +89,28 @@ impl Plan {
         Routes { places, nowhere }
     }
 
+    /// Earlier routes with those of some chats looked up anew; `None` where one leads to a source that is not there.
+    pub(super) fn altered(
+        &self,
+        before: &Routes,
+        sources: &[Arc<Source>],
+        aliases: &HashMap<ChatId, ChatId>,
+        chats: &[ChatId],
+    ) -> Option<Routes> {
+        let mut places = before.places.clone();
+        let inheriting = aliases.iter().filter(|(_, old)| chats.contains(old)).map(|(new, _)| new);
+        for chat in chats.iter().chain(inheriting) {
+            match self.route(*chat, aliases) {
+                None => places.remove(chat),
+                Some((name, _)) => {
+                    let place = sources.iter().position(|source| source.name() == name)?;
+                    places.insert(*chat, u32::try_from(place).ok()?)
+                }
+            };
+        }
+        Some(Routes { places, nowhere: before.nowhere.clone() })
+    }
+
     /// What stands for a source that a chat was moved to and that is not configured: never the default one.
     fn not_configured(&self, name: &SourceName) -> Arc<Source> {
         let reason = "a chat was moved to it, and it is not configured any more; configure it again, or map the chat to \

@@ -1,20 +1,18 @@
 //! Standing in for a source that is away: which file serves its chats meanwhile, and what is found of that at a start.
 
 use std::fmt;
-use std::fs::DirBuilder;
-use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Instant, SystemTime};
 
+use super::standin_files as files;
 use crate::config::DatabaseConfig;
 use crate::route::SourceName;
-use crate::source::{Database, Displaced, Facts, OnUnavailable, OpenError, Opener, Source, SourceConfig};
+use crate::source::{
+    Budget, Database, Displaced, Facts, OnUnavailable, OpenError, Opener, Source, SourceConfig, Stays,
+};
 use crate::time::Clock;
-
-/// The folder of the stand-ins in the data directory.
-const FOLDER: &str = "standin";
 
 /// A source that is away, and who serves its chats.
 #[derive(Clone)]
@@ -24,6 +22,10 @@ pub(crate) struct Away {
     pub(super) serving: Arc<Source>,
     pub(super) by: ServedBy,
     pub(super) since: SystemTime,
+    /// An earlier run left it, and whoever serves has not been open since.
+    pub(super) is_left: bool,
+    /// What opens the stand-in; `None` where the default source serves.
+    stand_in: Option<Arc<StandInOpener>>,
 }
 
 /// Who serves the chats of a source that is away.
@@ -50,17 +52,23 @@ struct StandInOpener {
     clock: Arc<dyn Clock>,
     /// Whether there was one, with writes that wait: then it is not made anew.
     was_there: AtomicBool,
+    /// Whether its file is kept under another name rather than removed.
+    is_set_aside: AtomicBool,
 }
 
 impl Opener for StandInOpener {
     fn open(&self, config: &SourceConfig, deadline: Instant) -> Result<Database, OpenError> {
         let folder = config.path.parent().unwrap_or(Path::new("."));
-        let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
-        made.map_err(|error| OpenError::Other { path: folder.to_owned(), detail: error.to_string() })?;
-        let was_there = self.was_there.load(Ordering::Relaxed);
+        let failed = |error: std::io::Error| OpenError::Other { path: folder.to_owned(), detail: error.to_string() };
+        files::make_folder(folder).map_err(failed)?;
+        let was_there = self.was_there.load(Ordering::Acquire);
+        if !was_there && files::is_over(&config.path) {
+            // What would be written beside that would not be believed.
+            files::remove(&config.path).map_err(failed)?;
+        }
         if !was_there && matches!(config.path.try_exists(), Ok(false)) {
             // What is left of one that was being removed: its database, gone first, was at home.
-            remove(&config.path, &["-wal", "-shm"]);
+            files::remove_rest(&config.path).map_err(failed)?;
         }
         let admit = |facts: &Facts| match facts {
             Facts::Nothing if was_there => Err(OpenError::Identity {
@@ -69,32 +77,28 @@ impl Opener for StandInOpener {
                     "is missing or empty, and held what was written while the source `{}` is away",
                     config.name
                 ),
-                remedy: "put it back; if it is lost, restart the bot, which begins another".to_owned(),
+                remedy: format!(
+                    "put it back; if it is lost, `bot db retry {} --set-aside` goes on without it",
+                    config.name
+                ),
             }),
             _ => Ok(()),
         };
         let database = Database::open(config, deadline, &*self.clock, &admit)?;
-        self.was_there.store(true, Ordering::Relaxed);
+        // Before anything can be written there.
+        self.was_there.store(true, Ordering::Release);
         Ok(database)
     }
-}
 
-/// Where the stand-in of a source is.
-pub(super) fn path(config: &DatabaseConfig, name: &SourceName) -> PathBuf {
-    config.data_dir.join(FOLDER).join(format!("{name}.db"))
+    fn budget(&self) -> Option<(Arc<Budget>, Stays)> {
+        Some((Budget::of_process(), Stays::WhileThereIsRoom))
+    }
 }
 
 /// The settings of a source that another may serve for a while: it is configured so that what was written meanwhile can
 /// be made there, and is not the default one.
 pub(super) fn can_come_home<'a>(config: &'a DatabaseConfig, name: &SourceName) -> Option<&'a SourceConfig> {
     config.sources.get(name).filter(|settings| !settings.readonly && settings.name != config.default_source)
-}
-
-/// The stand-in of a source: its settings, another file.
-fn stand_in(config: &DatabaseConfig, settings: &SourceConfig, clock: &Arc<dyn Clock>, was_there: bool) -> Arc<Source> {
-    let opener = StandInOpener { clock: Arc::clone(clock), was_there: AtomicBool::new(was_there) };
-    let settings = SourceConfig { path: path(config, &settings.name), readonly: false, ..settings.clone() };
-    Arc::new(Source::lazy(settings, Arc::new(opener)))
 }
 
 impl Away {
@@ -106,85 +110,126 @@ impl Away {
         clock: &Arc<dyn Clock>,
     ) -> Option<Self> {
         can_come_home(config, &settings.name)?;
-        let (by, serving) = match settings.on_unavailable {
-            OnUnavailable::StandIn => (ServedBy::StandIn, stand_in(config, settings, clock, false)),
-            OnUnavailable::Default => (ServedBy::Default, Arc::clone(default)),
-            OnUnavailable::Fail => return None,
-        };
-        Some(Self::new(&settings.name, by, serving))
+        match settings.on_unavailable {
+            OnUnavailable::StandIn => Some(Self::with_stand_in(config, settings, clock, false)),
+            OnUnavailable::Default => Some(Self::by_default(&settings.name, default)),
+            OnUnavailable::Fail => None,
+        }
     }
 
-    fn new(name: &SourceName, by: ServedBy, serving: Arc<Source>) -> Self {
-        let displaced = Displaced::from(name);
-        Self { displaced, serving, by, since: SystemTime::now() }
+    /// A source whose chats a stand-in serves: its settings, another file.
+    fn with_stand_in(
+        config: &DatabaseConfig,
+        settings: &SourceConfig,
+        clock: &Arc<dyn Clock>,
+        was_there: bool,
+    ) -> Self {
+        let (was_there, is_set_aside) = (AtomicBool::new(was_there), AtomicBool::new(false));
+        let opener = Arc::new(StandInOpener { clock: Arc::clone(clock), was_there, is_set_aside });
+        let path = files::path(config, &settings.name);
+        let own = SourceConfig { path, readonly: false, ..settings.clone() };
+        let serving = Arc::new(Source::lazy(own, Arc::clone(&opener) as Arc<dyn Opener>));
+        Self::new(&settings.name, ServedBy::StandIn, serving, Some(opener))
     }
 
-    /// A source in whose place the default one was written, as its journal says.
+    /// A source in whose place the default one is written.
     pub(super) fn by_default(name: &SourceName, default: &Arc<Source>) -> Self {
-        Self::new(name, ServedBy::Default, Arc::clone(default))
+        Self::new(name, ServedBy::Default, Arc::clone(default), None)
     }
 
-    /// Removes the stand-in's file, which is closed, and which holds nothing that is not at home.
+    fn new(name: &SourceName, by: ServedBy, serving: Arc<Source>, stand_in: Option<Arc<StandInOpener>>) -> Self {
+        let (displaced, since) = (Displaced::from(name), SystemTime::now());
+        Self { displaced, serving, by, since, is_left: false, stand_in }
+    }
+
+    /// Whether anything can have been written in the source's place. Where nothing can, and nothing can be begun, it
+    /// need not be asked, nor be there.
+    pub(super) fn may_hold_writes(&self) -> bool {
+        self.stand_in.as_ref().is_none_or(|opener| opener.was_there.load(Ordering::Acquire))
+    }
+
+    /// Notes, on disk, that nothing waits in the stand-in any more: a bot that starts before it is removed goes by that.
+    pub(super) fn note_over(&self) {
+        if self.stand_in.is_some()
+            && self.may_hold_writes()
+            && let Err(error) = files::note_over(&self.serving.config().path)
+        {
+            tracing::warn!(source = %self.displaced.home, %error, "it cannot be noted that a stand-in is over");
+        }
+    }
+
+    /// Takes that back: the stand-in goes on.
+    pub(super) fn forget_over(&self) {
+        if self.stand_in.is_some()
+            && let Err(error) = files::forget_over(&self.serving.config().path)
+        {
+            tracing::error!(source = %self.displaced.home, %error, "a stand-in that goes on is noted as over; remove the file beside it that ends in `.over`");
+        }
+    }
+
+    /// Has the stand-in's file be kept under another name when it goes.
+    pub(super) fn keep_aside(&self) {
+        if let Some(opener) = &self.stand_in {
+            opener.is_set_aside.store(true, Ordering::Release);
+        }
+    }
+
+    /// Removes the stand-in's file, which is closed, and which holds nothing that is not at home; or sets it aside.
     pub(super) fn remove(&self) {
-        // The database first: a log without it says nothing, a database without its log would be believed.
-        remove(&self.serving.config().path, &["", "-wal", "-shm"]);
-    }
-}
-
-fn remove(path: &Path, suffixes: &[&str]) {
-    for suffix in suffixes {
-        let mut name = path.as_os_str().to_owned();
-        name.push(suffix);
-        match std::fs::remove_file(&name) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                tracing::warn!(file = %Path::new(&name).display(), %error, "a stand-in cannot be removed");
+        let path = &self.serving.config().path;
+        if self.stand_in.as_ref().is_some_and(|opener| opener.is_set_aside.load(Ordering::Acquire)) {
+            match files::set_aside(path) {
+                Ok(aside) => {
+                    tracing::warn!(target: "database::audit", source = %self.displaced.home, file = %aside.display(), "a stand-in was set aside; what only it holds is not at home")
+                }
+                Err(error) => tracing::error!(file = %path.display(), %error, "a stand-in cannot be set aside"),
             }
-            _ => {}
+        } else if let Err(error) = files::remove(path) {
+            tracing::warn!(file = %path.display(), %error, "a stand-in cannot be removed");
         }
     }
-}
-
-/// The stand-ins whose files are there, by the names of the sources that they stand for, configured or not.
-pub(super) fn files(config: &DatabaseConfig) -> Vec<(SourceName, SourceConfig)> {
-    let Ok(entries) = config.data_dir.join(FOLDER).read_dir() else { return Vec::new() };
-    let mut found = Vec::new();
-    for entry in entries.flatten() {
-        let path = entry.path();
-        if path.extension().is_none_or(|extension| extension != "db") {
-            continue;
-        }
-        let name = path.file_stem().and_then(|stem| stem.to_str()).and_then(|stem| stem.parse::<SourceName>().ok());
-        if let Some(name) = name {
-            let settings = SourceConfig { name: name.clone(), ..SourceConfig::new(path) };
-            found.push((name, settings));
-        }
-    }
-    found.sort_by(|(one, _), (other, _)| one.cmp(other));
-    found
 }
 
 /// The stand-ins of sources that are not configured any more, or not so that something can be written there: what waits
 /// in them waits for that. With their files.
 pub fn ownerless(config: &DatabaseConfig) -> Vec<(SourceName, PathBuf)> {
-    files(config)
+    files::all(config)
         .into_iter()
         .filter(|(name, _)| can_come_home(config, name).is_none())
         .map(|(name, settings)| (name, settings.path))
         .collect()
 }
 
-/// The stand-ins that an earlier run left, of sources that are configured. Others are told of and left alone.
-pub(super) fn left_behind(config: &DatabaseConfig, clock: &Arc<dyn Clock>) -> Vec<Away> {
+/// The sources whose stand-ins an earlier run left, or in whose place it wrote in the default one, if they are
+/// configured. Others are told of and left alone. What is over is removed.
+pub(super) fn left_behind(config: &DatabaseConfig, default: &Arc<Source>, clock: &Arc<dyn Clock>) -> Vec<Away> {
+    for path in files::all_over(config) {
+        if let Err(error) = files::remove(&path) {
+            tracing::error!(file = %path.display(), %error, "a stand-in that is over cannot be removed; what is in it is at home");
+        }
+    }
     let mut found = Vec::new();
-    for (name, SourceConfig { path, .. }) in files(config) {
+    for (name, SourceConfig { path, .. }) in files::all(config) {
         match can_come_home(config, &name) {
+            Some(_) if files::is_empty(&path) => {
+                tracing::warn!(file = %path.display(), "a stand-in is empty, and is begun anew when it is needed");
+                if let Err(error) = files::remove(&path) {
+                    tracing::warn!(file = %path.display(), %error, "a stand-in cannot be removed");
+                }
+            }
             Some(settings) => {
-                found.push(Away::new(&settings.name, ServedBy::StandIn, stand_in(config, settings, clock, true)));
+                found.push(Away { is_left: true, ..Away::with_stand_in(config, settings, clock, true) });
             }
             None => tracing::error!(
                 file = %path.display(),
                 "a stand-in holds writes of a source that is not configured any more, or is only read now; configure it as it was, so that they come home"
             ),
+        }
+    }
+    // Where there is a stand-in too, what waits in the default source is older, and comes home first.
+    for name in files::in_default(config) {
+        if can_come_home(config, &name).is_some() && found.iter().all(|away| away.displaced.home != name) {
+            found.push(Away { is_left: true, ..Away::by_default(&name, default) });
         }
     }
     found

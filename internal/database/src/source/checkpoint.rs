@@ -116,6 +116,16 @@ impl Log {
         })
     }
 
+    /// How many pages it has, as far as that is known.
+    pub(super) fn pages(&self) -> u32 {
+        self.pages.load(Ordering::Relaxed)
+    }
+
+    /// Takes notice of what is in it from before.
+    pub(super) fn has_pages(&self, pages: u32) {
+        self.pages.store(pages, Ordering::Relaxed);
+    }
+
     /// Learns the log's length from each commit of the connection, which makes no checkpoints by itself any more.
     pub(super) fn watch(self: &Arc<Self>, link: &mut Link) -> rusqlite::Result<()> {
         let log = Arc::clone(self);

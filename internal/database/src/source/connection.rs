@@ -1,7 +1,7 @@
 //! Opening SQLite connections, all with the same settings.
 
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
@@ -9,6 +9,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
 use rusqlite::{Connection, OpenFlags};
 
+use super::budget::Permit;
 use super::checkpoint::KEPT_BYTES;
 use super::config::Durability;
 use super::file;
@@ -34,6 +35,10 @@ pub(super) struct Link {
     /// That they are prepared once.
     pub(super) prepared: Box<Prepared>,
     limits: Arc<Limits>,
+    /// Of a connection that writes: whether it is lent for a read now.
+    reads: Option<Arc<AtomicBool>>,
+    /// What it counts, where that is not counted with the source. (Given back last, when it is closed.)
+    _permit: Option<Permit>,
 }
 
 /// Until when a connection may take, in [`micros`]. SQLite is told once where to look, rather than by every call.
@@ -64,6 +69,23 @@ impl Link {
     /// Locks are waited for so long from now on.
     pub(super) fn wait_for_locks(&self, patience: Duration) {
         self.limits.locks.store(micros(Instant::now() + patience), Ordering::Relaxed);
+    }
+
+    /// The same, which counts as much as this until it is closed.
+    pub(super) fn counting(self, permit: Option<Permit>) -> Self {
+        Self { _permit: permit, ..self }
+    }
+
+    /// From now on it may prepare only what a reader may, or again anything.
+    pub(super) fn only_reads(&self, only: bool) {
+        if let Some(reads) = &self.reads {
+            reads.store(only, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether what is prepared may be a write all the same, since it was prepared for one.
+    pub(super) fn may_write(&self) -> bool {
+        self.reads.is_some()
     }
 
     /// The connection alone. It has no deadline, and waits so long for each lock.
@@ -104,13 +126,24 @@ pub(super) fn whole_micros(duration: Duration) -> u64 {
 
 /// A connection that writes.
 pub(super) fn writer(path: &Path, timeout: Duration) -> rusqlite::Result<Link> {
-    let link = open(path, OpenFlags::SQLITE_OPEN_READ_WRITE, timeout)?;
+    let mut link = open(path, OpenFlags::SQLITE_OPEN_READ_WRITE, timeout)?;
+    // Once, as for readers: which of the two it is at the moment is looked up.
+    let reads = Arc::new(AtomicBool::new(false));
+    link.reads = Some(Arc::clone(&reads));
+    link.connection.authorizer(Some(move |context: AuthContext<'_>| {
+        if reads.load(Ordering::Relaxed) { only_reads(context) } else { Authorization::Allow }
+    }))?;
     link.connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
     // Deleted text is overwritten, and a REPLACE fires the delete triggers that moves rely on.
     link.connection.execute_batch("PRAGMA secure_delete=ON; PRAGMA recursive_triggers=ON;")?;
     // A log that has grown long, behind a reader that stayed, is cut once it begins anew.
     link.connection.pragma_update(None, "journal_size_limit", KEPT_BYTES)?;
     Ok(link)
+}
+
+/// A connection for what is no database perhaps: its content is to be another's.
+pub(super) fn overwriter(path: &Path, timeout: Duration) -> rusqlite::Result<Link> {
+    open(path, OpenFlags::SQLITE_OPEN_READ_WRITE, timeout)
 }
 
 /// A connection that moves the log into the file, and waits for nobody.
@@ -192,12 +225,22 @@ pub(super) fn use_wal(connection: &Connection, durability: Durability, deadline:
     let mode: String = retry_while_busy(deadline, || {
         connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))
     })?;
+    make_durable(connection, durability)?;
+    Ok(mode.eq_ignore_ascii_case("wal"))
+}
+
+/// What an answered write of the connection survives.
+pub(super) fn make_durable(connection: &Connection, durability: Durability) -> rusqlite::Result<()> {
     let synchronous = match durability {
         Durability::Full => "FULL",
         Durability::Normal => "NORMAL",
     };
-    connection.pragma_update(None, "synchronous", synchronous)?;
-    Ok(mode.eq_ignore_ascii_case("wal"))
+    connection.pragma_update(None, "synchronous", synchronous)
+}
+
+/// Leaves the log where it is when the last connection closes, rather than move it into the file and take it away.
+pub(super) fn leave_log(connection: &Connection) -> rusqlite::Result<()> {
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).map(drop)
 }
 
 /// Some of SQLite's locks are refused at once whatever the busy timeout says: changing the journal mode is one.
@@ -230,7 +273,8 @@ fn open(path: &Path, mode: OpenFlags, timeout: Duration) -> rusqlite::Result<Lin
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     let watching = Arc::clone(&limits);
     connection.progress_handler(STEPS_BETWEEN_LOOKS, Some(move || watching.statement_is_over()))?;
-    let link = Link { connection, columns: KnownColumns::default(), prepared: Box::default(), limits };
+    let (columns, prepared) = (KnownColumns::default(), Box::default());
+    let link = Link { connection, columns, prepared, limits, reads: None, _permit: None };
     link.wait_for_locks(timeout);
     // 8 MB of cache; no memory mapping, since a file cut short by another process would kill this one.
     link.connection.execute_batch("PRAGMA cache_size=-8000; PRAGMA mmap_size=0;")?;

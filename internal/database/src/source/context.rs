@@ -46,6 +46,12 @@ fn classify(error: &rusqlite::Error, timeout: Duration) -> ErrorKind {
     let detail = describe(error);
     match error.sqlite_error_code() {
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => ErrorKind::Busy { waited: timeout },
+        Some(
+            ErrorCode::OutOfMemory
+            | ErrorCode::OperationAborted
+            | ErrorCode::FileLockingProtocolFailed
+            | ErrorCode::SchemaChanged,
+        ) => ErrorKind::Passing { detail },
         Some(ErrorCode::OperationInterrupted) => ErrorKind::TimedOut { timeout },
         Some(ErrorCode::ReadOnly | ErrorCode::AuthorizationForStatementDenied) => ErrorKind::ReadOnly,
         Some(ErrorCode::DiskFull) => ErrorKind::DiskFull,

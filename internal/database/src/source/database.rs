@@ -10,17 +10,23 @@ use crate::migrate::{self, Identity};
 use crate::params;
 use crate::route::SourceName;
 
+use super::budget::{Budget, Permit};
 use super::checkpoint::Log;
 use super::config::Durability;
-use super::connection::{self, micros, whole_micros};
+use super::connection::{self, Link, micros, whole_micros};
 use super::context::Context;
 use super::file::{FileId, Left};
 use super::read::ReadTx;
-use super::readers::{NoReader, Readers};
-use super::writer::Writer;
+use super::readers::{First, NoReader, Reader, Readers};
+use super::rest::Rest;
+use super::writer::{Writer, has_seat};
 
 /// How often reads look whether the file is still the one that was opened, in microseconds. (Each commit looks too.)
 const LOOK_EVERY: u64 = 100_000;
+
+/// A log of so many pages at most is left where it is when the source is closed for others: reading it again takes half
+/// a millisecond, moving it into the file some milliseconds of the disk.
+const LEFT_PAGES: u32 = 128;
 
 /// What has SQLite look for damage, until it has found some.
 const CHECK: &str = "PRAGMA quick_check(1)";
@@ -33,6 +39,8 @@ pub(crate) struct Database {
     pub(super) file: FileId,
     /// Its log, where it had one from the beginning.
     pub(super) log_file: Option<FileId>,
+    /// Whether nothing is ever written to it.
+    pub(super) is_readonly: bool,
     /// Whether it is only read and had no log beside it: one that reading makes is taken away again.
     pub(super) tidies: bool,
     /// When the file was last looked at, in [`micros`].
@@ -44,6 +52,8 @@ pub(crate) struct Database {
     /// The last to go: without it all connections are closed. (Closing the last one, SQLite removes the log by its
     /// name, whoever's it is by then.)
     pub(super) in_use: Arc<()>,
+    /// What it counts while it is open.
+    pub(super) permit: Option<Permit>,
 }
 
 impl Drop for Database {
@@ -72,10 +82,32 @@ impl Database {
         if now.saturating_sub(self.looked.load(Ordering::Relaxed)) >= LOOK_EVERY {
             self.look(&context)?;
         }
-        let reader = self.readers.take(deadline).map_err(|none| self.no_reader(none, &context))?;
+        let reader = match self.readers.take(deadline) {
+            Ok(reader) => reader,
+            Err(NoReader::NoRoom) if !has_seat() => return self.read_on_writer(&context, deadline, f),
+            Err(none) => self.reader_at_once(none, deadline, &context)?,
+        };
         let link = reader.link().map_err(|none| self.no_reader(none, &context))?;
         link.until_micros(until);
         f(&ReadTx::new(link, context))
+    }
+
+    /// A reader for whoever has a writer: waiting for one more, each could wait for the other.
+    #[cold]
+    fn reader_at_once(&self, none: NoReader, deadline: Instant, context: &Context<'_>) -> Result<Reader<'_>> {
+        let reader = match none {
+            NoReader::NoRoom => self.readers.take_at_once(deadline),
+            none => Err(none),
+        };
+        reader.map_err(|none| self.no_reader(none, context))
+    }
+
+    /// From now on what is opened counts. One that has to have a reader has the first of them counted with the
+    /// source.
+    pub(super) fn count_against(&mut self, budget: Arc<Budget>, permit: Option<Permit>) {
+        let first = if self.is_readonly || permit.is_none() { First::Counted } else { First::Spare };
+        self.readers.count_against(budget, first);
+        self.permit = permit;
     }
 
     /// The file and the log that were opened.
@@ -100,11 +132,26 @@ impl Database {
 
     /// What the file says of itself.
     pub(crate) fn identity(&self, deadline: Instant) -> Result<Identity> {
-        let context = self.context("identity.identity");
+        const OP: &str = "identity.identity";
+        let context = self.context(OP);
+        let identity = |link: &Link| migrate::identity(&link.connection).map_err(|error| context.sqlite(&error));
+        if !self.is_readonly {
+            return self.on_writer(OP, deadline, identity);
+        }
         let reader = self.readers.take(deadline).map_err(|none| self.no_reader(none, &context))?;
         let link = reader.link().map_err(|none| self.no_reader(none, &context))?;
         link.until(deadline);
-        migrate::identity(&link.connection).map_err(|error| context.sqlite(&error))
+        identity(link)
+    }
+
+    /// Runs a read before anybody uses the database: on the connection that is open already.
+    pub(crate) fn read_at_opening<T>(
+        &self,
+        op: &'static str,
+        deadline: Instant,
+        f: impl FnOnce(&ReadTx<'_>) -> Result<T>,
+    ) -> Result<T> {
+        if self.is_readonly { self.read(op, deadline, f) } else { self.read_as_writer(op, deadline, f) }
     }
 
     /// Lets the file say this of itself.
@@ -152,28 +199,48 @@ impl Database {
     /// Ends all use of the database: waits for the calls under way, as long as a call may take, then moves what is in the
     /// log into the file.
     pub(crate) fn close(&self) {
+        if let Some(link) = self.ended() {
+            self.move_log(&link);
+        }
+    }
+
+    /// Ends all use of the database, and leaves its log where it is, unless that has become long: what is to be found
+    /// there the next time. `None` where there is nothing to be relied on.
+    pub(super) fn rest(&self) -> Option<Rest> {
+        let link = self.ended()?;
+        let mut pages = self.log.pages();
+        if pages > LEFT_PAGES {
+            self.move_log(&link);
+            pages = 0;
+        }
+        connection::leave_log(&link.connection).ok()?;
+        Rest::of(&self.path, pages).filter(|rest| rest.is_of(self.file))
+    }
+
+    /// Ends all use, and answers the connection that is left.
+    fn ended(&self) -> Option<Link> {
         self.readers.close(Instant::now() + self.timeout);
         self.log.close();
-        let Some(link) = self.close_writer() else {
-            if self.tidies && FileId::of(&self.path) == Some(self.file) {
-                connection::tidy(&self.path, self.timeout);
-            }
-            return;
-        };
-        let checkpoint = || {
-            // Readers in other processes are not waited for: what they hold back is moved by whoever comes next.
-            link.without_deadline();
-            link.wait_for_locks(Duration::ZERO);
-            link.connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)")
-        };
-        if let Err(error) = checkpoint() {
+        let link = self.close_writer();
+        if link.is_none() && self.tidies && FileId::of(&self.path) == Some(self.file) {
+            connection::tidy(&self.path, self.timeout);
+        }
+        link
+    }
+
+    /// Moves what is in the log into the file.
+    fn move_log(&self, link: &Link) {
+        // Readers in other processes are not waited for: what they hold back is moved by whoever comes next.
+        link.without_deadline();
+        link.wait_for_locks(Duration::ZERO);
+        if let Err(error) = link.connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)") {
             tracing::debug!(source = %self.name, %error, "the log is left for the next start");
         }
     }
 
     fn no_reader(&self, none: NoReader, context: &Context<'_>) -> Error {
         match none {
-            NoReader::Busy => context.error(ErrorKind::Busy { waited: self.timeout }),
+            NoReader::Busy | NoReader::NoRoom => self.busy(context),
             NoReader::Closed => context.error(ErrorKind::Closed),
             NoReader::Replaced => context.error(ErrorKind::FileReplaced),
             NoReader::Sqlite(error) => context.sqlite(&error),

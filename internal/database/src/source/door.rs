@@ -1,23 +1,22 @@
-//! Whether a source's database is open, and its being opened: by one thread, for everybody who waits.
+//! Whether a source's database is open, and how it comes to be. The opening itself stands in [`opening`](super::opening),
+//! closing one for another in [`eviction`](super::eviction).
 //!
 //! A `OnceCell` would not do: of five callers each would wait for a failure of its own, one after the other, and what
 //! is open could not be closed again.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+mod closed;
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant, SystemTime};
 
 use parking_lot::{Condvar, Mutex, RwLock};
 
-use super::file::{self, Left};
-use super::{Database, OpenError, Source, SourceConfig};
+use super::budget::Budget;
+use super::file::Left;
+use super::rest::Rest;
+use super::{Database, OpenError, SourceConfig};
 use crate::error::ErrorKind;
-
-/// How long a failure to open is answered without another try.
-const FAILED_FOR: Duration = Duration::from_secs(1);
-
-/// How much sooner than its callers an opening gives up at most.
-const TO_TELL: Duration = Duration::from_millis(500);
 
 /// Opens the database of a source.
 pub(crate) trait Opener: Send + Sync {
@@ -29,13 +28,32 @@ pub(crate) trait Opener: Send + Sync {
     fn failed(&self, _config: &SourceConfig) -> bool {
         false
     }
+
+    /// What the source's connections count against, and whether it can be closed for others to have room.
+    fn budget(&self) -> Option<(Arc<Budget>, Stays)> {
+        None
+    }
+
+    /// Whether a file that was closed for others, and that nobody has touched since, may be opened without a look.
+    fn takes_as_left(&self, _config: &SourceConfig) -> bool {
+        true
+    }
+}
+
+/// Whether a source stays open once it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stays {
+    /// Whatever others need: opening them needs it.
+    Always,
+    /// Until others need the room.
+    WhileThereIsRoom,
 }
 
 /// Whether a source is open, and why not.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Health {
-    /// It was not needed yet, or is open no more; the next call opens it.
+    /// It was not needed yet, or is open no more, as when others needed the room; the next call opens it.
     Closed,
     /// It is being opened.
     Opening,
@@ -54,39 +72,72 @@ pub(super) struct Door {
     /// The database that is opened once: looked at by every read, without a lock or a count that all share.
     kept: Option<Arc<Database>>,
     /// The open database: looked at by every other call.
-    open: RwLock<Option<Arc<Database>>>,
+    pub(super) open: RwLock<Option<Arc<Database>>>,
     /// How it comes to be open.
-    state: Mutex<State>,
-    changed: Condvar,
-    /// What was open and was given up, until something is open again.
-    left: Mutex<Option<Left>>,
+    pub(super) state: Mutex<State>,
+    pub(super) changed: Condvar,
+    /// What was open and was given up, or closed for others, until something is open again.
+    pub(super) left: Mutex<Option<Left>>,
+    /// What it has on disk since it was closed for others.
+    pub(super) rest: Mutex<Option<Rest>>,
+    /// Whether it was used since somebody last looked for one to close.
+    pub(super) was_used: AtomicBool,
+    /// How many callers wait for it to be open, or have just begun to.
+    pub(super) waiting: AtomicUsize,
+    /// Whether it is among those that may be closed for others.
+    pub(super) is_listed: AtomicBool,
     /// `None` for what is opened once, before it is used.
-    opener: Option<Arc<dyn Opener>>,
+    pub(super) opener: Option<Arc<dyn Opener>>,
 }
 
-enum State {
+pub(super) enum State {
     Closed,
     /// It is being opened, perhaps after it had failed.
-    Opening(Option<Failure>),
+    Opening(Opening),
     Open,
+    /// It is being closed for others to have room, since then.
+    Closing(Instant),
     Failed(Failure),
     Shut,
 }
 
+/// An attempt at opening it.
+#[derive(Default)]
+pub(super) struct Opening {
+    /// How it failed before.
+    pub(super) earlier: Option<Failure>,
+    /// Whether it has to wait for others to make room, and since when.
+    pub(super) room: Room,
+    /// Tells it from any other attempt.
+    pub(super) attempt: Arc<()>,
+}
+
+/// Whether an attempt has room for its connections.
+#[derive(Clone, Copy, Default)]
+pub(super) enum Room {
+    /// It was there, or is not needed.
+    #[default]
+    Had,
+    /// It is waited for, since then.
+    Wanted(Instant),
+    /// It had to be waited for, and is there since then.
+    Made(Instant),
+}
+
 /// A failure to open.
 #[derive(Clone)]
-struct Failure {
-    why: Why,
+pub(super) struct Failure {
+    pub(super) why: Why,
     /// Since when it has failed, try after try.
-    since: SystemTime,
+    pub(super) since: SystemTime,
     /// Until when callers do not try again; `None` where somebody else does.
-    until: Option<Instant>,
+    pub(super) until: Option<Instant>,
     /// What was open before may still be in the hands of calls that are under way.
-    old: Weak<()>,
+    pub(super) old: Weak<()>,
 }
 
 #[derive(Clone)]
-enum Why {
+pub(super) enum Why {
     /// Another process held it all the time: no failure of the source, and tried again by the next call.
     Busy(Duration),
     Unavailable(String),
@@ -104,21 +155,26 @@ impl From<Why> for ErrorKind {
 impl Door {
     pub(super) fn opened(database: Database) -> Self {
         let kept = Some(Arc::new(database));
-        let open = RwLock::new(kept.clone());
-        Self {
-            kept,
-            open,
-            state: Mutex::new(State::Open),
-            changed: Condvar::new(),
-            left: Mutex::new(None),
-            opener: None,
-        }
+        Self { open: RwLock::new(kept.clone()), kept, ..Self::new(State::Open, None) }
     }
 
     pub(super) fn closed(opener: Arc<dyn Opener>) -> Self {
-        let (open, left) = (RwLock::new(None), Mutex::new(None));
-        let state = Mutex::new(State::Closed);
-        Self { kept: None, open, state, changed: Condvar::new(), left, opener: Some(opener) }
+        Self::new(State::Closed, Some(opener))
+    }
+
+    fn new(state: State, opener: Option<Arc<dyn Opener>>) -> Self {
+        Self {
+            kept: None,
+            open: RwLock::new(None),
+            state: Mutex::new(state),
+            changed: Condvar::new(),
+            left: Mutex::new(None),
+            rest: Mutex::new(None),
+            was_used: AtomicBool::new(false),
+            waiting: AtomicUsize::new(0),
+            is_listed: AtomicBool::new(false),
+            opener,
+        }
     }
 
     /// The database, where it is opened once and never given up.
@@ -130,12 +186,21 @@ impl Door {
     pub(super) fn refusing(reason: String) -> Self {
         let failure =
             Failure { why: Why::Unavailable(reason), since: SystemTime::now(), until: None, old: Weak::new() };
-        let (open, state, left) = (RwLock::new(None), Mutex::new(State::Failed(failure)), Mutex::new(None));
-        Self { kept: None, open, state, changed: Condvar::new(), left, opener: None }
+        Self::new(State::Failed(failure), None)
     }
 
     pub(super) fn open_now(&self) -> Option<Arc<Database>> {
         self.open.read().clone()
+    }
+
+    /// The open database, for a call: it counts as used.
+    #[inline]
+    pub(super) fn open_for_use(&self) -> Option<Arc<Database>> {
+        // Looked at first: all callers share it, and a store takes it out of the other processors' caches.
+        if !self.was_used.load(Ordering::Relaxed) {
+            self.was_used.store(true, Ordering::Relaxed);
+        }
+        self.open_now()
     }
 
     pub(super) fn is_open(&self) -> bool {
@@ -152,30 +217,30 @@ impl Door {
             State::Open => Health::Open,
             // One that is only tried again is not well yet.
             State::Failed(Failure { why: Why::Unavailable(reason), since, .. })
-            | State::Opening(Some(Failure { why: Why::Unavailable(reason), since, .. })) => {
+            | State::Opening(Opening { earlier: Some(Failure { why: Why::Unavailable(reason), since, .. }), .. }) => {
                 Health::Unavailable { reason: reason.clone(), since: *since }
             }
             State::Opening(_) => Health::Opening,
-            State::Closed | State::Shut | State::Failed(_) => Health::Closed,
+            State::Closed | State::Closing(_) | State::Shut | State::Failed(_) => Health::Closed,
         }
     }
 
     /// Takes a database out of use that failed; `false` where that was done already. Callers wait until
     /// [`fail`](Self::fail) says how it goes on. What is opened next has to be looked at like any other file.
-    fn give_up(&self, database: &Arc<Database>) -> bool {
+    pub(super) fn give_up(&self, database: &Arc<Database>) -> bool {
         let mut state = self.state.lock();
         let mut open = self.open.write();
         let is_this = matches!(*state, State::Open) && open.as_ref().is_some_and(|now| Arc::ptr_eq(now, database));
         if is_this {
             *open = None;
             *self.left.lock() = Some(database.left());
-            *state = State::Opening(None);
+            *state = State::Opening(Opening::default());
         }
         is_this
     }
 
     /// Tells whoever waits that it cannot be used.
-    fn fail(&self, failure: Failure) {
+    pub(super) fn fail(&self, failure: Failure) {
         let mut state = self.state.lock();
         if matches!(*state, State::Opening(_)) {
             *state = State::Failed(failure);
@@ -195,7 +260,9 @@ impl Door {
     /// one that is open only later is closed then.
     pub(super) fn shut(&self, deadline: Instant) {
         let mut state = self.state.lock();
-        while matches!(*state, State::Opening(_)) && !self.changed.wait_until(&mut state, deadline).timed_out() {}
+        while matches!(*state, State::Opening(_) | State::Closing(_))
+            && !self.changed.wait_until(&mut state, deadline).timed_out()
+        {}
         *state = State::Shut;
         self.changed.notify_all();
         drop(state);
@@ -204,136 +271,27 @@ impl Door {
             database.close();
         }
     }
+
+    /// Somebody wants it open: as long as this is there it is not closed for others.
+    pub(super) fn wanted(&self) -> Wanted<'_> {
+        self.waiting.fetch_add(1, Ordering::AcqRel);
+        Wanted(self)
+    }
+
+    /// The attempt that is under way, if it is this one.
+    pub(super) fn opening<'a>(&self, state: &'a mut State, attempt: &Arc<()>) -> Option<&'a mut Opening> {
+        match state {
+            State::Opening(opening) if Arc::ptr_eq(&opening.attempt, attempt) => Some(opening),
+            _ => None,
+        }
+    }
 }
 
-impl Source {
-    /// The database, opened by this call or another; waits until the deadline at most.
-    pub(super) fn wait_open(self: &Arc<Self>, deadline: Instant) -> Result<Arc<Database>, ErrorKind> {
-        let Door { state, changed, opener, .. } = &self.door;
-        let mut state = state.lock();
-        let mut waited = false;
-        loop {
-            match &mut *state {
-                State::Open => return self.door.open_now().ok_or(ErrorKind::Closed),
-                State::Shut => return Err(ErrorKind::Closed),
-                // Whoever waited for an attempt has its outcome; whoever comes later may make another one.
-                State::Failed(failure) if waited || failure.until.is_none_or(|until| Instant::now() < until) => {
-                    return Err(failure.why.clone().into());
-                }
-                State::Opening(_) => {
-                    waited = true;
-                    if changed.wait_until(&mut state, deadline).timed_out() && matches!(*state, State::Opening(_)) {
-                        drop(state);
-                        // Whoever stands in need not wait for it any longer.
-                        if let Some(opener) = opener {
-                            opener.failed(&self.config);
-                        }
-                        let (path, timeout) = (self.config.path.display(), self.config.timeout);
-                        let reason = format!("{path} could not be opened within {timeout:.1?}");
-                        return Err(ErrorKind::SourceUnavailable { reason });
-                    }
-                }
-                now @ (State::Closed | State::Failed(_)) => {
-                    let Some(opener) = opener else { return Err(ErrorKind::Closed) };
-                    let earlier = match std::mem::replace(now, State::Opening(None)) {
-                        State::Failed(failure) => Some(failure),
-                        _ => None,
-                    };
-                    *now = State::Opening(earlier.clone());
-                    let (source, opener, before) = (Arc::clone(self), Arc::clone(opener), earlier.clone());
-                    // On a thread of its own: a disk that does not answer must not hold up callers beyond their
-                    // deadlines.
-                    let thread = std::thread::Builder::new().name(format!("opens {}", self.name()));
-                    if let Err(error) = thread.spawn(move || source.open_now(&*opener, before)) {
-                        let reason = format!("no thread can be started to open it: {error}");
-                        *now = State::Failed(self.failed(reason, earlier.as_ref(), Some(Instant::now())));
-                        waited = true;
-                    }
-                }
-            }
-        }
-    }
+/// That somebody wants a source open.
+pub(super) struct Wanted<'a>(&'a Door);
 
-    /// Opens the database and tells whoever waits for it.
-    fn open_now(&self, opener: &dyn Opener, earlier: Option<Failure>) {
-        let is_closed = earlier.as_ref().is_none_or(|failure| self.wait_closed(&failure.old));
-        // Those who wait are told that another process had it, rather than that it could not be opened in their time.
-        let timeout = self.config.timeout;
-        let deadline = Instant::now() + timeout - (timeout / 5).min(TO_TELL);
-        let left = *self.door.left.lock();
-        let opened = catch_unwind(AssertUnwindSafe(|| {
-            if !is_closed {
-                let detail =
-                    "calls that are under way still use the file that was there before; it is tried again".into();
-                return Err(OpenError::Other { path: self.config.path.clone(), detail });
-            }
-            left.map_or(Ok(()), |left| file::refuse_log_of(left, &self.config.path))?;
-            opener.open(&self.config, deadline)
-        }));
-        // Callers may go on, elsewhere perhaps, as soon as they are told: whoever has to know does before.
-        let is_failure =
-            matches!(&opened, Ok(Err(error)) if !matches!(error, OpenError::Locked { .. })) || opened.is_err();
-        let is_seen_to = is_failure && opener.failed(&self.config);
-        let until = (!is_seen_to).then(|| Instant::now() + FAILED_FOR);
-        let mut state = self.door.state.lock();
-        if matches!(*state, State::Shut) {
-            drop(state);
-            if let Ok(Ok(database)) = opened {
-                database.close();
-            }
-            return;
-        }
-        *state = match opened {
-            Ok(Ok(database)) => {
-                if earlier.is_some() {
-                    tracing::info!(source = %self.name(), "a source is available again");
-                }
-                *self.door.left.lock() = None;
-                *self.door.open.write() = Some(Arc::new(database));
-                State::Open
-            }
-            Ok(Err(OpenError::Locked { waited, .. })) => {
-                let old = earlier.map_or_else(Weak::new, |earlier| earlier.old);
-                let (since, until) = (SystemTime::now(), Some(Instant::now()));
-                State::Failed(Failure { why: Why::Busy(waited), since, until, old })
-            }
-            Ok(Err(error)) => State::Failed(self.failed(error.to_string(), earlier.as_ref(), until)),
-            Err(_) => State::Failed(self.failed("opening it panicked".to_owned(), earlier.as_ref(), until)),
-        };
-        self.door.changed.notify_all();
-    }
-
-    /// Waits for the calls that still use a database whose file is gone, and answers whether they have ended: as long as
-    /// one has it open, SQLite would mix up its log with the next one's.
-    fn wait_closed(&self, old: &Weak<()>) -> bool {
-        let deadline = Instant::now() + self.config.timeout;
-        while old.strong_count() > 0 && Instant::now() < deadline {
-            std::thread::park_timeout(Duration::from_millis(5));
-        }
-        old.strong_count() == 0
-    }
-
-    /// A failure, told once for each reason.
-    fn failed(&self, reason: String, earlier: Option<&Failure>, until: Option<Instant>) -> Failure {
-        let told = earlier.is_some_and(|earlier| matches!(&earlier.why, Why::Unavailable(known) if *known == reason));
-        if !told {
-            tracing::warn!(source = %self.name(), reason, "a source is unavailable; the others go on");
-        }
-        let since = earlier.map_or_else(SystemTime::now, |earlier| earlier.since);
-        let old = earlier.map_or_else(Weak::new, |earlier| earlier.old.clone());
-        Failure { why: Why::Unavailable(reason), since, until, old }
-    }
-
-    /// Takes the source for unavailable, since an open database failed.
-    pub(super) fn gave_up(&self, database: &Arc<Database>, reason: &str) {
-        let Some(opener) = &self.door.opener else { return };
-        if self.door.give_up(database) {
-            tracing::warn!(source = %self.name(), reason, "a source is unavailable; the others go on");
-            // Whoever stands in does so before anybody is told.
-            let is_seen_to = opener.failed(&self.config);
-            let until = (!is_seen_to).then(Instant::now);
-            let (why, old) = (Why::Unavailable(reason.to_owned()), Arc::downgrade(&database.in_use));
-            self.door.fail(Failure { why, since: SystemTime::now(), until, old });
-        }
+impl Drop for Wanted<'_> {
+    fn drop(&mut self) {
+        self.0.waiting.fetch_sub(1, Ordering::AcqRel);
     }
 }

@@ -143,8 +143,10 @@ fn check_access(path: &Path, access: Access, action: &'static str) -> Result<(),
     accessat(CWD, path, access, AtFlags::EACCESS).map_err(|_| OpenError::NotPermitted { path: path.to_owned(), action })
 }
 
-fn may_write(folder: &Path) -> bool {
-    accessat(CWD, folder, Access::WRITE_OK | Access::EXEC_OK, AtFlags::EACCESS).is_ok()
+/// Whether this user may write a file, or make files in a folder.
+pub(super) fn may_write(path: &Path) -> bool {
+    let access = if path.is_dir() { Access::WRITE_OK | Access::EXEC_OK } else { Access::WRITE_OK };
+    accessat(CWD, path, access, AtFlags::EACCESS).is_ok()
 }
 
 /// SQLite would drop a log whose file is not there, and with it what was acknowledged. (An empty file may have a
@@ -213,7 +215,7 @@ pub(crate) fn create_new(path: &Path) -> io::Result<()> {
 }
 
 /// The folder that a file is in.
-pub(super) fn folder_of(path: &Path) -> PathBuf {
+pub(crate) fn folder_of(path: &Path) -> PathBuf {
     match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
         _ => PathBuf::from("."),
@@ -221,7 +223,7 @@ pub(super) fn folder_of(path: &Path) -> PathBuf {
 }
 
 /// The path of a file beside a database, such as its `-wal`.
-pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
+pub(crate) fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
     PathBuf::from(name)

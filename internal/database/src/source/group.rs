@@ -16,7 +16,8 @@ use super::batch::{Batch, Outcome};
 use super::config::Durability;
 use super::context::{self, Context};
 use super::database::Database;
-use super::journal::{self, Displaced};
+use super::displaced::Displaced;
+use super::journal;
 use super::operation::{Operation, WriteObserver};
 use super::write::WriteTx;
 use super::writer::{Held, Open, State, run};
@@ -50,6 +51,8 @@ enum Attempt<T> {
     Ended(Result<T>),
     /// The transaction was lost through another member, or at the commit; nothing is kept.
     Lost(Error),
+    /// No write may be made in the place of a source that is coming home at this moment: nothing was begun.
+    Fenced,
     Panicked(Box<dyn Any + Send>),
 }
 
@@ -76,12 +79,17 @@ impl Database {
         mut f: impl FnMut(&mut WriteTx<'_>) -> Result<T>,
     ) -> Result<T> {
         let context = self.context(op);
+        let displaced = recorder.and_then(|recorder| recorder.displaced);
         let mut is_second = false;
         loop {
+            if displaced.is_some_and(|displaced| !displaced.pass(deadline)) {
+                return Err(self.busy(&context));
+            }
             match self.attempt(&context, deadline, is_second, recorder, &mut f) {
                 Attempt::Ended(answer) => return answer,
                 Attempt::Lost(error) if is_second => return Err(error),
                 Attempt::Lost(_) => is_second = true,
+                Attempt::Fenced => {}
                 Attempt::Panicked(panic) => resume_unwind(panic),
             }
         }
@@ -102,6 +110,12 @@ impl Database {
         if alone && let Err(panic) = self.commit(seat.state()) {
             drop(seat);
             return Attempt::Panicked(panic);
+        }
+        // Looked at again where it counts, with the writer in hand.
+        if recorder.and_then(|recorder| recorder.displaced).is_some_and(Displaced::is_fenced) {
+            let told = self.commit(seat.state());
+            drop(seat);
+            return told.map_or_else(Attempt::Panicked, |()| Attempt::Fenced);
         }
         let part = self.part(seat.state(), context, deadline, recorder, f);
         if let Some(open) = &seat.state().open

@@ -1,8 +1,6 @@
 //! The journal: what was written in the place of a source that was away, noted in the same transaction, so that it can
 //! be made again at home, in order and once.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use rusqlite::{Connection, OptionalExtension as _};
@@ -11,40 +9,13 @@ use super::config::Durability;
 use super::connection::Link;
 use super::context::Context;
 use super::database::Database;
+use super::displaced::Displaced;
 use super::operation::Operation;
 use super::row::{BadColumn, FromRow, Row};
 use super::write::WriteTx;
 use super::writer::run;
 use crate::error::{Error, ErrorKind, Result};
 use crate::params;
-use crate::route::SourceName;
-
-/// A source that is away, whose chats another file serves meanwhile.
-#[derive(Clone, Debug)]
-pub(crate) struct Displaced {
-    /// The source.
-    pub(crate) home: SourceName,
-    /// What this absence alone is called: numbers mean nothing without it where a file was restored from a backup.
-    episode: Arc<str>,
-    is_over: Arc<AtomicBool>,
-}
-
-impl Displaced {
-    pub(crate) fn from(home: &SourceName) -> Self {
-        let episode = Arc::from(uuid::Uuid::new_v4().to_string());
-        Self { home: home.clone(), episode, is_over: Arc::default() }
-    }
-
-    /// Whether its chats are at home again: no write of theirs may be made elsewhere any more.
-    pub(crate) fn is_over(&self) -> bool {
-        self.is_over.load(Ordering::Acquire)
-    }
-
-    /// Its chats are at home again. Said while no write of theirs can be under way.
-    pub(crate) fn end(&self) {
-        self.is_over.store(true, Ordering::Release);
-    }
-}
 
 /// A write that waits to be made at home.
 #[derive(Clone, Debug, PartialEq)]
@@ -77,7 +48,7 @@ pub(super) fn note(tx: &mut WriteTx<'_>, displaced: &Displaced, operation: &Oper
 }
 
 /// What became of one write at home.
-enum Made {
+pub(super) enum Made {
     /// It is made, or was refused as it would have been at home.
     Settled,
     /// It cannot be made: it is kept aside, with the reason.
@@ -86,13 +57,15 @@ enum Made {
 
 impl Database {
     /// Makes noted writes here, each whole or not at all, and remembers the last one in the same transaction: all of
-    /// them, or none. Those that came before are passed over. Answers how many had to be kept aside.
-    pub(crate) fn make_noted(&self, noted: &[Noted], deadline: Instant) -> Result<u64> {
+    /// them, or none. Those that came before are passed over. `check` is asked once nobody else can write here, and
+    /// refuses all. Answers how many had to be kept aside.
+    pub(crate) fn make_noted(&self, noted: &[Noted], check: &dyn Fn() -> Result<()>, deadline: Instant) -> Result<u64> {
         const OP: &str = "journal.make_noted";
         let context = self.context(OP);
         self.on_writer(OP, deadline, |link| {
             let connection = &link.connection;
             let failed = |error: rusqlite::Error| context.sqlite(&error);
+            check()?;
             // On disk before the only other copy is removed, whatever is said of other writes.
             let sync = |mode| connection.pragma_update(None, "synchronous", mode).map_err(failed);
             let is_lax = self.durability == Durability::Normal;
@@ -123,7 +96,8 @@ impl Database {
     }
 }
 
-fn make(link: &Link, context: Context<'_>, noted: &Noted) -> Result<Made> {
+/// Makes one write whole or not at all, within the transaction that is open.
+pub(super) fn make(link: &Link, context: Context<'_>, noted: &Noted) -> Result<Made> {
     let connection = &link.connection;
     let failed = |error: rusqlite::Error| context.sqlite(&error);
     let operation: Operation = match serde_json::from_str(&noted.operation) {
@@ -179,67 +153,38 @@ fn park(connection: &Connection, noted: &Noted, reason: &str) -> rusqlite::Resul
     connection.prepare_cached(sql)?.execute((&noted.episode, noted.seq, &noted.operation, reason)).map(drop)
 }
 
-/// What is done with a write that was kept aside.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Aside {
-    /// It is made now, and kept aside again where that fails.
-    Retry,
-    /// It is given up for good.
-    Drop,
-}
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
 
-/// A write that was kept aside, and what came of trying again: `None` where it is kept aside no more.
-pub(crate) struct Tried {
-    pub(crate) id: (String, i64),
-    pub(crate) operation: String,
-    pub(crate) still: Option<String>,
-}
+    use rusqlite::ffi;
 
-impl Database {
-    /// Deals with the writes that were kept aside here and that are wanted, in the order in which they were: each by
-    /// itself, all in one transaction.
-    pub(crate) fn settle_parked(
-        &self,
-        what: Aside,
-        wanted: &dyn Fn(&str, i64) -> bool,
-        deadline: Instant,
-    ) -> Result<Vec<Tried>> {
-        const OP: &str = "journal.settle_parked";
-        let context = self.context(OP);
-        self.on_writer(OP, deadline, |link| {
-            let connection = &link.connection;
-            let failed = |error: rusqlite::Error| context.sqlite(&error);
-            run(connection, "BEGIN IMMEDIATE").map_err(failed)?;
-            let parked = parked(connection).map_err(failed)?;
-            let mut tried = Vec::new();
-            for one in parked.into_iter().filter(|one| wanted(&one.episode, one.seq)) {
-                let still = match what {
-                    Aside::Drop => None,
-                    Aside::Retry => match make(link, context, &one)? {
-                        Made::Settled => None,
-                        Made::Parked(reason) => Some(reason),
-                    },
-                };
-                let Noted { episode, seq, operation } = one;
-                match &still {
-                    None => connection
-                        .prepare_cached("DELETE FROM switchyard_parked WHERE episode = ?1 AND seq = ?2")
-                        .and_then(|mut sql| sql.execute((&episode, seq))),
-                    Some(reason) => connection
-                        .prepare_cached("UPDATE switchyard_parked SET reason = ?3 WHERE episode = ?1 AND seq = ?2")
-                        .and_then(|mut sql| sql.execute((&episode, seq, reason))),
-                }
-                .map_err(failed)?;
-                tried.push(Tried { id: (episode, seq), operation, still });
-            }
-            run(connection, "COMMIT").map_err(failed)?;
-            Ok(tried)
-        })
+    use super::*;
+
+    #[test]
+    fn only_what_fails_for_its_own_reasons_is_kept_aside() {
+        let name = "community".parse().unwrap();
+        let context = Context { op: "test.settle", source: &name, timeout: Duration::ZERO };
+        let settled = |code: i32| settle(context.sqlite(&rusqlite::Error::SqliteFailure(ffi::Error::new(code), None)));
+        let own = [ffi::SQLITE_CONSTRAINT, ffi::SQLITE_ERROR, ffi::SQLITE_TOOBIG, ffi::SQLITE_MISMATCH];
+        for code in own {
+            assert!(matches!(settled(code), Ok(Made::Parked(_))), "{code} is the write's own");
+        }
+        let passing = [
+            ffi::SQLITE_NOMEM,
+            ffi::SQLITE_INTERRUPT,
+            ffi::SQLITE_BUSY,
+            ffi::SQLITE_LOCKED,
+            ffi::SQLITE_PROTOCOL,
+            ffi::SQLITE_SCHEMA,
+            ffi::SQLITE_ABORT,
+            ffi::SQLITE_FULL,
+            ffi::SQLITE_IOERR,
+            ffi::SQLITE_READONLY,
+            ffi::SQLITE_CORRUPT,
+        ];
+        for code in passing {
+            assert!(settled(code).is_err(), "{code} passes, and all of it waits");
+        }
     }
-}
-
-fn parked(connection: &Connection) -> rusqlite::Result<Vec<Noted>> {
-    let mut sql = connection.prepare_cached("SELECT seq, episode, operation FROM switchyard_parked ORDER BY rowid")?;
-    let noted = |row: &rusqlite::Row<'_>| Ok(Noted { seq: row.get(0)?, episode: row.get(1)?, operation: row.get(2)? });
-    sql.query_map([], noted)?.collect()
 }

@@ -72,6 +72,13 @@ impl Seen {
         self.link.as_ref().map(|link| f(&ReadTx::new(link, context)))
     }
 
+    /// The connection, for who reads the file as a whole: it has no deadline. `None` where there is nothing to read from.
+    pub(crate) fn unhurried(&self) -> Option<&rusqlite::Connection> {
+        let link = self.link.as_ref()?;
+        link.without_deadline();
+        Some(&link.connection)
+    }
+
     /// What was found, without the connection.
     pub(crate) fn into_facts(self) -> (Look, Option<Facts>) {
         (self.look, self.facts)

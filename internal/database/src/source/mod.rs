@@ -2,25 +2,36 @@
 //!
 //! [`Source`] knows when the database is opened, who opens it and who waits; [`Database`] is the open one.
 
+mod alone;
 mod batch;
+mod budget;
+mod capture;
 mod checkpoint;
+mod cold;
 mod config;
 mod connection;
 mod context;
 mod database;
+mod displaced;
 mod door;
+mod eviction;
 mod file;
 mod group;
 mod journal;
 mod look;
+mod moment;
 mod open;
 mod open_error;
+mod opening;
 mod operation;
+mod parked;
 mod prepared;
 mod read;
 mod readers;
+mod rest;
 mod row;
 mod sync;
+mod threads;
 mod turn;
 mod value;
 mod write;
@@ -47,13 +58,19 @@ pub use row::{BadColumn, FromRow, Row};
 pub use value::{FromValue, ToValue, Value, ValueRef};
 pub use write::WriteTx;
 
+pub(crate) use budget::Budget;
+pub(crate) use capture::{Capture, ChangedRow, Noticed, Stored, Watched};
+pub(crate) use context::describe;
 pub(crate) use database::Database;
-pub(crate) use door::Opener;
-pub(crate) use file::{FileId, at_rest, create as create_private, create_new};
+pub(crate) use displaced::{Displaced, Raised};
+pub(crate) use door::{Opener, Stays};
+pub(crate) use file::{FileId, at_rest, beside, create as create_private, create_new, folder_of};
 pub(crate) use group::Recorder;
-pub(crate) use journal::{Aside, Displaced, Noted, Tried};
+pub(crate) use journal::Noted;
 pub(crate) use look::{Seen, look_closer};
+pub(crate) use moment::{Moment, to_be_overwritten};
 pub(crate) use open::{Facts, for_reading, for_reading_at_rest};
+pub(crate) use parked::{Aside, Tried};
 
 use door::Door;
 
@@ -249,22 +266,29 @@ impl Source {
         })
     }
 
-    /// Makes noted writes here, each once; answers how many had to be kept aside.
-    pub(crate) fn make_noted(self: &Arc<Self>, noted: &[Noted]) -> Result<u64> {
-        self.on_database("journal.make_noted", |database, deadline| database.make_noted(noted, deadline))
+    /// Makes noted writes here, each once; answers how many had to be kept aside. `check` is asked once nobody else can
+    /// write here, and refuses all.
+    pub(crate) fn make_noted(self: &Arc<Self>, noted: &[Noted], check: &dyn Fn() -> Result<()>) -> Result<u64> {
+        self.on_database("journal.make_noted", |database, deadline| database.make_noted(noted, check, deadline))
     }
 
-    /// Deals with the writes that were kept aside here and that are wanted.
-    pub(crate) fn settle_parked(
-        self: &Arc<Self>,
-        what: Aside,
-        wanted: &dyn Fn(&str, i64) -> bool,
-    ) -> Result<Vec<Tried>> {
-        const OP: &str = "journal.settle_parked";
+    /// Deals with the writes that were kept aside here.
+    pub(crate) fn settle_parked(self: &Arc<Self>, what: &dyn Fn(&Noted) -> Aside) -> Result<Vec<Tried>> {
+        const OP: &str = "parked.settle_parked";
         if self.config.readonly {
             return Err(self.error(OP, ErrorKind::ReadOnly));
         }
-        self.on_database(OP, |database, deadline| database.settle_parked(what, wanted, deadline))
+        self.on_database(OP, |database, deadline| database.settle_parked(what, deadline))
+    }
+
+    /// The writes that were kept aside here.
+    pub(crate) fn all_parked(self: &Arc<Self>) -> Result<Vec<Noted>> {
+        self.on_database("parked.all_parked", Database::all_parked)
+    }
+
+    /// Why a write is kept aside here, if it is.
+    pub(crate) fn why_parked(self: &Arc<Self>, noted: &Noted) -> Result<Option<String>> {
+        self.on_database("parked.why_parked", |database, deadline| database.why_parked(noted, deadline))
     }
 
     /// Runs this while nobody writes, with everything committed that was written before.
@@ -276,7 +300,9 @@ impl Source {
     /// Ends all use of the database for good: waits for the calls under way, then moves what is in the log into the
     /// file.
     pub(crate) fn close(&self) {
-        self.door.shut(Instant::now() + self.config.timeout);
+        let deadline = Instant::now() + self.config.timeout;
+        self.door.shut(deadline);
+        self.tidy(deadline);
     }
 
     /// Does this with the database, by the deadline of a call that begins now.
@@ -293,7 +319,7 @@ impl Source {
     /// The open database, opened where it is not; waits until the deadline at most.
     #[inline]
     fn database(self: &Arc<Self>, op: &'static str, deadline: Instant) -> Result<Arc<Database>> {
-        if let Some(database) = self.door.open_now() {
+        if let Some(database) = self.door.open_for_use() {
             return Ok(database);
         }
         self.wait_open(deadline).map_err(|kind| self.error(op, kind))
@@ -313,6 +339,7 @@ impl Source {
     fn noticed<T>(&self, database: &Arc<Database>, answer: Result<T>) -> Result<T> {
         if let Err(error) = &answer
             && let Some(reason) = error.outage()
+            && !budget::has_run_out()
         {
             self.gave_up(database, &reason);
         }

@@ -100,7 +100,7 @@ impl Database {
         Ok(database)
     }
 
-    fn of(config: &SourceConfig, path: PathBuf, file: FileId, log: Arc<Log>, writer: Writer) -> Self {
+    pub(super) fn of(config: &SourceConfig, path: PathBuf, file: FileId, log: Arc<Log>, writer: Writer) -> Self {
         let SourceConfig { name, timeout, max_connections, durability, readonly, .. } = config;
         let most_readers = max_connections - usize::from(!readonly);
         Self {
@@ -108,6 +108,7 @@ impl Database {
             timeout: *timeout,
             file,
             log_file: FileId::of(&file::beside(&path, "-wal")),
+            is_readonly: *readonly,
             tidies: false,
             looked: AtomicU64::new(connection::micros(Instant::now())),
             durability: *durability,
@@ -116,6 +117,7 @@ impl Database {
             readers: Readers::new(path.clone(), file, most_readers),
             path,
             in_use: Arc::new(()),
+            permit: None,
         }
     }
 }

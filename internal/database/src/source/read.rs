@@ -115,6 +115,9 @@ impl<'a> ReadTx<'a> {
             return Err(self.context.error(ErrorKind::Statement { detail: detail.to_owned() }));
         }
         let mut statement = self.prepare(sql)?;
+        if self.link.may_write() && !statement.readonly() {
+            return Err(self.context.error(ErrorKind::ReadOnly));
+        }
         let failed = |error: rusqlite::Error| self.context.sqlite(&error);
         bind(&mut statement, params).map_err(failed)?;
         let mut rows = statement.raw_query();

@@ -6,11 +6,13 @@
 
 use std::cell::Cell;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering, fence};
 use std::time::Instant;
 
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
+use super::budget::{Budget, Permit, READER};
 use super::connection::{self, Link};
 use super::file::FileId;
 
@@ -24,11 +26,22 @@ pub(super) struct Readers {
     path: PathBuf,
     file: FileId,
     slots: Box<[Slot]>,
+    /// What connections count against, and whether the first one is counted with the source.
+    budget: Option<(Arc<Budget>, First)>,
     is_closed: AtomicBool,
     /// How many callers wait for a connection; they do so with `line`.
     waiting: AtomicUsize,
     line: Mutex<()>,
     returned: Condvar,
+}
+
+/// Whether a set has room for one connection in any case.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum First {
+    /// It is counted with the source: reads have nowhere else to go.
+    Counted,
+    /// Like the others. Without it reads go on the writer's connection.
+    Spare,
 }
 
 /// A place for a connection, alone in its part of the processors' caches.
@@ -45,6 +58,8 @@ struct Slot {
 pub(super) enum NoReader {
     /// All were in use until the deadline.
     Busy,
+    /// All there are are in use, and there is no room for another.
+    NoRoom,
     /// The source was closed.
     Closed,
     /// The path leads to another file by now.
@@ -52,6 +67,12 @@ pub(super) enum NoReader {
     /// A new one could not be opened.
     Sqlite(rusqlite::Error),
 }
+
+/// How a permit for one more connection is asked for.
+type Ask = fn(&Arc<Budget>, u64) -> Option<Permit>;
+
+/// A slot to oneself, and what a connection that is still to be opened in it counts.
+type Place<'a> = (Reader<'a>, Option<Permit>);
 
 /// A connection on loan.
 pub(super) struct Reader<'a> {
@@ -66,6 +87,7 @@ impl Readers {
             path,
             file,
             slots: (0..most).map(|_| Slot::default()).collect(),
+            budget: None,
             is_closed: AtomicBool::new(false),
             waiting: AtomicUsize::new(0),
             line: Mutex::new(()),
@@ -73,43 +95,80 @@ impl Readers {
         }
     }
 
-    /// Lends a connection, waiting until the deadline where all are in use.
+    /// Lets connections that are opened from now on count.
+    pub(super) fn count_against(&mut self, budget: Arc<Budget>, first: First) {
+        self.budget = Some((budget, first));
+    }
+
+    /// Lends a connection, waiting until the deadline where all are in use; or says that there is no room for one where
+    /// the read can go elsewhere.
     #[inline]
     pub(super) fn take(&self, deadline: Instant) -> Result<Reader<'_>, NoReader> {
-        match self.slots.get(LAST.get()).and_then(|slot| self.lend(slot)).or_else(|| self.find()) {
+        match self.slots.get(LAST.get()).and_then(|slot| self.lend(slot)) {
             Some(reader) => reader.opened(deadline),
-            None => self.wait(deadline)?.opened(deadline),
+            None => self.search(deadline, Budget::spare),
         }
+    }
+
+    /// The same for whoever must not wait for the writer, since others wait for them.
+    #[cold]
+    pub(super) fn take_at_once(&self, deadline: Instant) -> Result<Reader<'_>, NoReader> {
+        self.search(deadline, Budget::overdraw)
+    }
+
+    /// Looks for a connection in all slots, and opens one where none is free.
+    fn search(&self, deadline: Instant, room: Ask) -> Result<Reader<'_>, NoReader> {
+        let (reader, permit) = match self.find(room) {
+            Err(NoReader::Busy) => self.wait(deadline, room),
+            found => found,
+        }?;
+        reader.made(permit, deadline)
     }
 
     /// Waits for one that nobody uses.
     #[cold]
-    fn wait(&self, deadline: Instant) -> Result<Reader<'_>, NoReader> {
+    fn wait(&self, deadline: Instant, room: Ask) -> Result<Place<'_>, NoReader> {
         let mut line = self.line.lock();
         self.waiting.fetch_add(1, Ordering::Relaxed);
         let found = loop {
             // Either this sees what was given back, or whoever gave it back sees that somebody waits.
             fence(Ordering::SeqCst);
-            if let Some(reader) = self.find() {
-                break Some(reader);
+            match self.find(room) {
+                Err(NoReader::Busy) => {}
+                found => break found,
             }
             if self.returned.wait_until(&mut line, deadline).timed_out() {
-                break self.find();
+                break self.find(room);
             }
         };
         self.waiting.fetch_sub(1, Ordering::Relaxed);
         drop(line);
-        found.ok_or(NoReader::Busy)
+        found
     }
 
-    /// A slot that nobody uses: one with a connection, else one where none was opened yet.
-    fn find(&self) -> Option<Reader<'_>> {
+    /// A slot that nobody uses: one with a connection, else one where none was opened yet, and what that counts. Fails
+    /// with [`NoReader::Busy`] where one has to be waited for.
+    fn find(&self, room: Ask) -> Result<Place<'_>, NoReader> {
         let free = |place| Some((place, self.lend(&self.slots[place])?));
-        let new = |place| Some((place, self.reader(&self.slots[place])?));
         let places = 0..self.slots.len();
-        let (place, reader) = places.clone().find_map(free).or_else(|| places.clone().find_map(new))?;
+        if let Some((place, reader)) = places.clone().find_map(free) {
+            LAST.set(place);
+            return Ok((reader, None));
+        }
+        let new = |place| Some((place, self.reader(&self.slots[place])?));
+        let Some((place, reader)) = places.clone().find_map(new) else { return Err(NoReader::Busy) };
+        let permit = match &self.budget {
+            None => None,
+            Some((_, First::Counted)) if place == 0 => None,
+            Some((budget, first)) => match (room(budget, READER), first) {
+                (None, First::Spare) => return Err(NoReader::NoRoom),
+                // The first one is in use: it has to do.
+                (None, First::Counted) => return Err(NoReader::Busy),
+                (permit, _) => permit,
+            },
+        };
         LAST.set(place);
-        Some(reader)
+        Ok((reader, permit))
     }
 
     /// A slot's connection, where it has one that nobody uses.
@@ -164,7 +223,21 @@ impl Readers {
 impl Reader<'_> {
     /// The same, with its connection open.
     #[inline]
-    fn opened(mut self, deadline: Instant) -> Result<Self, NoReader> {
+    fn opened(self, deadline: Instant) -> Result<Self, NoReader> {
+        if self.readers.is_closed.load(Ordering::Relaxed) {
+            return Err(NoReader::Closed);
+        }
+        if self.link.as_ref().is_some_and(|link| link.is_none()) {
+            // It was given up just now.
+            let readers = self.readers;
+            drop(self);
+            return readers.search(deadline, Budget::spare);
+        }
+        Ok(self)
+    }
+
+    /// The same, with a connection opened where there is none.
+    fn made(mut self, permit: Option<Permit>, deadline: Instant) -> Result<Self, NoReader> {
         if self.readers.is_closed.load(Ordering::Relaxed) {
             return Err(NoReader::Closed);
         }
@@ -172,7 +245,7 @@ impl Reader<'_> {
             && link.is_none()
         {
             self.slot.is_open.store(true, Ordering::Relaxed);
-            **link = Some(self.readers.open(deadline)?);
+            **link = Some(self.readers.open(deadline)?.counting(permit));
         }
         Ok(self)
     }

@@ -1,7 +1,9 @@
 //! The one connection that writes, and having it to oneself for a while.
 //!
-//! What is done with it stands in [`group`](super::group): writes, each in a transaction of its own or several in one.
+//! What is done with it stands in [`group`](super::group): writes, each in a transaction of its own or several in one;
+//! and in [`cold`](super::cold): reads, where there is no room for a connection of their own.
 
+use std::cell::Cell;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -19,6 +21,18 @@ use crate::error::{Error, ErrorKind, Result};
 
 /// How long closing waits for the writer, whatever the timeout.
 const CLOSE_WITHIN: Duration = Duration::from_secs(60);
+
+thread_local! {
+    /// How many writers this thread has, of whatever databases: while it has one it must wait for no other.
+    static SEATS: Cell<u32> = const { Cell::new(0) };
+    /// Which writer's connection this thread has for a read; 0 for none.
+    static LENT: Cell<usize> = const { Cell::new(0) };
+}
+
+/// Whether this thread has a writer.
+pub(super) fn has_seat() -> bool {
+    SEATS.get() > 0
+}
 
 /// The one connection that writes, and the line in front of it.
 pub(super) struct Writer {
@@ -39,6 +53,8 @@ pub(super) enum Held {
     Open(Link),
     /// It could not end a transaction and was given up; the next call opens another.
     Broken,
+    /// A read has it, on the thread that has the writer. What that writes meanwhile needs another one.
+    Lent,
     /// The database is only read.
     None,
     Closed,
@@ -58,7 +74,31 @@ pub(super) struct Open {
 pub(super) struct Seat<'w> {
     writer: &'w Writer,
     state: Option<MutexGuard<'w, State>>,
+    /// `None` within a read that has the connection: that has the turn, too.
     turn: Option<Turn<'w>>,
+    _counted: Counted,
+}
+
+/// A writer that this thread has.
+struct Counted;
+
+impl Counted {
+    fn begin() -> Self {
+        SEATS.set(SEATS.get() + 1);
+        Self
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        SEATS.set(SEATS.get() - 1);
+    }
+}
+
+/// The writer's connection, lent for a read.
+pub(super) struct Lent<'w> {
+    seat: Seat<'w>,
+    link: Option<Link>,
 }
 
 impl Writer {
@@ -77,18 +117,24 @@ impl Writer {
 
     /// Whether it holds a connection.
     pub(super) fn is_open(&self) -> bool {
-        self.state.try_lock().is_none_or(|state| matches!(state.connection, Held::Open(_)))
+        self.state.try_lock().is_none_or(|state| matches!(state.connection, Held::Open(_) | Held::Lent))
     }
 
     /// The writer for the caller alone; `None` where it was not to be had before the deadline.
     pub(super) fn take(&self, deadline: Instant) -> Option<Seat<'_>> {
-        let turn = self.turns.wait(deadline)?;
+        // Whoever reads with the connection has the turn already, and would wait for itself.
+        let turn = if LENT.get() == self.place() { None } else { Some(self.turns.wait(deadline)?) };
         // Nobody else holds the lock for longer than a look.
-        Some(Seat { writer: self, state: Some(self.state.lock()), turn: Some(turn) })
+        Some(Seat { writer: self, state: Some(self.state.lock()), turn, _counted: Counted::begin() })
+    }
+
+    /// What tells it from others.
+    fn place(&self) -> usize {
+        std::ptr::from_ref(self).addr()
     }
 }
 
-impl Seat<'_> {
+impl<'w> Seat<'w> {
     pub(super) fn state(&mut self) -> &mut State {
         self.state.as_mut().expect("it is given away only with the seat")
     }
@@ -96,10 +142,48 @@ impl Seat<'_> {
     /// Hands the writer over to the next in line as it is, an open transaction included, if more than `others` wait;
     /// else gives it back.
     pub(super) fn hand_over(mut self, others: usize) -> Option<Self> {
+        let Some(turn) = self.turn.take() else { return Some(self) };
         self.state = None;
-        let turn = self.turn.take()?.hand_over(others)?;
+        let turn = turn.hand_over(others)?;
         let writer = self.writer;
-        Some(Seat { writer, state: Some(writer.state.lock()), turn: Some(turn) })
+        Some(Seat { writer, state: Some(writer.state.lock()), turn: Some(turn), _counted: Counted::begin() })
+    }
+
+    /// Takes the connection for a read of this thread; what that writes meanwhile gets another one. `None` where there
+    /// is none, or where a read has it.
+    pub(super) fn lend(mut self) -> Option<Lent<'w>> {
+        self.turn.as_ref()?;
+        let link = match std::mem::replace(&mut self.state().connection, Held::Lent) {
+            Held::Open(link) => link,
+            other => {
+                self.state().connection = other;
+                return None;
+            }
+        };
+        self.state = None;
+        LENT.set(self.writer.place());
+        link.only_reads(true);
+        Some(Lent { seat: self, link: Some(link) })
+    }
+}
+
+impl Lent<'_> {
+    pub(super) fn link(&self) -> &Link {
+        self.link.as_ref().expect("it is given back in the end")
+    }
+}
+
+impl Drop for Lent<'_> {
+    fn drop(&mut self) {
+        LENT.set(0);
+        let Some(link) = self.link.take() else { return };
+        link.only_reads(false);
+        let mut state = self.seat.writer.state.lock();
+        // What the read wrote meanwhile opened another one, which stays.
+        if let Held::Lent = state.connection {
+            let is_sound = link.connection.is_autocommit();
+            state.connection = if is_sound { Held::Open(link) } else { Held::Broken };
+        }
     }
 }
 
@@ -174,7 +258,7 @@ impl Database {
 
     /// The writer for the caller alone, with everything committed that was written before: what is not is not to be
     /// seen.
-    fn seat(&self, context: &Context<'_>, deadline: Instant) -> Result<Seat<'_>> {
+    pub(super) fn seat(&self, context: &Context<'_>, deadline: Instant) -> Result<Seat<'_>> {
         let mut seat = self.writer.take(deadline).ok_or_else(|| self.busy(context))?;
         if let Err(panic) = self.commit(seat.state()) {
             drop(seat);
@@ -192,13 +276,13 @@ impl Database {
         }
         match std::mem::replace(&mut state.connection, Held::Closed) {
             Held::Open(link) => Some(link),
-            Held::Broken | Held::None | Held::Closed => None,
+            Held::Broken | Held::Lent | Held::None | Held::Closed => None,
         }
     }
 
     /// The writer's connection; a new one where the last had to be given up.
     pub(super) fn link<'w>(&self, held: &'w mut Held, context: &Context<'_>, deadline: Instant) -> Result<&'w Link> {
-        if let Held::Broken = held {
+        if let Held::Broken | Held::Lent = held {
             self.look(context)?;
             let wait = deadline.saturating_duration_since(Instant::now());
             let reopened = connection::writer(&self.path, wait).and_then(|mut link| {
@@ -214,7 +298,7 @@ impl Database {
         match held {
             Held::Open(link) => Ok(link),
             Held::None => Err(context.error(ErrorKind::ReadOnly)),
-            Held::Broken | Held::Closed => Err(context.error(ErrorKind::Closed)),
+            Held::Broken | Held::Lent | Held::Closed => Err(context.error(ErrorKind::Closed)),
         }
     }
 

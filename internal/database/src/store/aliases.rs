@@ -58,6 +58,8 @@ impl DatabaseWrapper {
             return Ok(());
         }
         self.check_successor(old, new)?;
+        let place = || self.on_topology(|topology| Arc::clone(topology.at_home(Route::Chat(old))));
+        let before = place();
         // The alias last: where it is, the rest is done. Until then the news comes again and does it again.
         match self.succession(old, new) {
             Succession::Together => self.take_over(old, new)?,
@@ -76,6 +78,11 @@ impl DatabaseWrapper {
         }
         self.add_alias(old, new)?;
         self.know_aliases()?;
+        let after = place();
+        if !Arc::ptr_eq(&before, &after) {
+            // The group was moved meanwhile, before anybody knew that the supergroup goes with it.
+            self.bring(new, &before, &after)?;
+        }
         // Another process may have been first, with another successor.
         self.check_successor(old, new)
     }

@@ -125,7 +125,7 @@ impl DatabaseWrapper {
     pub fn get_chat_message_by_message_id(&self, chat: ChatId, message: &MessageId) -> Result<Option<ChatMessage>> {
         let op = "messages.get_chat_message_by_message_id";
         let one = |tx: &ReadTx<'_>, chat| tx.query_one::<ChatMessage>(SELECT_MESSAGE, params![chat, message]);
-        self.on_topology(|topology| {
+        self.reading(Route::Chat(chat), |topology| {
             let found = topology.read(op, Route::Chat(chat), |tx| {
                 let Some(old) = self.earlier(chat) else { return one(tx, chat) };
                 tx.snapshot()?;

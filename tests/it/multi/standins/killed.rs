@@ -34,7 +34,7 @@ fn policy_of(text: &str) -> OnUnavailable {
 }
 
 /// Counts one up: made twice, it is seen.
-pub(super) fn count_up(db: &DatabaseWrapper, chat: ChatId) -> database::Result<()> {
+pub(in crate::multi) fn count_up(db: &DatabaseWrapper, chat: ChatId) -> database::Result<()> {
     db.write("test.count_up", Route::Chat(chat), |tx| {
         tx.execute(
             "INSERT INTO chat_settings (chat_id, key, value, created_at, updated_at) VALUES (?1, 'count', '1', 'x', 'x')
@@ -80,7 +80,7 @@ fn waiting(policy: OnUnavailable) -> Scratch {
 #[case::default("default")]
 fn a_bot_that_is_killed_at_any_step_of_coming_home_makes_each_write_once(#[case] policy: &str) {
     let template = waiting(policy_of(policy));
-    let every = asked("HOMECOMING_EVERY", 60);
+    let every = asked("HOMECOMING_EVERY", 40);
     let mut kills = 0;
     for nth in (1..).step_by(every) {
         let scratch = Scratch::new();

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use rusqlite::types::ValueRef;
 
 use super::MoveError;
+use super::pace::Steps;
 use super::report::Meter;
 use super::tables::{MOVED, Table};
 use crate::ids::ChatId;
@@ -15,15 +16,15 @@ pub(super) fn rows(
     meter: &mut Meter<'_>,
     source: &Arc<Source>,
     chat: ChatId,
-    at_once: usize,
+    steps: &mut Steps,
 ) -> Result<u64, MoveError> {
     let mut deleted = 0;
     for table in &MOVED {
         let sql = delete(table);
-        let limit = i64::try_from(at_once).unwrap_or(i64::MAX);
         loop {
+            let limit = i64::try_from(steps.rows()).unwrap_or(i64::MAX);
             let params = [ValueRef::Integer(chat.0), ValueRef::Integer(limit)];
-            let rows = source.write("relocate.clear", None, |tx| tx.execute_stored(&sql, [params]))?;
+            let rows = steps.write(source, "relocate.clear", |tx| tx.execute_stored(&sql, [params]))?;
             if rows == 0 {
                 break;
             }

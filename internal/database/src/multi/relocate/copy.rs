@@ -1,10 +1,13 @@
-//! Copying a chat's rows into another source, chunk by chunk.
+//! Copying a chat's rows into another source, chunk by chunk. What changes meanwhile may be copied as it was or as it is, or
+//! not at all: whoever captures the changes puts it right.
 
 use std::sync::Arc;
 
 use super::media::Media;
+use super::pace::Steps;
 use super::report::{Meter, MoveReport};
 use super::rows::{Layout, Walk};
+use super::state::Lease;
 use super::{MoveError, Part};
 use crate::error::Result;
 use crate::source::Source;
@@ -13,20 +16,22 @@ use crate::source::Source;
 pub(super) fn part(
     meter: &mut Meter<'_>,
     part: &Part,
-    at_once: usize,
+    steps: &mut Steps,
+    lease: &mut Lease<'_>,
     report: &mut MoveReport,
 ) -> Result<(), MoveError> {
     let media = Media::between(&part.from, &part.to)?;
     for layout in layouts(&part.from, &part.to)? {
-        let mut walk = Walk::new(&part.from, &layout.query, part.chat, at_once);
-        while let Some(chunk) = walk.next()? {
+        let mut walk = Walk::new(&part.from, &layout.query, part.chat, steps.rows());
+        while let Some(chunk) = walk.next_of(steps.rows())? {
+            lease.renew()?;
             if let Some(ids) = layout.media_ids(chunk) {
                 let copied = media.copy(part, &ids)?;
                 report.media += copied;
                 meter.add(copied)?;
             }
             let columns = layout.columns.len();
-            let rows = part.to.write("relocate.copy", None, |tx| {
+            let rows = steps.write(&part.to, "relocate.copy", |tx| {
                 tx.execute_stored(&layout.insert, chunk.rows().map(|row| row.values(columns)))
             })?;
             *report.rows.entry(layout.table.name).or_default() += rows;

@@ -158,6 +158,14 @@ pub enum MoveError {
         /// The tables, with the number of rows.
         tables: Vec<(&'static str, u64)>,
     },
+    /// Files contradict each other about where the chat is.
+    #[error("where the chat {chat} is has to be settled first: {reason}")]
+    Disputed {
+        /// The chat.
+        chat: ChatId,
+        /// What they say, and what settles it.
+        reason: String,
+    },
     /// There is no move that could be undone.
     #[error("no move of the chat {chat} was broken off; there is nothing to undo")]
     NothingToAbort {
@@ -193,14 +201,48 @@ pub enum MoveError {
         /// The first differences.
         differences: Vec<Difference>,
     },
-    /// Another process reads a source at an earlier moment.
+    /// Another call is moving the chat, or undoing a move of it.
+    #[error("the chat {chat} is being moved just now; wait for that to end")]
+    UnderWay {
+        /// The chat.
+        chat: ChatId,
+    },
+    /// A source was opened anew, configured otherwise or went away while its chat was copied, so that what changed
+    /// meanwhile is not known; or the chat was mapped elsewhere, or became a supergroup.
     #[error(
-        "another process holds the log of `{name}`, so that it cannot be said that all is on disk; end it, then repeat \
-         this"
+        "while the chat was copied the source `{name}` failed, was closed or was configured otherwise, or the chat was \
+         mapped elsewhere, so that what changed meanwhile is not known; the chat is where it was; see `bot db status`, then \
+         repeat the move"
     )]
-    LogHeld {
+    SourceChanged {
         /// The source.
         name: SourceName,
+    },
+    /// The gate could never be closed for a short time only.
+    #[error(
+        "in {tries} tries there was no moment in which the writes of the chat {chat} would have waited for less than a \
+         tenth of a second, since other calls keep `{to}` or the default source busy; the chat is where it was; repeat the \
+         move when there is less to do, or with the bot stopped"
+    )]
+    NoMoment {
+        /// The chat.
+        chat: ChatId,
+        /// Where it was to go.
+        to: SourceName,
+        /// How often it was tried.
+        tries: u32,
+    },
+    /// The default source failed at the very moment.
+    #[error(
+        "whether the chat {chat} was moved is known to the default source, and that does not answer ({error}); the chat's \
+         writes wait until it does; mend the default source, then repeat the move"
+    )]
+    Undecided {
+        /// The chat.
+        chat: ChatId,
+        /// How the default source failed.
+        #[source]
+        error: Error,
     },
     /// The chat is moved, and not all of its old rows are deleted. The next move to the same place does that.
     #[error(
@@ -228,7 +270,7 @@ impl MoveError {
     /// The error where the route was switched before.
     pub(super) fn after_the_switch(self, report: MoveReport) -> Self {
         match self {
-            Self::Interrupted { .. } | Self::Database(_) | Self::LogHeld { .. } => {
+            Self::Interrupted { .. } | Self::Database(_) => {
                 Self::Leftovers { report: Box::new(report), error: Box::new(self) }
             }
             refused => refused,
@@ -241,7 +283,7 @@ fn advice(stage: Stage) -> &'static str {
     match stage {
         // Of an earlier one, which may be switched.
         Stage::Tidying => "repeat it to bring it to its end",
-        Stage::Copying | Stage::Verifying | Stage::Switching | Stage::Deleting => {
+        Stage::Copying | Stage::Verifying | Stage::CatchingUp | Stage::Switching | Stage::Deleting => {
             "repeat it to bring it to its end, or undo it with `--abort`"
         }
     }

@@ -35,7 +35,6 @@ fn what_stops_a_move_after_the_switch_is_said_without_advice_that_would_undo_it(
     let table = [
         (MoveError::Interrupted { stage: Stage::Deleting }, interrupted.to_owned()),
         (MoveError::Database(failed()), failed_alone),
-        (MoveError::LogHeld { name: archive.clone() }, MoveError::LogHeld { name: archive.clone() }.to_string()),
     ];
     for (error, why) in table {
         let stopped = error.after_the_switch(MoveReport::to(&archive));

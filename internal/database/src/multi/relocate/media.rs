@@ -11,13 +11,14 @@ use std::sync::Arc;
 
 use rusqlite::types::ValueRef;
 
-use super::error::{Difference, Unlike};
+use super::error::Unlike;
+use super::pace::{Pace, Steps};
 use super::report::Meter;
 use super::rows::{Chunk, Query, Walk, same};
 use super::{MoveError, Part, copy};
 use crate::error::Result;
 use crate::ids::ChatId;
-use crate::source::Source;
+use crate::source::{Source, WriteTx};
 
 pub(super) const TABLE: &str = "media_attachments";
 const NOTE: &str = "INSERT INTO switchyard_moved_media (chat_id, file_unique_id) VALUES (?1, ?2)";
@@ -29,6 +30,11 @@ const DELETE_NOTED: &str = "DELETE FROM media_attachments
  WHERE file_unique_id IN (SELECT file_unique_id FROM switchyard_moved_media WHERE chat_id = ?1
                           ORDER BY file_unique_id LIMIT ?2)
    AND NOT EXISTS (SELECT 1 FROM chat_messages WHERE media_id = media_attachments.file_unique_id)";
+const DELETE_ONE_NOTED: &str = "DELETE FROM media_attachments
+ WHERE file_unique_id = ?2
+   AND EXISTS (SELECT 1 FROM switchyard_moved_media WHERE chat_id = ?1 AND file_unique_id = ?2)";
+const FORGET_ONE_NOTED: &str = "DELETE FROM switchyard_moved_media WHERE chat_id = ?1 AND file_unique_id = ?2";
+const IS_REFERRED_TO: &str = "SELECT 1 FROM chat_messages WHERE media_id = ?2 AND chat_id = ?1 LIMIT 1";
 const FORGET_NOTED: &str = "DELETE FROM switchyard_moved_media
  WHERE chat_id = ?1 AND file_unique_id IN (SELECT file_unique_id FROM switchyard_moved_media WHERE chat_id = ?1
                                            ORDER BY file_unique_id LIMIT ?2)";
@@ -66,14 +72,21 @@ impl Media {
 
     /// Copies those of the attachments that the target does not have, and answers how many.
     pub(super) fn copy(&self, part: &Part, ids: &Ids) -> Result<u64, MoveError> {
-        let Part { chat, from, to } = part;
-        if ids.is_empty() {
+        let rows = self.rows(&part.from, ids, Pace::Shared)?;
+        if rows.len() == 0 {
             return Ok(0);
         }
-        let width = self.columns.len();
-        let id = self.columns.iter().position(|column| column == "file_unique_id").unwrap_or_default();
-        let mut rows = Chunk::of_width(width);
-        from.read("relocate.media", |tx| {
+        let new = part.to.write("relocate.copy_media", None, |tx| self.put(tx, part.chat, &rows))?;
+        Ok(new)
+    }
+
+    /// The attachments of these ids that a source has.
+    pub(super) fn rows(&self, from: &Arc<Source>, ids: &Ids, pace: Pace) -> Result<Chunk> {
+        let mut rows = Chunk::of_width(self.columns.len());
+        if ids.is_empty() {
+            return Ok(rows);
+        }
+        pace.read(from, "relocate.media", |tx| {
             tx.snapshot()?;
             ids.iter().try_for_each(|id| {
                 tx.scan_stored(&self.find, &[ValueRef::Text(id)], |row| {
@@ -82,27 +95,54 @@ impl Media {
                 })
             })
         })?;
-        if rows.len() == 0 {
-            return Ok(0);
-        }
-        let new = to.write("relocate.copy_media", None, |tx| {
-            let mut new = 0;
-            for row in rows.rows() {
-                let inserted = tx.execute_stored(&self.insert, once(row.values(width)))?;
-                if inserted > 0 {
-                    new += tx.execute_stored(NOTE, once([ValueRef::Integer(chat.0), row.value(id)]))?;
-                }
+        Ok(rows)
+    }
+
+    /// Puts attachments into the target, but for those that it has; answers how many are new.
+    pub(super) fn put(&self, tx: &mut WriteTx<'_>, chat: ChatId, rows: &Chunk) -> Result<u64> {
+        let id = self.columns.iter().position(|column| column == "file_unique_id").unwrap_or_default();
+        let mut new = 0;
+        for row in rows.rows() {
+            let inserted = tx.execute_stored(&self.insert, once(row.values(self.columns.len())))?;
+            if inserted > 0 {
+                new += tx.execute_stored(NOTE, once([ValueRef::Integer(chat.0), row.value(id)]))?;
             }
-            Ok(new)
-        })?;
+        }
         Ok(new)
     }
 
-    /// Looks whether the target has all attachments, and those that came with the move as they were.
-    pub(super) fn verify(&self, part: &Part, ids: &Ids, found: &mut Vec<Difference>) -> Result<(), MoveError> {
+    /// Takes those of the attachments away from the target that came with the chat: they have changed.
+    pub(super) fn take_away(tx: &mut WriteTx<'_>, chat: ChatId, ids: &Ids) -> Result<()> {
+        for sql in [DELETE_ONE_NOTED, FORGET_ONE_NOTED] {
+            tx.execute_stored(sql, ids.iter().map(|id| [ValueRef::Integer(chat.0), ValueRef::Text(id)]))?;
+        }
+        Ok(())
+    }
+
+    /// Those of the ids that messages of the chat refer to.
+    pub(super) fn referred_to(part: &Part, ids: &Ids, pace: Pace) -> Result<Ids> {
+        let mut found = Ids::new();
+        if ids.is_empty() {
+            return Ok(found);
+        }
+        pace.read(&part.from, "relocate.referred_to", |tx| {
+            tx.snapshot()?;
+            ids.iter().try_for_each(|id| {
+                tx.scan_stored(IS_REFERRED_TO, &[ValueRef::Integer(part.chat.0), ValueRef::Text(id)], |_| {
+                    found.insert(id.clone());
+                    Ok(ControlFlow::Break(()))
+                })
+            })
+        })?;
+        Ok(found)
+    }
+
+    /// The attachments that the target lacks, and those that came with the move and are not as they were.
+    pub(super) fn verify(&self, part: &Part, ids: &Ids, pace: Pace) -> Result<Vec<(Vec<u8>, Unlike)>> {
         let Part { chat, from, to } = part;
+        let mut found = Vec::new();
         for id in ids {
-            let (Some(here), there) = (self.read(from, id)?, self.read(to, id)?) else { continue };
+            let (Some(here), there) = (self.read(from, id, pace)?, self.read(to, id, pace)?) else { continue };
             let what = match there {
                 None => Some(Unlike::Missing),
                 Some(there) => self.unlike(&here, &there).map(Unlike::Columns),
@@ -110,25 +150,24 @@ impl Media {
             match what {
                 None => {}
                 // The target's own.
-                Some(Unlike::Columns(_)) if !has_come(to, *chat, id)? => {}
-                Some(what) => {
-                    let row = format!("file_unique_id=`{}`", String::from_utf8_lossy(id));
-                    found.push(Difference { table: TABLE, row, what });
-                }
+                Some(Unlike::Columns(_)) if !has_come(to, *chat, id, pace)? => {}
+                Some(what) => found.push((id.clone(), what)),
             }
         }
-        Ok(())
+        Ok(found)
     }
 
     /// Whether both places have the attachment, and the same.
     pub(super) fn is_same(&self, Part { from, to, .. }: &Part, id: &[u8]) -> Result<bool> {
-        let (Some(here), Some(there)) = (self.read(from, id)?, self.read(to, id)?) else { return Ok(false) };
+        let (Some(here), Some(there)) = (self.read(from, id, Pace::Shared)?, self.read(to, id, Pace::Shared)?) else {
+            return Ok(false);
+        };
         Ok(self.unlike(&here, &there).is_none())
     }
 
-    fn read(&self, source: &Arc<Source>, id: &[u8]) -> Result<Option<Chunk>> {
+    fn read(&self, source: &Arc<Source>, id: &[u8], pace: Pace) -> Result<Option<Chunk>> {
         let mut rows = Chunk::of_width(self.columns.len());
-        source.read("relocate.media", |tx| {
+        pace.read(source, "relocate.media", |tx| {
             tx.scan_stored(&self.find, &[ValueRef::Text(id)], |row| {
                 rows.push(row)?;
                 Ok(ControlFlow::Break(()))
@@ -146,9 +185,9 @@ impl Media {
 }
 
 /// Whether the attachment came with the chat.
-fn has_come(target: &Arc<Source>, chat: ChatId, id: &[u8]) -> Result<bool> {
+fn has_come(target: &Arc<Source>, chat: ChatId, id: &[u8], pace: Pace) -> Result<bool> {
     let mut has_come = false;
-    target.read("relocate.has_come", |tx| {
+    pace.read(target, "relocate.has_come", |tx| {
         tx.scan_stored(IS_NOTED, &[ValueRef::Integer(chat.0), ValueRef::Text(id)], |_| {
             has_come = true;
             Ok(ControlFlow::Break(()))
@@ -164,12 +203,12 @@ pub(super) fn clear(
     source: &Arc<Source>,
     others: &[Arc<Source>],
     chat: ChatId,
-    at_once: usize,
+    steps: &mut Steps,
 ) -> Result<u64, MoveError> {
     let ids = ids_of_messages();
     let mut deleted = 0;
-    let mut walk = Walk::new(source, &ids, chat, at_once);
-    while let Some(chunk) = walk.next()? {
+    let mut walk = Walk::new(source, &ids, chat, steps.rows());
+    while let Some(chunk) = walk.next_of(steps.rows())? {
         let mut ids = chunk.texts(0);
         keep_shown(&mut ids, others);
         if ids.is_empty() {
@@ -177,7 +216,7 @@ pub(super) fn clear(
         }
         let params = || ids.iter().map(|id| [ValueRef::Integer(chat.0), ValueRef::Text(id)]);
         let rows =
-            source.write("relocate.clear_media", None, |tx| tx.execute_stored(DELETE_UNLESS_REFERRED_TO, params()))?;
+            steps.write(source, "relocate.clear_media", |tx| tx.execute_stored(DELETE_UNLESS_REFERRED_TO, params()))?;
         deleted += rows;
         meter.add(rows)?;
     }
@@ -223,8 +262,13 @@ fn shown_elsewhere(source: &Arc<Source>, ids: &Ids) -> Result<Ids> {
 }
 
 /// Deletes what a move has brought, unless a message refers to it by now. The chat's own rows are gone before.
-pub(super) fn undo(meter: &mut Meter<'_>, target: &Arc<Source>, chat: ChatId, at_once: usize) -> Result<(), MoveError> {
-    noted(meter, target, chat, at_once, &[DELETE_NOTED, FORGET_NOTED])
+pub(super) fn undo(
+    meter: &mut Meter<'_>,
+    target: &Arc<Source>,
+    chat: ChatId,
+    steps: &mut Steps,
+) -> Result<(), MoveError> {
+    noted(meter, target, chat, steps, &[DELETE_NOTED, FORGET_NOTED])
 }
 
 /// Forgets what a move has brought: it is the target's own.
@@ -232,22 +276,22 @@ pub(super) fn settle(
     meter: &mut Meter<'_>,
     target: &Arc<Source>,
     chat: ChatId,
-    at_once: usize,
+    steps: &mut Steps,
 ) -> Result<(), MoveError> {
-    noted(meter, target, chat, at_once, &[FORGET_NOTED])
+    noted(meter, target, chat, steps, &[FORGET_NOTED])
 }
 
 fn noted(
     meter: &mut Meter<'_>,
     target: &Arc<Source>,
     chat: ChatId,
-    at_once: usize,
+    steps: &mut Steps,
     statements: &[&str],
 ) -> Result<(), MoveError> {
-    let limit = i64::try_from(at_once).unwrap_or(i64::MAX);
     loop {
+        let limit = i64::try_from(steps.rows()).unwrap_or(i64::MAX);
         let params = [ValueRef::Integer(chat.0), ValueRef::Integer(limit)];
-        let forgotten = target.write("relocate.noted_media", None, |tx| {
+        let forgotten = steps.write(target, "relocate.noted_media", |tx| {
             let mut last = 0;
             for sql in statements {
                 last = tx.execute_stored(sql, [params])?;

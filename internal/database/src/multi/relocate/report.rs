@@ -17,11 +17,14 @@ pub struct MoveOptions {
     pub keep: bool,
     /// How many rows are read, written or deleted in one transaction at most; with long rows it is fewer.
     pub rows_at_once: usize,
+    /// How long a transaction may take, about, so that calls on other chats do not wait for it: it has fewer rows where
+    /// it takes longer. `None` where nobody else calls.
+    pub longest_step: Option<Duration>,
 }
 
 impl Default for MoveOptions {
     fn default() -> Self {
-        Self { keep: false, rows_at_once: 10_000 }
+        Self { keep: false, rows_at_once: 10_000, longest_step: Some(Duration::from_millis(2)) }
     }
 }
 
@@ -35,6 +38,8 @@ pub enum Stage {
     Copying,
     /// It compares both places row by row.
     Verifying,
+    /// It reads again what has changed meanwhile. The chat lives at the old place.
+    CatchingUp,
     /// It records the new route. Before this stage is done the chat lives at the old place, after it at the new one.
     Switching,
     /// It deletes the rows at the old place.
@@ -47,6 +52,7 @@ impl fmt::Display for Stage {
             Self::Tidying => "tidying",
             Self::Copying => "copying",
             Self::Verifying => "verifying",
+            Self::CatchingUp => "catching up",
             Self::Switching => "switching",
             Self::Deleting => "deleting",
         })
@@ -85,6 +91,14 @@ pub struct MovePlan {
     pub mapping: Vec<MappingChange>,
 }
 
+impl MovePlan {
+    /// The plan of a move that moves no row.
+    pub(super) fn of_nothing(to: &SourceName, bytes_free: u64) -> Self {
+        let (chats, rows, media, bytes, mapping) = Default::default();
+        Self { chats, to: to.clone(), rows, media, bytes, bytes_free, mapping }
+    }
+}
+
 /// What a move has done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -102,6 +116,13 @@ pub struct MoveReport {
     pub deleted: u64,
     /// How many rows and attachments of earlier moves that were broken off were deleted first.
     pub tidied: u64,
+    /// How many rows were read again, since they had changed while the chat was copied.
+    pub reread: u64,
+    /// How long the chats' writes waited at the gate at most, while the move was decided: from its being closed to its
+    /// being open again.
+    pub waited: Duration,
+    /// How often it was tried to decide the move.
+    pub tries: u32,
     /// How long it took.
     pub elapsed: Duration,
     /// What the configuration would have to say, so that it says where the chats are. Until then the recorded route
@@ -112,8 +133,9 @@ pub struct MoveReport {
 impl MoveReport {
     /// The report of a move of which nothing is done yet.
     pub(super) fn to(to: &SourceName) -> Self {
-        let (chats, rows, media, deleted, tidied, elapsed, mapping) = Default::default();
-        Self { chats, to: to.clone(), rows, media, deleted, tidied, elapsed, mapping }
+        let (chats, rows, media, deleted, tidied, mapping) = Default::default();
+        let (reread, waited, tries, elapsed) = Default::default();
+        Self { chats, to: to.clone(), rows, media, deleted, tidied, reread, waited, tries, elapsed, mapping }
     }
 }
 

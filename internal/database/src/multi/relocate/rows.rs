@@ -9,7 +9,7 @@ use rusqlite::types::ValueRef;
 use super::tables::Table;
 use crate::error::Result;
 use crate::ids::ChatId;
-use crate::source::Source;
+use crate::source::{Source, Stored};
 
 /// How many bytes a chunk has at most, but for a single row that is longer.
 const MOST_BYTES: usize = 4 << 20;
@@ -47,10 +47,12 @@ pub(super) struct Layout {
     pub(super) columns: Vec<String>,
     /// Walks the rows; `rowid` stands behind the columns.
     pub(super) query: Query,
-    /// Inserts a row.
+    /// Inserts a row, where there is none of its key.
     pub(super) insert: String,
     /// Finds a row by its key.
     pub(super) find: String,
+    /// Deletes a row by its key.
+    pub(super) delete: String,
     key: Vec<usize>,
 }
 
@@ -66,6 +68,12 @@ impl Layout {
         Ok(columns)
     }
 
+    /// The columns in which two rows of the table differ.
+    pub(super) fn unlike_rows(&self, one: Row<'_>, other: Row<'_>) -> Vec<String> {
+        let unlike = |place: &usize| !same(one.value(*place), other.value(*place));
+        (0..self.columns.len()).filter(unlike).map(|place| self.columns[place].clone()).collect()
+    }
+
     pub(super) fn new(table: &'static Table, columns: Vec<String>) -> Self {
         let name = table.name;
         let listed = list(columns.iter().map(|column| quoted(column)));
@@ -76,8 +84,9 @@ impl Layout {
         Self {
             table,
             query: Query::new(name, &with_rowid, table.owner, table.walk),
-            insert: format!("INSERT INTO {name} ({listed}) VALUES ({places})"),
+            insert: format!("INSERT INTO {name} ({listed}) VALUES ({places}) ON CONFLICT DO NOTHING"),
             find: format!("SELECT {listed} FROM {name} WHERE {}", same.join(" AND ")),
+            delete: format!("DELETE FROM {name} WHERE {}", same.join(" AND ")),
             columns,
             key,
         }
@@ -97,13 +106,26 @@ impl Layout {
     pub(super) fn name(&self, row: Row<'_>) -> String {
         let part = |column: &&str| {
             let place = self.columns.iter().position(|known| known == column).unwrap_or(self.columns.len());
-            match row.value(place) {
-                ValueRef::Integer(number) => format!("{column}={number}"),
-                ValueRef::Text(text) => format!("{column}=`{}`", String::from_utf8_lossy(text)),
-                value => format!("{column} is {}", value.data_type()),
-            }
+            shown(column, row.value(place))
         };
         self.table.shown.iter().map(part).collect::<Vec<_>>().join(", ")
+    }
+
+    /// The name of a row of which nothing is known but its key.
+    pub(super) fn name_of_key(&self, chat: ChatId, key: &[Stored]) -> String {
+        let part = |column: &&str| {
+            let place = self.table.key.iter().position(|known| known == column);
+            match place.and_then(|place| key.get(place)) {
+                Some(value) => shown(column, value.as_ref()),
+                None => format!("{column}={chat}"),
+            }
+        };
+        self.table.shown.iter().filter(|column| **column != "rowid").map(part).collect::<Vec<_>>().join(", ")
+    }
+
+    /// The values that tell a row from all others, to be kept.
+    pub(super) fn owned_key(&self, row: Row<'_>) -> Vec<Stored> {
+        self.key(row).into_iter().map(Stored::from).collect()
     }
 }
 
@@ -230,6 +252,12 @@ impl<'a> Walk<'a> {
         Self { source, query, chat, at_once, chunk, last, is_over: false }
     }
 
+    /// The same, so many rows at most.
+    pub(super) fn next_of(&mut self, at_once: usize) -> Result<Option<&Chunk>> {
+        self.at_once = at_once;
+        self.next()
+    }
+
     /// The next rows, or `None` where there are no more.
     pub(super) fn next(&mut self) -> Result<Option<&Chunk>> {
         if self.is_over {
@@ -254,6 +282,14 @@ impl<'a> Walk<'a> {
         self.last.clear();
         self.query.walk.iter().for_each(|place| self.last.push_value(row.value(*place)));
         Ok(Some(&self.chunk))
+    }
+}
+
+fn shown(column: &str, value: ValueRef<'_>) -> String {
+    match value {
+        ValueRef::Integer(number) => format!("{column}={number}"),
+        ValueRef::Text(text) => format!("{column}=`{}`", String::from_utf8_lossy(text)),
+        value => format!("{column} is {}", value.data_type()),
     }
 }
 

@@ -3,7 +3,9 @@
 //! That a chat lives at the new place is one transaction: the recorded routes, and that the move is switched.
 
 use std::sync::Arc;
+use std::time::Instant;
 
+use super::super::arrived;
 use super::super::datasource_router::Recorded;
 use super::Part;
 use crate::error::Result;
@@ -11,6 +13,7 @@ use crate::ids::ChatId;
 use crate::params;
 use crate::source::{BadColumn, FromRow, Row, Source};
 use crate::time::Timestamp;
+use crate::wrapper::DatabaseWrapper;
 
 /// The chat lives where it was; the target may hold a part of a copy.
 const COPYING: &str = "copying";
@@ -24,7 +27,7 @@ pub(super) struct Entry {
     pub(super) from: String,
     pub(super) to: String,
     pub(super) is_switched: bool,
-    /// When it began, or where it is switched when that was: what it has left is no younger.
+    /// What it has left is no younger: until when what it copies may be made, or where it is switched when that was.
     pub(super) since: Timestamp,
 }
 
@@ -61,8 +64,63 @@ pub(super) fn entries(shared: &Arc<Source>) -> Result<Vec<Entry>> {
     shared.read("relocate.entries", |tx| tx.query(sql, params![]))
 }
 
-/// Notes moves that begin.
-pub(super) fn begin(shared: &Arc<Source>, parts: &[Part], now: Timestamp) -> Result<()> {
+/// What a move copies is no younger than this, and it is renewed before it is over: what it leaves when it is killed can
+/// be told by that from what was written in the same place later.
+pub(super) struct Lease<'a> {
+    db: &'a DatabaseWrapper,
+    shared: Arc<Source>,
+    chats: Vec<ChatId>,
+    until: Timestamp,
+}
+
+/// How long a lease is, in seconds, and how much of it is to be left.
+const LEASE: i64 = 3;
+const LEFT: i64 = 1;
+
+impl<'a> Lease<'a> {
+    /// Notes moves that begin.
+    pub(super) fn begin(db: &'a DatabaseWrapper, shared: &Arc<Source>, parts: &[Part]) -> Result<Self> {
+        let until = db.now().saturating_add_seconds(LEASE);
+        begin(shared, parts, until)?;
+        let chats = parts.iter().map(|part| part.chat).collect();
+        Ok(Self { db, shared: Arc::clone(shared), chats, until })
+    }
+
+    /// Renews it where little is left. Asked before rows are copied.
+    pub(super) fn renew(&mut self) -> Result<()> {
+        let now = self.db.now();
+        if now.saturating_add_seconds(LEFT) < self.until {
+            return Ok(());
+        }
+        let until = now.saturating_add_seconds(LEASE);
+        self.shared.write("relocate.renew", None, |tx| {
+            self.chats.iter().try_for_each(|chat| {
+                let sql = "UPDATE switchyard_moves SET updated_at = ?2 WHERE chat_id = ?1";
+                tx.execute(sql, params![chat, until]).map(drop)
+            })
+        })?;
+        self.until = until;
+        Ok(())
+    }
+}
+
+impl Drop for Lease<'_> {
+    fn drop(&mut self) {
+        // Nothing is copied any more. A process that is killed leaves it as it is, a few seconds too late.
+        let now = self.db.now();
+        let ended = self.shared.write("relocate.end_lease", None, |tx| {
+            self.chats.iter().try_for_each(|chat| {
+                let sql = "UPDATE switchyard_moves SET updated_at = ?2 WHERE chat_id = ?1 AND state = ?3";
+                tx.execute(sql, params![chat, now, COPYING]).map(drop)
+            })
+        });
+        if let Err(error) = ended {
+            tracing::debug!(%error, "when a move ended is not noted");
+        }
+    }
+}
+
+fn begin(shared: &Arc<Source>, parts: &[Part], now: Timestamp) -> Result<()> {
     shared.write("relocate.begin", None, |tx| {
         for Part { chat, from, to } in parts {
             tx.execute(
@@ -79,15 +137,18 @@ pub(super) fn begin(shared: &Arc<Source>, parts: &[Part], now: Timestamp) -> Res
 }
 
 /// Makes the target the owner: records where the chats' routes lead from now on (`None`: where the configuration leads
-/// them), and that there is something to delete (or not, where it is kept).
+/// them) and the number of each chat's move, and that there is something to delete (or not, where it is kept). It is on
+/// disk when this answers.
 pub(super) fn switch(
     shared: &Arc<Source>,
     parts: &[Part],
     routes: &[(ChatId, Option<Recorded>)],
+    numbers: &[(ChatId, u64)],
     keep: bool,
     now: Timestamp,
+    deadline: Instant,
 ) -> Result<()> {
-    shared.write("relocate.switch", None, |tx| {
+    shared.write_alone("relocate.switch", deadline, |tx| {
         for (chat, route) in routes {
             tx.execute("DELETE FROM switchyard_routes WHERE chat_id = ?1", params![chat])?;
             if let Some(Recorded { source, file_said }) = route {
@@ -96,6 +157,9 @@ pub(super) fn switch(
                     params![chat, source.as_str(), file_said.as_ref().map(crate::SourceName::as_str), now],
                 )?;
             }
+        }
+        for (chat, number) in numbers {
+            arrived::count(tx, *chat, *number)?;
         }
         for Part { chat, .. } in parts {
             if keep {

@@ -1,16 +1,23 @@
-//! The steps that a move is made of, in the order of their being needed: the sources, the comparison, the switch, and
-//! deleting what is left at a place.
+//! The steps that a move is made of, in the order of their being needed: the sources, and deleting
+//! what is left at a place.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::super::control::Control;
 use super::super::datasource_router::Recorded;
+use super::pace::Steps;
 use super::report::{Meter, MoveReport, Stage};
 use super::state::{self, Entry};
-use super::{MoveError, Part, clear, leftovers, media, plan, verify};
+use super::{MoveError, Part, clear, leftovers, media, plan};
 use crate::ids::ChatId;
 use crate::route::SourceName;
-use crate::source::{Durability, Source};
+use crate::source::Source;
+
+/// How often it is looked whether others have come to an end.
+const LOOK_EVERY: Duration = Duration::from_millis(10);
+/// How often it is tried to empty a log.
+const TRIES_TO_EMPTY: u32 = 100;
 
 impl Control {
     /// The chats that move together, the oldest first.
@@ -63,43 +70,19 @@ impl Control {
         }
     }
 
-    /// Makes the target the owner, for everybody.
-    pub(super) fn switch(
-        &self,
-        chats: &[ChatId],
-        parts: &[Part],
-        to: &SourceName,
-        keep: bool,
-        report: &mut MoveReport,
-    ) -> Result<(), MoveError> {
-        let (shared, routes) = (self.shared()?, self.routes(chats, to));
-        // First the copy is on disk for certain, then the switch, and only then is anything deleted.
-        on_disk(&self.source(to)?)?;
-        self.router.may_leave(chats)?;
-        state::switch(&shared, parts, &routes, keep, self.db.now())?;
-        report.mapping = self.router.with_plan(|plan| plan::mapping(plan, &routes));
-        self.router.record(&routes);
-        self.router.have_left(chats, to);
-        for Part { chat, from, .. } in parts {
-            let (from, generation) = (from.name(), self.router.table().generation);
-            tracing::info!(target: "database::audit", %chat, %from, %to, generation, "a chat was moved");
-        }
-        Ok(())
-    }
-
     /// Deletes the rows of chats at the places that they have just left.
     pub(super) fn delete_all_old(
         &self,
         meter: &mut Meter<'_>,
         chats: &[ChatId],
         total: u64,
-        at_once: usize,
+        steps: &mut Steps,
         report: &mut MoveReport,
     ) -> Result<(), MoveError> {
         meter.add(1)?;
         meter.begin(Stage::Deleting, total)?;
         for entry in self.unfinished(chats)? {
-            report.deleted += self.delete_old(meter, &entry, at_once)?;
+            report.deleted += self.delete_old(meter, &entry, steps)?;
         }
         Ok(())
     }
@@ -109,7 +92,7 @@ impl Control {
         &self,
         meter: &mut Meter<'_>,
         chats: &[ChatId],
-        at_once: usize,
+        steps: &mut Steps,
     ) -> Result<Option<u64>, MoveError> {
         let switched: Vec<_> = self.unfinished(chats)?.into_iter().filter(|entry| entry.is_switched).collect();
         if switched.is_empty() {
@@ -119,29 +102,32 @@ impl Control {
         let mut deleted = 0;
         for entry in &switched {
             self.check_leftovers(entry)?;
-            deleted += self.delete_old(meter, entry, at_once)?;
+            deleted += self.delete_old(meter, entry, steps)?;
         }
         Ok(Some(deleted))
     }
 
     /// Deletes the rows of a chat at the place that it has left, and forgets the move.
-    pub(super) fn delete_old(&self, meter: &mut Meter<'_>, entry: &Entry, at_once: usize) -> Result<u64, MoveError> {
+    pub(super) fn delete_old(&self, meter: &mut Meter<'_>, entry: &Entry, steps: &mut Steps) -> Result<u64, MoveError> {
         self.check_not_remapped(entry)?;
+        self.wait_for_earlier_calls(meter, entry.chat)?;
         let (from, to, shared) = (self.source_of(&entry.from)?, self.source_of(&entry.to)?, self.shared()?);
-        on_disk(&shared)?;
+        shared.sync("relocate.sync")?;
+        self.router.confirm_arrival(entry.chat, &to)?;
         let others = if Arc::ptr_eq(&from, &shared) {
             self.router.table().sources.iter().filter(|one| !Arc::ptr_eq(one, &shared)).cloned().collect()
         } else {
             Vec::new()
         };
         // The media first: what tells them are the messages.
-        let mut deleted = media::clear(meter, &from, &others, entry.chat, at_once)?;
-        deleted += clear::rows(meter, &from, entry.chat, at_once)?;
-        media::settle(meter, &to, entry.chat, at_once)?;
+        let mut deleted = media::clear(meter, &from, &others, entry.chat, steps)?;
+        deleted += clear::rows(meter, &from, entry.chat, steps)?;
+        media::settle(meter, &to, entry.chat, steps)?;
+        self.router.has_gone(entry.chat, &from);
         state::forget(&shared, entry.chat)?;
         // Until then the log still has what was deleted.
-        if !from.checkpoint("relocate.checkpoint")? {
-            tracing::warn!(source = %from.name(), "another process holds the log, which keeps deleted rows until it lets go");
+        if !empty_log(meter, &from)? {
+            tracing::warn!(source = %from.name(), "others hold the log, which keeps deleted rows until they let go");
         }
         tracing::info!(target: "database::audit", chat = %entry.chat, from = entry.from, to = entry.to, rows = deleted, "a move is at its end");
         Ok(deleted)
@@ -153,7 +139,7 @@ impl Control {
         meter: &mut Meter<'_>,
         chats: &[ChatId],
         only_to: Option<&SourceName>,
-        at_once: usize,
+        steps: &mut Steps,
     ) -> Result<u64, MoveError> {
         let entries = self.unfinished(chats)?;
         for entry in &entries {
@@ -171,18 +157,27 @@ impl Control {
         meter.begin(Stage::Tidying, 0)?;
         let mut deleted = 0;
         for entry in &entries {
-            deleted += clear::rows(meter, &self.source_of(&entry.to)?, entry.chat, at_once)?;
+            deleted += clear::rows(meter, &self.source_of(&entry.to)?, entry.chat, steps)?;
         }
         for entry in &entries {
             let target = self.source_of(&entry.to)?;
-            media::undo(meter, &target, entry.chat, at_once)?;
+            media::undo(meter, &target, entry.chat, steps)?;
             // Best done, but another process may hold it: then whoever closes the file last does it.
-            target.checkpoint("relocate.checkpoint")?;
+            empty_log(meter, &target)?;
             state::forget(&self.shared()?, entry.chat)?;
             let (chat, from, to) = (entry.chat, &entry.from, &entry.to);
             tracing::info!(target: "database::audit", %chat, from, to, "the copy of a move that was broken off was removed");
         }
         Ok(deleted)
+    }
+
+    /// Waits until no call uses a table any more by which the chat is where it was.
+    fn wait_for_earlier_calls(&self, meter: &mut Meter<'_>, chat: ChatId) -> Result<(), MoveError> {
+        while self.router.gates.is_used_by_earlier(chat) {
+            meter.add(0)?;
+            std::thread::park_timeout(LOOK_EVERY);
+        }
+        Ok(())
     }
 
     /// Refuses where what is to be deleted is the chat's own by now.
@@ -234,22 +229,15 @@ impl Control {
     }
 }
 
-/// Compares both places.
-pub(super) fn compare(meter: &mut Meter<'_>, part: &Part, at_once: usize) -> Result<(), MoveError> {
-    let differences = verify::part(meter, part, at_once)?;
-    if differences.is_empty() {
-        return Ok(());
+/// Moves what is in the log into the file and empties the log, and answers whether that could be done: others that read
+/// are waited for a while, those that write are not held up.
+fn empty_log(meter: &mut Meter<'_>, source: &Arc<Source>) -> Result<bool, MoveError> {
+    for _ in 0..TRIES_TO_EMPTY {
+        if source.empty_log("relocate.empty_log")? {
+            return Ok(true);
+        }
+        meter.add(0)?;
+        std::thread::park_timeout(LOOK_EVERY);
     }
-    let Part { chat, from, to } = part;
-    let (from, to) = (from.name().clone(), to.name().clone());
-    tracing::warn!(target: "database::audit", %chat, %from, %to, "a copy is not what was copied, so the chat stays");
-    Err(MoveError::Differs { chat: *chat, from, to, differences })
-}
-
-/// Makes certain that all that was answered survives a power loss. With the durability "full" it does.
-fn on_disk(source: &Arc<Source>) -> Result<(), MoveError> {
-    if source.config().durability == Durability::Full || source.checkpoint("relocate.on_disk")? {
-        return Ok(());
-    }
-    Err(MoveError::LogHeld { name: source.name().clone() })
+    Ok(false)
 }

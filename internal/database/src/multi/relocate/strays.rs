@@ -127,6 +127,8 @@ impl Control {
             let mut some = Vec::new();
             let outcome = if moving.contains(&chat) {
                 Err(format!("a move of chat {chat} was broken off; end or undo it with `bot db move` first"))
+            } else if let Some(dispute) = self.router.arrived.dispute(chat) {
+                Err(dispute.reason(chat))
             } else {
                 self.clear_chat((&source, chat, &home), &strays, what, &mut some).map_err(|error| match error {
                     MoveError::Database(error) => error.to_string(),
@@ -163,6 +165,10 @@ impl Control {
             let reason = "it is away, so that nothing can be compared".to_owned();
             return Err(Error::new("strays.clear", home, ErrorKind::SourceUnavailable { reason }).into());
         }
+        // A row that goes here is on disk at home, and its going is before anybody is told of it.
+        if !to.config().readonly {
+            to.sync("strays.on_disk")?;
+        }
         let part = Part { chat, from, to };
         let media = Media::between(&part.from, &part.to)?;
         for layout in copy::layouts(&part.from, &part.to)? {
@@ -183,7 +189,7 @@ impl Control {
                 cleared.push(Cleared { deleted: attachments, why: None, ..Cleared::kept(stray, "") });
             }
         }
-        Ok(())
+        part.from.sync("strays.on_disk").map_err(Into::into)
     }
 
     /// Deletes those rows of a chunk that may go.

@@ -1,5 +1,8 @@
 //! What belongs to a chat: every table that holds rows of chats, and how its rows are found, walked and told apart.
 
+use crate::ids::ChatId;
+use crate::source::Watched;
+
 /// A table with rows of chats.
 pub(super) struct Table {
     pub(super) name: &'static str,
@@ -12,6 +15,29 @@ pub(super) struct Table {
     pub(super) key: &'static [&'static str],
     /// What names a row to people; never a column with what somebody wrote.
     pub(super) shown: &'static [&'static str],
+}
+
+impl Table {
+    /// Which rows of the table are those of some chats, as triggers say it: `{row}` is the row.
+    pub(super) fn watched(&self, chats: &[ChatId]) -> Watched {
+        let ids: Vec<_> = chats.iter().map(ToString::to_string).collect();
+        let (which, owner) = match self.name {
+            "switchyard_meta" => {
+                let texts: Vec<_> = ids.iter().map(|id| format!("'{id}'")).collect();
+                let texts = texts.join(", ");
+                let which =
+                    format!("{{row}}.key >= 'took-over' AND {{row}}.key < 'took-over;' AND {{row}}.value IN ({texts})");
+                (which, "CAST({row}.value AS INTEGER)")
+            }
+            _ => (format!("{{row}}.chat_id IN ({})", ids.join(", ")), "{row}.chat_id"),
+        };
+        Watched { table: self.name, key: self.key, which, owner: owner.to_owned() }
+    }
+}
+
+/// Where a table stands among those that move.
+pub(super) fn place_of(table: &Table) -> usize {
+    MOVED.iter().position(|moved| moved.name == table.name).unwrap_or(MOVED.len())
 }
 
 const OF_CHAT: &str = "chat_id = ?1";

@@ -1,0 +1,110 @@
+//! What there is to be put back: a set that a backup made, or a file of one source; and looking at a copy as a whole
+//! before anything is changed.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::waiting::waiting;
+use crate::maintenance::Role;
+use crate::maintenance::backup::file_in_set;
+use crate::maintenance::copy::{self, Rows};
+use crate::maintenance::error::MaintenanceError;
+use crate::maintenance::manifest::{Manifest, PART};
+use crate::migrate;
+use crate::route::SourceName;
+use crate::source::{Moment, describe};
+
+/// How long locks of others are waited for.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// What there is to be put back: copies by the names of their sources.
+#[derive(Clone, Debug)]
+pub struct BackupSet {
+    path: PathBuf,
+    /// The copies of the sources.
+    files: BTreeMap<SourceName, PathBuf>,
+    /// Files in which writes of sources may wait: stand-ins, and the default source's.
+    journals: Vec<PathBuf>,
+}
+
+impl BackupSet {
+    /// What is at a path: a folder that a backup made, or a database file, which is of the one source that is named.
+    ///
+    /// # Errors
+    /// It is neither.
+    pub fn open(path: &Path, source: Option<&SourceName>) -> Result<Self, MaintenanceError> {
+        let refuse = |detail: &str| MaintenanceError::NoBackup { path: path.to_owned(), detail: detail.to_owned() };
+        let absolute = std::path::absolute(path).map_err(|error| refuse(&error.to_string()))?;
+        if !path.is_dir() {
+            let source = source.ok_or_else(|| refuse("a file is of one source, which --source names"))?;
+            if !path.is_file() {
+                return Err(refuse("there is no such file or folder"));
+            }
+            let files = BTreeMap::from([(source.clone(), absolute.clone())]);
+            return Ok(Self { path: absolute, files, journals: Vec::new() });
+        }
+        if absolute.as_os_str().to_string_lossy().ends_with(PART) {
+            return Err(refuse("it was not finished"));
+        }
+        let manifest = Manifest::read(&absolute).map_err(|error| refuse(&format!("its backup.json: {error}")))?;
+        let (mut files, mut journals) = (BTreeMap::new(), Vec::new());
+        for file in &manifest.files {
+            let role = if file.stand_in { Role::StandIn } else { Role::Named };
+            let Some(name) = file.source.parse().ok().filter(|name| file.file == file_in_set(role, name)) else {
+                return Err(refuse("its backup.json names files that are none of a backup"));
+            };
+            let path = absolute.join(&file.file);
+            if file.stand_in || file.default {
+                journals.push(path.clone());
+            }
+            if !file.stand_in {
+                files.insert(name, path);
+            }
+        }
+        Ok(Self { path: absolute, files, journals })
+    }
+
+    /// The sources that it has copies of.
+    pub fn sources(&self) -> impl Iterator<Item = &SourceName> {
+        self.files.keys()
+    }
+
+    /// Where it is, absolute.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The copy of a source, looked at as a whole.
+    pub(crate) fn checked(&self, name: &SourceName) -> Result<Checked, MaintenanceError> {
+        let Some(path) = self.files.get(name) else {
+            return Err(MaintenanceError::NotInBackup { path: self.path.clone(), name: name.to_string() });
+        };
+        let bad = |detail: String| MaintenanceError::BadBackup { path: path.clone(), detail };
+        let moment = Moment::of(path, PATIENCE).map_err(|error| bad(error.to_string()))?;
+        let connection = moment.connection();
+        migrate::survey(path, connection, false).map_err(|error| bad(error.at(path, PATIENCE).to_string()))?;
+        let failed = |error: rusqlite::Error| bad(describe(&error));
+        if let Some(difference) = copy::difference(connection, moment.identity(), None).map_err(failed)? {
+            return Err(bad(format!("it is damaged ({difference})")));
+        }
+        let rows = copy::count(connection).map_err(failed)?;
+        // What waits there is made in the end: that it can be read is better known now.
+        for journal in &self.journals {
+            let bad = |error: rusqlite::Error| MaintenanceError::BadBackup {
+                path: journal.clone(),
+                detail: format!("writes that may wait in it cannot be read ({})", describe(&error)),
+            };
+            waiting(journal, name, 0).map_err(bad)?;
+        }
+        let journals = self.journals.iter().filter(|journal| *journal != path).cloned().collect();
+        Ok(Checked { moment, rows, journals })
+    }
+}
+
+/// A copy that is fit to be put back.
+pub(crate) struct Checked {
+    pub(crate) moment: Moment,
+    pub(super) rows: Rows,
+    pub(super) journals: Vec<PathBuf>,
+}

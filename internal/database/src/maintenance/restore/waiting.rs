@@ -1,0 +1,60 @@
+//! Writes that waited for a source when the backup was made: they were answered, and are in no other copy.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use super::set::Checked;
+use crate::maintenance::copy;
+use crate::migrate;
+use crate::route::SourceName;
+use crate::source::{Database, Noted, SourceConfig, describe};
+use crate::time::{Clock, SystemClock};
+
+/// How long they may take at least.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// How many are made at a time.
+const CHUNK: usize = 200;
+
+/// Makes the writes that waited for the source when the backup was made: they were answered, and are in no other copy.
+/// Answers how many were made, and how many of them were kept aside.
+pub(super) fn make_waiting(settings: &SourceConfig, checked: &Checked) -> Result<(u64, u64), String> {
+    let (mut made, mut parked) = (0, 0);
+    let mut home = None;
+    for journal in &checked.journals {
+        let mut last = 0;
+        loop {
+            let chunk = waiting(journal, &settings.name, last).map_err(|error| describe(&error))?;
+            let Some(end) = chunk.last() else { break };
+            last = end.seq;
+            let deadline = Instant::now() + settings.timeout.max(PATIENCE);
+            let home = match &home {
+                Some(home) => home,
+                None => {
+                    let clock: &dyn Clock = &SystemClock;
+                    let opened = Database::open(settings, deadline, clock, &|_| Ok(()));
+                    home.insert(opened.map_err(|error| error.to_string())?)
+                }
+            };
+            parked += home.make_noted(&chunk, &|| Ok(()), deadline).map_err(|error| error.to_string())?;
+            made += chunk.len() as u64;
+        }
+    }
+    if let Some(home) = home {
+        home.close();
+    }
+    Ok((made - parked, parked))
+}
+
+/// The writes that wait for a source in a copy, in order.
+pub(super) fn waiting(journal: &Path, name: &SourceName, last: i64) -> rusqlite::Result<Vec<Noted>> {
+    let copy = copy::reader(journal)?;
+    if !migrate::has_table(&copy, "switchyard_journal")? {
+        return Ok(Vec::new());
+    }
+    let sql = "SELECT seq, episode, operation FROM switchyard_journal
+               WHERE source = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3";
+    let noted = |row: &rusqlite::Row<'_>| {
+        Ok(Noted { seq: row.get("seq")?, episode: row.get("episode")?, operation: row.get("operation")? })
+    };
+    copy.prepare(sql)?.query_map((name.as_str(), last, CHUNK as i64), noted)?.collect()
+}

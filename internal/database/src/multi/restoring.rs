@@ -1,0 +1,315 @@
+//! Putting backups back where there are many databases: which file is whose is looked at first, and no chat is to be left
+//! without its rows; with a bot that runs, which closes the source meanwhile, and with none.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fs::DirBuilder;
+use std::ops::ControlFlow;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::time::{Duration, Instant};
+
+use rusqlite::Connection;
+
+use super::control::Control;
+use super::datasource_router::{Plan, Why};
+use super::lock::DataDirLock;
+use super::registry::Registry;
+use super::site::unfinished_moves;
+use crate::config::DatabaseConfig;
+use crate::error::ErrorKind;
+use crate::ids::ChatId;
+use crate::maintenance::{BackupProgress, BackupSet, Checked, MaintenanceError, RestoreOutcome, Restored, put_back};
+use crate::migrate::{self, Role};
+use crate::route::{Route, SourceName};
+use crate::source::{Moment, OpenError, SourceConfig, describe};
+use crate::time::Timestamp;
+
+/// How long locks of others are waited for while files are looked at.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What is put back, and how.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct RestoreOptions {
+    /// The sources; all that the backup has copies of where none is named.
+    pub sources: Vec<SourceName>,
+    /// Whether chats may lose their rows: those that were moved since the backup.
+    pub even_so: bool,
+}
+
+/// What the default source's file knows of the others.
+#[derive(Default)]
+struct Knowledge {
+    uuids: BTreeMap<String, Option<String>>,
+    recorded: Vec<(ChatId, String, Option<String>)>,
+    aliases: HashMap<ChatId, ChatId>,
+}
+
+/// Puts backups back while no bot runs: takes the data folder meanwhile. Everything is looked at before anything is
+/// written; then each source is by itself, and the answers say what became of it. Repeating it is safe.
+///
+/// # Errors
+/// A process is in charge, the backup lacks a source that was named or is no backup of these databases, or chats would
+/// lose their rows. Nothing was changed.
+pub fn restore(
+    config: &DatabaseConfig,
+    set: &BackupSet,
+    options: &RestoreOptions,
+    now: Timestamp,
+    tell: &mut dyn FnMut(BackupProgress) -> ControlFlow<()>,
+) -> Result<Vec<RestoreOutcome>, MaintenanceError> {
+    let sources = wanted(config, set, options)?;
+    let folder = &config.data_dir;
+    let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
+    made.map_err(|error| OpenError::Lock { path: folder.clone(), detail: error.to_string() })?;
+    let lock = DataDirLock::take(folder)?;
+    let copies = sources.iter().map(|settings| Ok((*settings, set.checked(&settings.name)?)));
+    let copies = copies.collect::<Result<Vec<_>, MaintenanceError>>()?;
+    let present = config.sources.get(&config.default_source).and_then(live);
+    let known = present.as_ref().map(|default| knowledge(default.connection())).transpose().ok().flatten();
+    let of_default = copies.iter().find(|(settings, _)| settings.name == config.default_source);
+    let then = of_default.map(|(_, copy)| knowledge(copy.moment.connection())).transpose();
+    let then = then.map_err(|error| unusable(set, &error))?;
+    for (settings, copy) in &copies {
+        if settings.name == config.default_source {
+            is_default(settings, copy, present.as_ref(), lock.mark())?;
+        } else {
+            let uuids: Vec<_> = [&known, &then].into_iter().flatten().map(|known| &known.uuids).collect();
+            is_named(settings, copy, &uuids)?;
+        }
+    }
+    drop(present);
+    if !options.even_so {
+        let plan_of =
+            |known: &Knowledge| Plan { config: config.clone(), recorded: Registry::recorded(known.recorded.clone()) };
+        let known = known.unwrap_or_default();
+        let (before, after) = (plan_of(&known), then.as_ref().map_or_else(|| plan_of(&known), plan_of));
+        let aliases = [&known.aliases, then.as_ref().map_or(&known.aliases, |then| &then.aliases)];
+        refuse_loss(config, &copies, [&before, &after], aliases)?;
+    }
+    let restored = copies.iter().map(|(settings, copy)| {
+        let tried = put_back(settings, copy, now, tell);
+        if tried.is_ok() {
+            tracing::info!(target: "database::audit", source = %settings.name, from = %copy.moment.path().display(), "a backup was put back");
+        }
+        tried.map_or_else(|error| RestoreOutcome::failed(&settings.name, error.to_string()), RestoreOutcome::done)
+    });
+    Ok(restored.collect())
+}
+
+impl Control {
+    /// Puts a source's backup back while the bot runs: the source is closed meanwhile, and its calls wait within their
+    /// timeout. What its chats wrote elsewhere while it was away comes home afterwards.
+    ///
+    /// # Errors
+    /// It is the default source, or a read-only one; the backup is none of it; chats would lose their rows or are being
+    /// moved; or it cannot be written.
+    pub fn restore(
+        &self,
+        name: &SourceName,
+        set: &BackupSet,
+        even_so: bool,
+        now: Timestamp,
+        tell: &mut dyn FnMut(BackupProgress) -> ControlFlow<()>,
+    ) -> Result<Restored, MaintenanceError> {
+        const OP: &str = "restoring.restore";
+        let config = self.config();
+        let options = RestoreOptions { sources: vec![name.clone()], even_so };
+        let settings = wanted(&config, set, &options)?[0];
+        if *name == config.default_source {
+            return Err(MaintenanceError::DefaultSource { name: name.to_string() });
+        }
+        let in_use = |detail: String| MaintenanceError::InUse { name: name.to_string(), detail };
+        let Some(source) = self.router.source(name) else { return Err(in_use("it is not configured any more".into())) };
+        if settings.readonly {
+            return Err(MaintenanceError::ReadOnlySource { name: name.to_string() });
+        }
+        let moves = self.db.read(OP, Route::Shared, unfinished_moves).map_err(|error| in_use(error.to_string()))?;
+        if let Some(of) = moves.iter().find(|of| [&of.from, &of.to].contains(&&name.to_string())) {
+            return Err(in_use(format!("a move of the chat {} is under way or was broken off", of.chat)));
+        }
+        let copy = set.checked(name)?;
+        let entries = self.router.connections.registry.entries(name, None, Instant::now() + settings.timeout);
+        let entries = entries.map_err(|error| in_use(format!("the default source cannot be asked: {error}")))?;
+        let uuids = entries.into_iter().map(|entry| (entry.name, entry.uuid)).collect();
+        is_named(settings, &copy, &[&uuids])?;
+        let copies = [(settings, copy)];
+        if !even_so {
+            let aliases = self.router.aliases.all();
+            self.router.with_plan(|plan| {
+                let plan = Plan { config: plan.config.clone(), recorded: plan.recorded.clone() };
+                refuse_loss(&config, &copies, [&plan, &plan], [&aliases, &aliases])
+            })?;
+        }
+        let [(settings, copy)] = &copies;
+        let restored = source.while_closed(OP, || put_back(settings, copy, now, tell)).map_err(|error| {
+            in_use(match error.kind() {
+                ErrorKind::Busy { .. } => "calls that are under way do not end in time".to_owned(),
+                kind => kind.to_string(),
+            })
+        })?;
+        if restored.is_ok() {
+            tracing::info!(target: "database::audit", source = %name, from = %copy.moment.path().display(), "a backup was put back");
+        }
+        // Also where it failed: whoever waits is let in.
+        if let Err(error) = self.retry(name) {
+            tracing::warn!(source = %name, %error, "a source is not open after its backup was put back");
+        }
+        restored
+    }
+}
+
+/// The sources that are to be put back: those that were named, or all of the set.
+fn wanted<'a>(
+    config: &'a DatabaseConfig,
+    set: &BackupSet,
+    options: &RestoreOptions,
+) -> Result<Vec<&'a SourceConfig>, MaintenanceError> {
+    let names: Vec<_> =
+        if options.sources.is_empty() { set.sources().collect() } else { options.sources.iter().collect() };
+    let settings = names.into_iter().map(|name| {
+        config.sources.get(name).ok_or_else(|| {
+            let known = config.sources.keys().map(|known| format!("`{known}`")).collect::<Vec<_>>().join(", ");
+            MaintenanceError::NoSource { name: name.to_string(), known }
+        })
+    });
+    let mut settings = settings.collect::<Result<Vec<_>, _>>()?;
+    // The default one first: it knows the others.
+    settings.sort_by_key(|settings| (settings.name != config.default_source, settings.name.clone()));
+    Ok(settings)
+}
+
+/// What is there of a source now, where it can be read.
+fn live(settings: &SourceConfig) -> Option<Moment> {
+    Moment::of(&settings.path, PATIENCE).ok()
+}
+
+fn other(settings: &SourceConfig, copy: &Checked, detail: String) -> MaintenanceError {
+    let (path, name) = (copy.moment.path().to_owned(), settings.name.to_string());
+    MaintenanceError::OtherDatabase { path, name, detail }
+}
+
+/// Refuses a copy that is not of the default source.
+fn is_default(
+    settings: &SourceConfig,
+    copy: &Checked,
+    present: Option<&Moment>,
+    mark: Option<String>,
+) -> Result<(), MaintenanceError> {
+    let found = copy.moment.identity();
+    if found.role == Some(Role::Named) {
+        return Err(other(settings, copy, "it is of another source than the default one".to_owned()));
+    }
+    if let (Some(mark), Some(found)) = (mark, &found.installation)
+        && mark != *found
+    {
+        return Err(other(settings, copy, "it is of another bot's databases".to_owned()));
+    }
+    let present = present.map(Moment::identity).filter(|present| present.role != Some(Role::Named));
+    match (present.and_then(|present| present.uuid.as_ref()), &found.uuid) {
+        (Some(present), Some(found)) if present != found => {
+            Err(other(settings, copy, format!("its uuid is {found} and not {present}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Refuses a copy that is not of a source, as far as the default source remembers that, now or in its own backup.
+fn is_named(
+    settings: &SourceConfig,
+    copy: &Checked,
+    known: &[&BTreeMap<String, Option<String>>],
+) -> Result<(), MaintenanceError> {
+    let found = copy.moment.identity();
+    let Some(uuid) = &found.uuid else {
+        return Err(other(settings, copy, "it has no uuid".to_owned()));
+    };
+    let expected: BTreeSet<_> = known.iter().filter_map(|known| known.get(settings.name.as_str())?.as_ref()).collect();
+    if expected.contains(uuid) {
+        return Ok(());
+    }
+    if let Some(expected) = expected.first() {
+        return Err(other(settings, copy, format!("its uuid is {uuid} and not {expected}")));
+    }
+    // Nobody remembers the source: then its file has to say so itself, or there is none.
+    match (found.role, live(settings).and_then(|live| live.identity().uuid.clone())) {
+        (Some(Role::Default), _) => Err(other(settings, copy, "it is of a default source".to_owned())),
+        (_, Some(present)) if present != *uuid => {
+            Err(other(settings, copy, format!("its uuid is {uuid} and not {present}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Refuses where chats that were moved would be led to a place that has none of their rows, though there are some now.
+fn refuse_loss(
+    config: &DatabaseConfig,
+    copies: &[(&SourceConfig, Checked)],
+    [before, after]: [&Plan; 2],
+    [aliases, aliases_then]: [&HashMap<ChatId, ChatId>; 2],
+) -> Result<(), MaintenanceError> {
+    let home = |plan: &Plan, aliases, chat| match plan.route(chat, aliases) {
+        Some((name, why)) => (name.clone(), why),
+        None => (config.default_source.clone(), Why::Default),
+    };
+    let chats: BTreeSet<_> = before.recorded.keys().chain(after.recorded.keys()).copied().collect();
+    let mut lost = Vec::new();
+    for chat in chats {
+        let ((now, _), (then, _)) = (home(before, aliases, chat), home(after, aliases_then, chat));
+        let copy = copies.iter().find(|(settings, _)| settings.name == then);
+        let stays = match copy {
+            Some((_, copy)) => has_rows(copy.moment.connection(), chat),
+            None if then == now => continue,
+            None => {
+                config.sources.get(&then).and_then(live).map_or(Ok(false), |live| has_rows(live.connection(), chat))
+            }
+        };
+        let is_there = || {
+            config
+                .sources
+                .get(&now)
+                .and_then(live)
+                .is_some_and(|live| has_rows(live.connection(), chat).unwrap_or(true))
+        };
+        if !stays.unwrap_or(false) && is_there() {
+            lost.push(format!("{chat} (in {now})"));
+        }
+    }
+    if lost.is_empty() { Ok(()) } else { Err(MaintenanceError::LosesChats { chats: lost.join(", ") }) }
+}
+
+/// Whether a file has a row of a chat in any table of chats.
+fn has_rows(connection: &Connection, chat: ChatId) -> rusqlite::Result<bool> {
+    let sql = "SELECT m.name FROM sqlite_schema m, pragma_table_info(m.name) c
+               WHERE m.type = 'table' AND c.name = 'chat_id' AND m.name NOT LIKE 'switchyard~_%' ESCAPE '~'
+               ORDER BY m.name";
+    let tables: Vec<String> = connection.prepare(sql)?.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
+    for table in tables {
+        let sql = format!("SELECT EXISTS (SELECT 1 FROM \"{}\" WHERE chat_id = ?1)", table.replace('"', "\"\""));
+        if connection.query_row(&sql, [chat.0], |row| row.get(0))? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// What a default source's file knows of the others.
+fn knowledge(connection: &Connection) -> rusqlite::Result<Knowledge> {
+    if !migrate::has_table(connection, "switchyard_sources")? {
+        return Ok(Knowledge::default());
+    }
+    let mut known = Knowledge::default();
+    let mut statement = connection.prepare("SELECT name, uuid FROM switchyard_sources ORDER BY name")?;
+    known.uuids = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<Result<_, _>>()?;
+    let mut statement =
+        connection.prepare("SELECT chat_id, source, file_said FROM switchyard_routes ORDER BY chat_id")?;
+    let route = |row: &rusqlite::Row<'_>| Ok((ChatId(row.get(0)?), row.get(1)?, row.get(2)?));
+    known.recorded = statement.query_map([], route)?.collect::<Result<_, _>>()?;
+    let mut statement = connection.prepare("SELECT new_chat_id, old_chat_id FROM switchyard_aliases ORDER BY 1")?;
+    let alias = |row: &rusqlite::Row<'_>| Ok((ChatId(row.get(0)?), ChatId(row.get(1)?)));
+    known.aliases = statement.query_map([], alias)?.collect::<Result<_, _>>()?;
+    Ok(known)
+}
+
+fn unusable(set: &BackupSet, error: &rusqlite::Error) -> MaintenanceError {
+    MaintenanceError::BadBackup { path: set.path().to_owned(), detail: describe(error) }
+}

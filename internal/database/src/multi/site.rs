@@ -1,0 +1,151 @@
+//! The files of many databases, for whoever looks after them: which there are, and what is to be said of them together.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::look::{Overview, SourceLook, homes_now, look};
+use super::relocate::look_at_strays;
+use super::standin;
+use super::standin_files;
+use crate::config::DatabaseConfig;
+use crate::error::Result;
+use crate::ids::ChatId;
+use crate::maintenance::{Finding, Role, Severity, Site, SiteFile};
+use crate::params;
+use crate::source::{self, BadColumn, FromRow, ReadTx, Row, look_closer};
+
+/// How many chats are named at a time.
+const MOST_NAMED: usize = 5;
+
+/// The files of a configuration with sources by name, as they are now. Changes nothing.
+pub fn site(config: &DatabaseConfig) -> Site {
+    let overview = look(config);
+    let mut files = stand_ins(config);
+    let mut findings = Vec::new();
+    for source in &overview.sources {
+        let Some(settings) = config.sources.get(&source.name) else { continue };
+        let role = if source.is_default { Role::Default } else { Role::Named };
+        let (name, look, routed) = (source.name.clone(), source.look.clone(), source.chats as u64);
+        files.push(SiteFile { name, role, settings: settings.clone(), look, routed });
+        of_journals(source, &mut findings);
+    }
+    let homes = overview.homes();
+    nowhere(config, &homes, &mut findings);
+    unfinished(config, &overview, &mut findings);
+    for (name, path) in standin::ownerless(config) {
+        let what = "writes wait in its stand-in, and it is not configured as a source that can be written";
+        let finding = Finding::new(Severity::Error, name, what).at(&path);
+        findings.push(finding.with_remedy("configure it again, so that they come home"));
+    }
+    let again = config.clone();
+    Site { data_dir: config.data_dir.clone(), files, homes, findings, homes_now: Arc::new(move || homes_now(&again)) }
+}
+
+/// What is to be said of rows in files that do not own them. Reads tables as a whole.
+pub fn stray_findings(config: &DatabaseConfig) -> Vec<Finding> {
+    let strays = look_at_strays(config);
+    let mut chats: BTreeMap<_, BTreeSet<ChatId>> = BTreeMap::new();
+    for stray in strays.found {
+        chats.entry(stray.source).or_default().insert(stray.chat);
+    }
+    let finding = |(source, chats): (_, BTreeSet<ChatId>)| {
+        let what = format!("it has rows of chats that live in another source: {}", named(&chats));
+        let remedy = "`bot db strays` shows them; `bot db strays --clear` deletes those that are the same at home";
+        Finding::new(Severity::Warning, source, what).with_remedy(remedy)
+    };
+    chats.into_iter().map(finding).collect()
+}
+
+fn stand_ins(config: &DatabaseConfig) -> Vec<SiteFile> {
+    let files = standin_files::all(config).into_iter();
+    files
+        .map(|(name, settings)| {
+            let look = source::look(&settings);
+            SiteFile { name, role: Role::StandIn, settings, look, routed: 0 }
+        })
+        .collect()
+}
+
+/// What waits and what was kept aside.
+fn of_journals(source: &SourceLook, findings: &mut Vec<Finding>) {
+    let name = &source.name;
+    if let Some(by) = source.served_by {
+        let waiting = source.waiting.map_or_else(|| "an unknown number of".to_owned(), |waiting| waiting.to_string());
+        let what = format!("its chats are served by another file ({by}), where {waiting} writes wait to come home");
+        findings.push(
+            Finding::new(Severity::Warning, name, what).with_remedy("bring the source back; see `bot db status`"),
+        );
+    }
+    if let Some(parked) = source.parked.filter(|parked| *parked > 0) {
+        let what = format!("{parked} writes were kept aside that could not be made there");
+        findings.push(Finding::new(Severity::Warning, name, what).with_remedy(format!("see `bot db journal {name}`")));
+    }
+}
+
+/// Chats that are led to a source that is not configured.
+fn nowhere(config: &DatabaseConfig, homes: &BTreeMap<ChatId, crate::SourceName>, findings: &mut Vec<Finding>) {
+    let mut lost: BTreeMap<_, BTreeSet<ChatId>> = BTreeMap::new();
+    for (chat, home) in homes.iter().filter(|(_, home)| !config.sources.contains_key(home)) {
+        lost.entry(home).or_default().insert(*chat);
+    }
+    for (home, chats) in lost {
+        let what = format!("chats were moved to it, and it is not configured: {}", named(&chats));
+        let remedy = "configure it again, or map the chats to where their rows are in [database.chat_mapping]";
+        findings.push(Finding::new(Severity::Error, home, what).with_remedy(remedy));
+    }
+}
+
+/// A move that is under way or was broken off.
+pub(super) struct Unfinished {
+    pub(super) chat: ChatId,
+    pub(super) from: String,
+    pub(super) to: String,
+}
+
+impl FromRow for Unfinished {
+    const TABLE: &'static str = "switchyard_moves";
+    const KEY: &'static [&'static str] = &["chat_id"];
+
+    fn from_row(row: &Row<'_>) -> Result<Self, BadColumn> {
+        Ok(Self { chat: row.get("chat_id")?, from: row.get("from_source")?, to: row.get("to_source")? })
+    }
+}
+
+/// The moves that are noted in a default source.
+pub(super) fn unfinished_moves(tx: &ReadTx<'_>) -> Result<Vec<Unfinished>> {
+    tx.snapshot()?;
+    if !tx.has_table("switchyard_moves")? {
+        return Ok(Vec::new());
+    }
+    tx.query("SELECT chat_id, from_source, to_source FROM switchyard_moves ORDER BY chat_id", params![])
+}
+
+/// Moves that were broken off.
+fn unfinished(config: &DatabaseConfig, overview: &Overview, findings: &mut Vec<Finding>) {
+    let default = &config.default_source;
+    let Some(settings) = config.sources.get(default).filter(|_| overview.is_complete) else { return };
+    match look_closer(settings).read("site.unfinished", unfinished_moves) {
+        None => {}
+        Some(Err(error)) => {
+            let what = format!("which moves were broken off cannot be read ({})", error.kind());
+            findings.push(Finding::new(Severity::Error, default, what));
+        }
+        Some(Ok(moves)) => {
+            for Unfinished { chat, to, .. } in moves {
+                let what = format!("a move of the chat {chat} to {to} is under way or was broken off");
+                let remedy = format!(
+                    "`bot db move {chat} --to {to}` brings it to its end, `bot db move {chat} --abort` undoes it"
+                );
+                findings.push(Finding::new(Severity::Warning, default, what).with_remedy(remedy));
+            }
+        }
+    }
+}
+
+fn named(chats: &BTreeSet<ChatId>) -> String {
+    let mut text: Vec<_> = chats.iter().take(MOST_NAMED).map(ToString::to_string).collect();
+    if chats.len() > MOST_NAMED {
+        text.push(format!("and {} more", chats.len() - MOST_NAMED));
+    }
+    text.join(", ")
+}

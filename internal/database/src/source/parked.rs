@@ -1,0 +1,93 @@
+//! Writes that were kept aside since they could not be made at home: dealt with when an operator asks for it.
+
+use std::time::Instant;
+
+use rusqlite::{Connection, OptionalExtension as _};
+
+use super::database::Database;
+use super::journal::{Made, Noted, make};
+use super::writer::run;
+use crate::error::Result;
+
+/// What is done with a write that was kept aside.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Aside {
+    /// It is none of those that are asked about.
+    Leave,
+    /// It is made here, and kept aside again where that fails.
+    Make,
+    /// It is kept aside no more: given up, or made where its chat is now.
+    Gone,
+    /// It stays, for this reason.
+    Stays(String),
+}
+
+/// A write that was kept aside, and what came of trying again: `None` where it is kept aside no more.
+pub(crate) struct Tried {
+    pub(crate) noted: Noted,
+    pub(crate) still: Option<String>,
+}
+
+impl Database {
+    /// Deals with the writes that were kept aside here, in the order in which they were: each by itself, all in one
+    /// transaction. What is to be done with each is asked once nobody else can write here.
+    pub(crate) fn settle_parked(&self, what: &dyn Fn(&Noted) -> Aside, deadline: Instant) -> Result<Vec<Tried>> {
+        const OP: &str = "parked.settle_parked";
+        let context = self.context(OP);
+        self.on_writer(OP, deadline, |link| {
+            let connection = &link.connection;
+            let failed = |error: rusqlite::Error| context.sqlite(&error);
+            run(connection, "BEGIN IMMEDIATE").map_err(failed)?;
+            let parked = parked(connection).map_err(failed)?;
+            let mut tried = Vec::new();
+            for noted in parked {
+                let still = match what(&noted) {
+                    Aside::Leave => continue,
+                    Aside::Gone => None,
+                    Aside::Stays(reason) => Some(reason),
+                    Aside::Make => match make(link, context, &noted)? {
+                        Made::Settled => None,
+                        Made::Parked(reason) => Some(reason),
+                    },
+                };
+                let Noted { episode, seq, .. } = &noted;
+                match &still {
+                    None => connection
+                        .prepare_cached("DELETE FROM switchyard_parked WHERE episode = ?1 AND seq = ?2")
+                        .and_then(|mut sql| sql.execute((episode, seq))),
+                    Some(reason) => connection
+                        .prepare_cached("UPDATE switchyard_parked SET reason = ?3 WHERE episode = ?1 AND seq = ?2")
+                        .and_then(|mut sql| sql.execute((episode, seq, reason))),
+                }
+                .map_err(failed)?;
+                tried.push(Tried { noted, still });
+            }
+            run(connection, "COMMIT").map_err(failed)?;
+            Ok(tried)
+        })
+    }
+
+    /// The writes that were kept aside here, in the order in which they were.
+    pub(crate) fn all_parked(&self, deadline: Instant) -> Result<Vec<Noted>> {
+        const OP: &str = "parked.all_parked";
+        let context = self.context(OP);
+        self.on_writer(OP, deadline, |link| parked(&link.connection).map_err(|error| context.sqlite(&error)))
+    }
+
+    /// Why a write is kept aside here, if it is.
+    pub(crate) fn why_parked(&self, noted: &Noted, deadline: Instant) -> Result<Option<String>> {
+        const OP: &str = "parked.why_parked";
+        let context = self.context(OP);
+        let sql = "SELECT reason FROM switchyard_parked WHERE episode = ?1 AND seq = ?2";
+        self.on_writer(OP, deadline, |link| {
+            let found = link.connection.query_row(sql, (&noted.episode, noted.seq), |row| row.get(0)).optional();
+            found.map_err(|error| context.sqlite(&error))
+        })
+    }
+}
+
+fn parked(connection: &Connection) -> rusqlite::Result<Vec<Noted>> {
+    let mut sql = connection.prepare_cached("SELECT seq, episode, operation FROM switchyard_parked ORDER BY rowid")?;
+    let noted = |row: &rusqlite::Row<'_>| Ok(Noted { seq: row.get(0)?, episode: row.get(1)?, operation: row.get(2)? });
+    sql.query_map([], noted)?.collect()
+}

@@ -1,0 +1,117 @@
+//! `bot db verify`: values that cannot be read and rows that are not the same in two databases are named, and nothing is
+//! changed.
+
+use insta::assert_snapshot;
+use rstest::rstest;
+
+use super::files;
+use super::site::{Site, TWO, speak};
+use crate::support::sqlite;
+
+/// A site on which the chat 7 was moved to `archive` and left a copy in `primary`, with a message of a certain id.
+fn made() -> Site {
+    let site = Site::new(TWO);
+    let mut running = site.start();
+    speak(&mut running, 7, "a secret");
+    speak(&mut running, -100, "another secret");
+    assert_eq!(running.end().code, Some(0));
+    let sql =
+        "UPDATE chat_messages SET message_id = '15', created_at = date WHERE chat_id = 7 AND message_text = 'a secret';
+               INSERT INTO chat_settings VALUES (7, 'language', 'nl', '2026-01-01 00:00:00', '2026-01-01 00:00:00')";
+    sqlite(&site.data("primary.db")).execute_batch(sql).unwrap();
+    assert_eq!(site.run(&["db", "move", "7", "--to", "archive", "--keep"]).code, Some(0));
+    site
+}
+
+#[test]
+fn what_is_the_same_on_both_sides_is_fine_and_stays_as_it_is() {
+    let site = made();
+    let before = files(&site.home.data());
+    let (code, said) = site.said(&["db", "verify", "7", "-100"]);
+    assert_eq!(code, 0, "{said}");
+    assert_snapshot!(said, @"
+        CHAT  SOURCE  ROWS  UNREADABLE  SAME  DIFFERENT  ONLY THERE  ONLY AT HOME
+        -100  archive  5  0  -  -  -  -
+        7  archive  6  0  -  -  -  -
+        7  also primary  6  -  6  0  0  0
+        2 chats read; nothing is wrong with them.
+        ");
+    assert_eq!(site.said(&["db", "verify", "--all"]).0, 0);
+    assert!(files(&site.home.data()) == before);
+    let mut running = site.start();
+    speak(&mut running, 7, "more");
+    let report = site.json(&["verify", "7"]);
+    let copy = &report["chats"][0]["copies"][0];
+    assert_eq!((&copy["source"], &copy["only_there"]), (&"primary".into(), &0.into()));
+    assert!(copy["only_at_home"].as_u64() > Some(0), "what was said since is at home only: {copy}");
+    assert_eq!(running.end().code, Some(0));
+}
+
+#[rstest]
+#[case::a_text_that_was_changed_at_home(
+    "archive.db",
+    "UPDATE chat_messages SET message_text = 'changed' WHERE message_id = '15'",
+    "Chat 7: table `chat_messages`, row chat_id=7, message_id=`15`: different in primary and archive: message_text"
+)]
+#[case::a_text_that_was_changed_in_the_copy(
+    "primary.db",
+    "UPDATE chat_messages SET message_text = 'changed', quote_text = 'x' WHERE message_id = '15'",
+    "Chat 7: table `chat_messages`, row chat_id=7, message_id=`15`: different in primary and archive: message_text, quote_text"
+)]
+#[case::a_row_that_is_missing_at_home(
+    "archive.db",
+    "DELETE FROM chat_messages WHERE message_id = '15'",
+    "Chat 7: table `chat_messages`, row chat_id=7, message_id=`15`: only in primary"
+)]
+#[case::a_setting_that_is_missing_at_home(
+    "archive.db",
+    "DELETE FROM chat_settings WHERE chat_id = 7 AND key = 'language'",
+    "Chat 7: table `chat_settings`, row chat_id=7, rowid="
+)]
+#[case::a_date_that_is_none(
+    "archive.db",
+    "UPDATE chat_messages SET date = 'tomorrow' WHERE message_id = '15'",
+    "Chat 7: archive: table `chat_messages`, column `date`, row chat_id=7, message_id=`15`: expected"
+)]
+#[case::a_text_that_is_a_blob(
+    "primary.db",
+    "UPDATE chat_messages SET message_text = x'00ff' WHERE message_id = '15'",
+    "Chat 7: primary: table `chat_messages`, column `message_text`, row chat_id=7, message_id=`15`: expected text, found"
+)]
+#[case::a_count_that_is_none(
+    "archive.db",
+    "UPDATE chat_users SET messages_count = 'many' WHERE chat_id = 7 AND user_id = 1",
+    "Chat 7: archive: table `chat_users`, column `messages_count`, row chat_id=7, user_id=1: expected"
+)]
+#[case::a_day_that_is_none(
+    "archive.db",
+    "UPDATE chat_stats SET date = 'today' WHERE chat_id = 7",
+    "Chat 7: archive: table `chat_stats`, column `date`, row chat_id=7, date=`today`: expected"
+)]
+#[case::a_message_of_nobody(
+    "archive.db",
+    "DELETE FROM chat_users WHERE chat_id = 7 AND user_id = 1",
+    "Chat 7: archive: table `chat_messages`, column `user_id`, row chat_id=7, message_id=`15`: expected a person in chat_users, found nobody"
+)]
+fn what_is_wrong_is_named(#[case] file: &str, #[case] sql: &str, #[case] expected: &str) {
+    let site = made();
+    sqlite(&site.data(file)).execute_batch(sql).unwrap();
+    let before = files(&site.home.data());
+    let (code, said) = site.said(&["db", "verify", "7"]);
+    assert_eq!(code, 3, "{said}");
+    assert!(said.lines().any(|line| line.starts_with(expected)), "{said}");
+    assert!(said.ends_with("1 chat read; something is wrong with 1.\n"), "{said}");
+    assert!(!said.contains("secret") && !said.contains("tomorrow") && !said.contains("language"), "{said}");
+    assert_eq!(site.said(&["db", "verify", "--all"]).0, 3);
+    assert_eq!(site.said(&["db", "verify", "-100"]).0, 0, "of the other chat nothing is wrong");
+    assert!(files(&site.home.data()) == before);
+}
+
+#[test]
+fn a_database_that_cannot_be_read_is_named_and_the_others_are_read() {
+    let site = made();
+    std::fs::remove_file(site.data("archive.db")).unwrap();
+    let (code, said) = site.said(&["db", "verify", "7"]);
+    assert_eq!(code, 3);
+    assert!(said.contains("Not read: archive: [home]/data/archive.db is missing or empty"), "{said}");
+}

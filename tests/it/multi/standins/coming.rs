@@ -1,0 +1,115 @@
+//! Coming home while the bot is in use: it ends under any load, holds its chats up for a bounded time only, and others
+//! not at all.
+
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::time::{Duration, Instant};
+
+use database::{ChatId, DatabaseConfig, Durability, NewMessage, OnUnavailable, UserId};
+
+use super::killed::count_up;
+use super::{AWAY, with_its_source_away};
+use crate::multi::{eventually, name, open};
+use crate::support::{Scratch, sqlite};
+
+/// Makes every message slow at home: by so many steps of counting.
+fn slow_at_home(scratch: &Scratch, table: &str, steps: u32) {
+    let sql = format!(
+        "CREATE TRIGGER slow AFTER INSERT ON {table} BEGIN
+             SELECT (WITH RECURSIVE n (x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n WHERE x < {steps})
+                     SELECT COUNT(*) FROM n);
+         END"
+    );
+    sqlite(&scratch.file("away.db")).execute_batch(&sql).unwrap();
+}
+
+fn come_back(scratch: &Scratch) {
+    std::fs::rename(scratch.file("away.db"), scratch.file("community.db")).unwrap();
+}
+
+fn lax(mut config: DatabaseConfig) -> DatabaseConfig {
+    config.sources.values_mut().for_each(|settings| settings.durability = Durability::Normal);
+    config
+}
+
+#[test]
+fn others_of_the_default_source_do_not_wait_for_the_disk_of_a_source_that_comes_home() {
+    let (scratch, config) = with_its_source_away(OnUnavailable::Default);
+    // The last write alone takes some seconds at home.
+    slow_at_home(&scratch, "chat_messages", 30_000_000);
+    let (db, control) = open(&config);
+    db.save_chat_message(AWAY, &NewMessage::text("2", db.now(), UserId(7), "meanwhile")).unwrap();
+    come_back(&scratch);
+    let (took, longest) = std::thread::scope(|scope| {
+        let comes_home = scope.spawn(|| {
+            let begun = Instant::now();
+            control.retry(&name("community")).unwrap();
+            begun.elapsed()
+        });
+        let mut longest = Duration::ZERO;
+        while !comes_home.is_finished() {
+            let begun = Instant::now();
+            db.set_chat_setting(ChatId(-2), "language", "fr").unwrap();
+            longest = longest.max(begun.elapsed());
+        }
+        (comes_home.join().unwrap(), longest)
+    });
+    assert!(longest < took / 4, "{longest:?} of {took:?}");
+    assert!(!db.is_displaced(AWAY));
+    db.close();
+}
+
+#[test]
+fn a_chat_that_comes_home_is_held_up_for_a_bounded_time_and_nothing_of_it_is_lost() {
+    let (scratch, config) = with_its_source_away(OnUnavailable::StandIn);
+    slow_at_home(&scratch, "chat_messages", 30_000_000);
+    let (db, control) = open(&config);
+    db.save_chat_message(AWAY, &NewMessage::text("2", db.now(), UserId(7), "meanwhile")).unwrap();
+    come_back(&scratch);
+    let counted = std::thread::scope(|scope| {
+        let comes_home = scope.spawn(|| control.retry(&name("community")).unwrap());
+        let mut counted = 0;
+        while !comes_home.is_finished() {
+            let begun = Instant::now();
+            count_up(&db, AWAY).unwrap();
+            counted += 1;
+            // Half of a call's timeout, two seconds at most; and what a slow machine takes.
+            assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+        }
+        counted
+    });
+    eventually("the chat is at home", || !db.is_displaced(AWAY));
+    assert_eq!(db.get_chat_setting(AWAY, "count").unwrap(), Some(counted.to_string()));
+    db.close();
+}
+
+#[test]
+fn coming_home_ends_while_writes_come_in_faster_than_they_can_be_made_there() {
+    let (scratch, config) = with_its_source_away(OnUnavailable::StandIn);
+    slow_at_home(&scratch, "chat_messages", 2_000);
+    let (db, control) = open(&lax(config));
+    let (is_home, next) = (AtomicBool::new(false), AtomicI64::new(2));
+    let begun = Instant::now();
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                while !is_home.load(Ordering::Relaxed) {
+                    let id = next.fetch_add(1, Ordering::Relaxed);
+                    db.save_chat_message(AWAY, &NewMessage::text(id, db.now(), UserId(7), "meanwhile")).unwrap();
+                }
+            });
+        }
+        eventually("some wait", || next.load(Ordering::Relaxed) > 1_000);
+        come_back(&scratch);
+        while db.is_displaced(AWAY) && begun.elapsed() < Duration::from_secs(120) {
+            let _ = control.retry(&name("community"));
+        }
+        is_home.store(true, Ordering::Relaxed);
+    });
+    assert!(!db.is_displaced(AWAY), "it does not end");
+    db.close();
+    let home = sqlite(&scratch.file("community.db"));
+    let number = |sql: &str| -> i64 { home.query_row(sql, [], |row| row.get(0)).unwrap() };
+    let all = next.load(Ordering::Relaxed) - 1;
+    assert_eq!(number("SELECT COUNT(*) FROM chat_messages"), all);
+    assert_eq!(number("SELECT SUM(messages_count) FROM chat_stats"), all, "each is counted once");
+}
