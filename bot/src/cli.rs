@@ -128,7 +128,7 @@ pub enum DbCommand {
     },
     /// Have the running bot read its configuration now
     Reload,
-    /// Move chats with all their rows to another database, while no bot runs
+    /// Move chats with all their rows to another database, whether a bot runs or not
     Move(MoveArgs),
     /// List the writes that wait for databases which are away, and those that were kept aside
     Journal(JournalArgs),
@@ -185,8 +185,20 @@ pub struct StraysArgs {
 #[derive(Args, Clone, Debug)]
 pub struct MoveArgs {
     /// The chats
-    #[arg(required = true, value_name = "CHAT", allow_negative_numbers = true)]
+    #[arg(value_name = "CHAT", allow_negative_numbers = true, required_unless_present_any = ["all", "kind"])]
     pub chats: Vec<i64>,
+
+    /// All chats, of the database --from names or of all others
+    #[arg(long, conflicts_with = "chats")]
+    pub all: bool,
+
+    /// Of the chats of this source, with --all or --where
+    #[arg(long, value_name = "SOURCE", conflicts_with = "chats")]
+    pub from: Option<SourceName>,
+
+    /// All chats of this kind
+    #[arg(long = "where", value_name = "KIND", conflicts_with = "chats", value_parser = ["private", "group", "supergroup", "channel"])]
+    pub kind: Option<String>,
 
     /// The source in [database.sources] that they go to
     #[arg(long, value_name = "SOURCE", required_unless_present = "abort")]

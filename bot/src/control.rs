@@ -13,10 +13,13 @@ pub mod server;
 mod socket;
 pub mod upkeep;
 
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::time::Duration;
 
 use database::{ChatId, DatabaseWrapper, Route, SourceName};
+
+use moves::{MoveRequest, MoveStep, MovesReport};
 
 use leftovers::{JournalReport, SetAsideReport, Settle, SettledReport, StraysReport};
 use protocol::{Accept, Fault, FaultKind};
@@ -82,6 +85,18 @@ pub trait Operator: Send + Sync {
     /// # Errors
     /// There are no sources by name.
     fn strays(&self) -> Result<StraysReport, Fault> {
+        Err(one_file())
+    }
+
+    /// Moves chats. `tell` is told of every step and may break the move off.
+    ///
+    /// # Errors
+    /// It is not known which chats are meant, or there are no sources by name.
+    fn move_chats(
+        &self,
+        _what: &MoveRequest,
+        _tell: &mut dyn FnMut(MoveStep) -> ControlFlow<()>,
+    ) -> Result<MovesReport, Fault> {
         Err(one_file())
     }
 

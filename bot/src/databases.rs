@@ -21,7 +21,7 @@ use database::{ChatId, DatabaseConfig, DatabaseWrapper, OpenError, SourceConfig,
 
 use crate::control::client::{Client, ClientError};
 use crate::control::leftovers::{JournalReport, SetAsideReport, Settle, SettledReport, StraysReport};
-use crate::control::moves::MoveReport;
+use crate::control::moves::{MoveRequest, MoveStep, MovesReport};
 use crate::control::protocol::{Accept, Fault};
 use crate::control::report::{RouteReport, SourceReport, StatusReport};
 use crate::control::{Operator, Plain};
@@ -54,36 +54,6 @@ pub enum Reached {
     Nobody,
     /// The files, though a process is in charge: it cannot be asked.
     Mute(Option<u32>),
-}
-
-/// What is done with chats.
-#[derive(Clone, Copy, Debug)]
-pub enum Moving<'a> {
-    /// They are moved to this source.
-    To(&'a SourceName),
-    /// The same, and the files that they leave are rewritten.
-    Clearing(&'a SourceName),
-    /// They are moved to this source, and their rows stay at the old place too.
-    Keeping(&'a SourceName),
-    /// It is found out what moving them to this source would do.
-    Plan(&'a SourceName),
-    /// The same, where their rows stay at the old place too.
-    PlanKeeping(&'a SourceName),
-    /// Moves that were broken off are undone.
-    Abort,
-}
-
-/// How far a move is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Step {
-    /// The chat.
-    pub chat: ChatId,
-    /// What is being done.
-    pub stage: String,
-    /// How many rows are done.
-    pub done: u64,
-    /// How many there are.
-    pub total: u64,
 }
 
 /// Why the databases could not be opened.
@@ -213,11 +183,10 @@ pub fn adopt(config: &Config, source: &SourceName, what: Accept) -> Result<Sourc
 /// There are no sources, there is none of this name, or a process is in charge.
 pub fn move_chats(
     config: &Config,
-    chats: &[ChatId],
-    what: &Moving<'_>,
-    progress: &mut dyn FnMut(Step) -> ControlFlow<()>,
-) -> Result<Vec<MoveReport>, DatabasesError> {
-    sources::move_chats(config, chats, what, progress)
+    what: &MoveRequest,
+    progress: &mut dyn FnMut(MoveStep) -> ControlFlow<()>,
+) -> Result<MovesReport, DatabasesError> {
+    sources::move_chats(config, what, progress)
 }
 
 /// What waits for sources and what was kept aside, as the files show it: of each so many at most. Changes nothing.

@@ -1,15 +1,20 @@
 //! The side of the control socket that asks.
 
 use std::io::{self, Read, Write};
+use std::ops::ControlFlow;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use super::moves::MoveStep;
 use super::protocol::{Answer, Command, Request, Response};
 use super::socket;
 
 /// No answer is longer, in bytes.
 const MOST_BYTES: usize = 64 << 20;
+
+/// How often it is looked whether it is to be broken off.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
 
 /// A bot that can be asked one thing.
 pub struct Client {
@@ -43,6 +48,9 @@ pub enum ClientError {
         /// The socket.
         path: PathBuf,
     },
+    /// It was hung up on.
+    #[error("broken off; what the bot did is as `bot db status` shows it")]
+    BrokenOff,
     /// What it answers is not understood.
     #[error("the bot at {} answers in words that this `bot` program does not know; use the one that it was started from", path.display())]
     Garbled {
@@ -76,8 +84,22 @@ impl Client {
     /// # Errors
     /// There is no answer, or none that is understood.
     pub fn ask(self, command: Command, wait: Duration) -> Result<Answer, ClientError> {
+        self.ask_and_follow(command, wait, &mut |_| ControlFlow::Continue(()))
+    }
+
+    /// Asks, and is told how far it is before the answer; waits that long at most for each line. Where `follow` breaks
+    /// off, the bot is hung up on, which ends what it does.
+    ///
+    /// # Errors
+    /// There is no answer, or none that is understood.
+    pub fn ask_and_follow(
+        self,
+        command: Command,
+        wait: Duration,
+        follow: &mut dyn FnMut(Option<MoveStep>) -> ControlFlow<()>,
+    ) -> Result<Answer, ClientError> {
         let Self { mut stream, path } = self;
-        let deadline = Instant::now() + wait;
+        let mut deadline = Instant::now() + wait;
         let silent = || ClientError::Silent { path: path.clone(), waited: wait };
         let garbled = || ClientError::Garbled { path: path.clone() };
         let mut line = serde_json::to_vec(&Request::new(command)).map_err(|_| garbled())?;
@@ -86,9 +108,24 @@ impl Client {
         let _ = stream.set_write_timeout(Some(wait)).and_then(|()| stream.write_all(&line));
         let mut answer = Vec::new();
         let mut part = [0; 16 * 1024];
-        while !answer.ends_with(b"\n") {
+        loop {
+            while let Some(end) = answer.iter().position(|byte| *byte == b'\n') {
+                let line: Vec<u8> = answer.drain(..=end).collect();
+                match serde_json::from_slice::<Response>(&line).map_err(|_| garbled())?.answer {
+                    Answer::Progress(step) => {
+                        deadline = Instant::now() + wait;
+                        if follow(Some(step)).is_break() {
+                            return Err(ClientError::BrokenOff);
+                        }
+                    }
+                    answer => return Ok(answer),
+                }
+            }
+            if follow(None).is_break() {
+                return Err(ClientError::BrokenOff);
+            }
             let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() || stream.set_read_timeout(Some(left)).is_err() {
+            if left.is_zero() || stream.set_read_timeout(Some(left.min(LOOK_EVERY))).is_err() {
                 return Err(silent());
             }
             match stream.read(&mut part) {
@@ -96,8 +133,7 @@ impl Client {
                 Ok(0) => break,
                 Ok(read) => answer.extend_from_slice(&part[..read]),
                 Err(error) => match error.kind() {
-                    io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => return Err(silent()),
-                    io::ErrorKind::Interrupted => {}
+                    io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut | io::ErrorKind::Interrupted => {}
                     _ => return Err(ClientError::HungUp { path }),
                 },
             }

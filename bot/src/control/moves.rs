@@ -6,6 +6,50 @@ use serde::{Deserialize, Serialize};
 
 use crate::text::chart::{counted, thousands};
 
+/// Which chats are moved, and how.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct MoveRequest {
+    /// The chats that are named.
+    pub chats: Vec<i64>,
+    /// The source that they go to; none where moves are undone.
+    pub to: Option<String>,
+    /// All chats of this source are meant.
+    pub from: Option<String>,
+    /// All chats are meant, of `from` where that is given.
+    pub all: bool,
+    /// Of all chats those of this kind: `private`, `group`, `supergroup`, `channel`.
+    pub kind: Option<String>,
+    /// It is only found out what would be done.
+    pub dry_run: bool,
+    /// The rows stay at the old place too.
+    pub keep: bool,
+    /// Moves that were broken off are undone.
+    pub abort: bool,
+    /// The files that chats leave are rewritten.
+    pub vacuum: bool,
+}
+
+/// How far a move is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MoveStep {
+    /// The chat.
+    pub chat: i64,
+    /// What is being done.
+    pub stage: String,
+    /// How many rows are done.
+    pub done: u64,
+    /// How many there are, as far as that is known.
+    pub total: u64,
+}
+
+/// What became of all chats that were meant.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MovesReport {
+    /// Of each.
+    pub moves: Vec<MoveReport>,
+}
+
 /// What became of one of the chats that were named.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MoveReport {
@@ -25,8 +69,20 @@ pub struct MoveReport {
     pub deleted: u64,
     /// How many bytes it takes, about; null but for a plan.
     pub bytes: Option<u64>,
+    /// How many seconds it takes, about; null but for a plan.
+    #[serde(default)]
+    pub seconds: Option<u64>,
+    /// How many rows were read again, since they had changed meanwhile.
+    #[serde(default)]
+    pub reread: u64,
+    /// For how many microseconds the chat's writes waited at most.
+    #[serde(default)]
+    pub waited_us: u64,
     /// The lines that [database.chat_mapping] should have, so that it says where the chats are.
     pub mapping: Vec<String>,
+    /// The configuration file that has these lines now; null where they have to be written by hand.
+    #[serde(default)]
+    pub written: Option<String>,
     /// Why it was not done, or not to its end, and what to do; null where it was.
     pub error: Option<String>,
 }
@@ -59,14 +115,30 @@ pub enum MoveOutcome {
 impl MoveReport {
     /// A report of which nothing more is known yet.
     pub fn of(chat: i64, outcome: MoveOutcome) -> Self {
-        let (chats, to, mapping, error, bytes) = Default::default();
-        Self { chat, outcome, chats, to, rows: 0, media: 0, deleted: 0, bytes, mapping, error }
+        let (chats, to, mapping, written, error, bytes, seconds) = Default::default();
+        let (rows, media, deleted, reread, waited_us) = Default::default();
+        Self {
+            chat,
+            outcome,
+            chats,
+            to,
+            rows,
+            media,
+            deleted,
+            bytes,
+            seconds,
+            reread,
+            waited_us,
+            mapping,
+            written,
+            error,
+        }
     }
 }
 
 impl fmt::Display for MoveReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { chat, outcome, chats, to, rows, media, deleted, bytes, mapping, error } = self;
+        let Self { chat, outcome, chats, to, rows, media, deleted, bytes, seconds, mapping, written, error, .. } = self;
         let (rows, deleted) = (counted(*rows, "row", "rows"), counted(*deleted, "row", "rows"));
         let to = to.as_deref().unwrap_or_default();
         let from: Vec<_> = chats.iter().map(|leaving| format!("chat {} from {}", leaving.chat, leaving.from)).collect();
@@ -93,8 +165,12 @@ impl fmt::Display for MoveReport {
             }
             MoveOutcome::Planned => {
                 let size = bytes.unwrap_or_default().div_ceil(1024);
-                writeln!(f, "Would move to {to}: {from} ({rows}, about {} KiB).", thousands(size))?;
+                let seconds = counted(seconds.unwrap_or_default().max(1), "second", "seconds");
+                writeln!(f, "Would move to {to}: {from} ({rows}, about {} KiB, about {seconds}).", thousands(size))?;
             }
+        }
+        if let Some(file) = written {
+            return writeln!(f, "Written to [database.chat_mapping] in {file}: {}", mapping.join(", "));
         }
         if !mapping.is_empty() {
             writeln!(f, "So that [database.chat_mapping] says so as well, write there:")?;

@@ -1,11 +1,14 @@
 //! The lines that go through the control socket: one JSON object with a question, one with the answer, and the
 //! connection ends. `docs/control-socket.md` describes them for whoever writes another client.
 
+use std::ops::ControlFlow;
+
 use database::{ChatId, SourceName};
 use serde::{Deserialize, Serialize};
 
 use super::Operator;
 use super::leftovers::{JournalReport, SetAsideReport, Settle, SettledReport, StraysReport};
+use super::moves::{MoveRequest, MoveStep, MovesReport};
 use super::report::{ReloadReport, RouteReport, SourceReport, StatusReport};
 use super::upkeep::Restored;
 
@@ -52,13 +55,8 @@ pub enum Command {
     },
     /// Read the configuration now.
     Reload,
-    /// Move chats to another source; refused while a bot runs.
-    Move {
-        /// The chats.
-        chats: Vec<i64>,
-        /// The source.
-        to: String,
-    },
+    /// Move chats to another source. Lines of progress come before the answer.
+    Move(MoveRequest),
     /// What waits for sources, and what was kept aside.
     Journal {
         /// The source; of all where none is named.
@@ -133,6 +131,10 @@ pub enum Answer {
     Strays(StraysReport),
     /// To `restore`.
     Restored(Restored),
+    /// Before the answer to `move`.
+    Progress(MoveStep),
+    /// To `move`.
+    Moves(MovesReport),
     /// To anything that was not done.
     Error(Fault),
 }
@@ -212,8 +214,8 @@ impl From<Answer> for Response {
 }
 
 impl Command {
-    /// What an operator answers.
-    pub fn put_to(&self, operator: &dyn Operator) -> Answer {
+    /// What an operator answers. `tell` is given what comes before the answer, and may break off what is being done.
+    pub fn put_to(&self, operator: &dyn Operator, tell: &mut dyn FnMut(Answer) -> ControlFlow<()>) -> Answer {
         match self {
             Self::Status => Answer::Status(operator.status()),
             Self::Route { chat } => Answer::Route(operator.route(ChatId(*chat))),
@@ -239,10 +241,10 @@ impl Command {
             Self::Restore { source, from, even_so } => {
                 with_source(source, |name| operator.restore(name, from.as_ref(), *even_so).map(Answer::Restored))
             }
-            Self::Move { .. } => Answer::Error(Fault::new(
-                FaultKind::NotNow,
-                "chats are moved while no bot runs; stop the bot, move them, and start it again",
-            )),
+            Self::Move(what) => {
+                let moved = operator.move_chats(what, &mut |step| tell(Answer::Progress(step)));
+                moved.map_or_else(Answer::Error, Answer::Moves)
+            }
         }
     }
 }

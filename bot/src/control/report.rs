@@ -7,7 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use database::{ChatId, Contents, Found, Health, Look, SourceName, SourceStatus, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::text::chart::counted;
+use crate::text::chart::{counted, thousands};
 
 /// All databases.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,6 +32,9 @@ pub struct StatusReport {
     /// The chats that files contradict each other about, and whose calls fail.
     #[serde(default)]
     pub disputed: Vec<Disputed>,
+    /// What has happened to sources since the start; null where no bot told, or there are no sources by name.
+    #[serde(default)]
+    pub counts: Option<Counts>,
 }
 
 /// A chat that files contradict each other about.
@@ -41,6 +44,37 @@ pub struct Disputed {
     pub chat: i64,
     /// What they say, and what settles it.
     pub reason: String,
+}
+
+/// What has happened to sources since the start, counted: each number only grows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counts {
+    /// How often a source went away so that another served its chats.
+    pub outages: u64,
+    /// How often a source that had failed was looked at.
+    pub looks: u64,
+    /// How often a source's chats came home.
+    pub returns: u64,
+    /// How many writes were brought home.
+    pub writes_made: u64,
+    /// How many of them could not be made there, and were kept aside.
+    pub writes_parked: u64,
+}
+
+impl Counts {
+    /// The counts for people, once a source's chats were served elsewhere.
+    pub fn told(&self) -> Option<String> {
+        let Self { outages, returns, writes_made, writes_parked, .. } = *self;
+        let outages = counted(outages, "outage", "outages");
+        let (returns, writes) = (counted(returns, "return", "returns"), counted(writes_made, "write", "writes"));
+        let aside = if writes_parked > 0 {
+            format!(", {} of them kept aside", thousands(writes_parked))
+        } else {
+            String::new()
+        };
+        let is_news = self.outages + self.returns > 0;
+        is_news.then(|| format!("Since the start: {outages}, {returns}; {writes} brought home{aside}."))
+    }
 }
 
 /// A file that stood in for a source which is not configured any more, or only read by now.

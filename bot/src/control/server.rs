@@ -5,6 +5,7 @@
 use std::collections::HashMap;
 use std::io::{self, Read, Write};
 use std::net::Shutdown;
+use std::ops::ControlFlow;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -24,6 +25,8 @@ const LINE_LIMIT: usize = 64 * 1024;
 const AT_ONCE: usize = 16;
 /// How long a question may take to arrive, and an answer to be taken.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// How often it is told how far something is.
+const TELL_EVERY: Duration = Duration::from_millis(100);
 /// How long it is waited where nobody can be let in, for want of file descriptors perhaps.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -144,10 +147,19 @@ impl Shared {
     }
 
     /// Sends an answer, in time or not at all.
-    fn reply(&self, mut stream: &UnixStream, answer: Answer) {
+    fn reply(&self, stream: &UnixStream, answer: Answer) {
+        // Whoever asked may not listen any more.
+        let _ = self.send(stream, answer);
+    }
+
+    /// Sends a line; fails where nobody takes it.
+    fn send(&self, mut stream: &UnixStream, answer: Answer) -> Result<(), Gone> {
         let mut line = match serde_json::to_vec(&Response::from(answer)) {
             Ok(line) => line,
-            Err(error) => return tracing::error!(%error, "an answer at the control socket cannot be written as JSON"),
+            Err(error) => {
+                tracing::error!(%error, "an answer at the control socket cannot be written as JSON");
+                return Ok(());
+            }
         };
         line.push(b'\n');
         let deadline = Instant::now() + self.patience;
@@ -155,18 +167,22 @@ impl Shared {
         while !rest.is_empty() {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() || stream.set_write_timeout(Some(left)).is_err() {
-                return;
+                return Err(Gone);
             }
             match stream.write(rest) {
-                Ok(0) => return,
+                Ok(0) => return Err(Gone),
                 Ok(written) => rest = &rest[written..],
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 // Whoever asked does not listen.
-                Err(_) => return,
+                Err(_) => return Err(Gone),
             }
         }
+        Ok(())
     }
 }
+
+/// Whoever asked has hung up.
+struct Gone;
 
 /// Somebody who is served.
 struct Guest {
@@ -178,12 +194,30 @@ struct Guest {
 impl Guest {
     fn serve(&self) {
         let answer = match self.question() {
-            Ok(Some(line)) => Request::read(&line)
-                .map_or_else(Answer::Error, |request| request.command.put_to(&*self.shared.operator)),
+            Ok(Some(line)) => Request::read(&line).map_or_else(Answer::Error, |request| {
+                let mut told = None;
+                let mut tell = |answer| self.tell(answer, &mut told);
+                request.command.put_to(&*self.shared.operator, &mut tell)
+            }),
             Ok(None) => return,
             Err(fault) => Answer::Error(fault),
         };
         self.shared.reply(&self.stream, answer);
+    }
+
+    /// Tells how far it is, now and then; where nobody listens any more it is broken off.
+    fn tell(&self, answer: Answer, told: &mut Option<Instant>) -> ControlFlow<()> {
+        if self.shared.stopping.load(Ordering::SeqCst) {
+            return ControlFlow::Break(());
+        }
+        if told.is_some_and(|told| told.elapsed() < TELL_EVERY) {
+            return ControlFlow::Continue(());
+        }
+        *told = Some(Instant::now());
+        match self.shared.send(&self.stream, answer) {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(Gone) => ControlFlow::Break(()),
+        }
     }
 
     /// The line that is asked; `None` where whoever connected is gone.

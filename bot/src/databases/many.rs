@@ -7,6 +7,7 @@ mod moving;
 mod upkeep;
 
 use std::io;
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,8 +19,9 @@ use database::{ChatId, DatabaseConfig, DatabaseWrapper, ErrorKind, Form, Health,
 use super::{DatabasesError, Opened, Reached, is_new, look_at_one, make_folder, only_source, open_one};
 use crate::control::client::Client;
 use crate::control::leftovers::{JournalReport, SetAsideReport, Settle, SettledReport, StraysReport};
+use crate::control::moves::{MoveRequest, MoveStep, MovesReport};
 use crate::control::protocol::{Accept, Fault, FaultKind};
-use crate::control::report::{Disputed, ReloadReport, RouteReport, SourceReport, StatusReport, Why};
+use crate::control::report::{Counts, Disputed, ReloadReport, RouteReport, SourceReport, StatusReport, Why};
 use crate::control::server::Server;
 use crate::control::upkeep::Restored;
 use crate::control::{Operator, Outage, absolute};
@@ -108,6 +110,12 @@ fn warm_up(control: &Control) -> Result<(), String> {
         _ => None,
     });
     Err(reasons.collect::<Vec<_>>().join("\n"))
+}
+
+/// What has happened to sources, as it is told.
+fn counts(counts: multi::Counts) -> Counts {
+    let multi::Counts { outages, looks, returns, writes_made, writes_parked, .. } = counts;
+    Counts { outages, looks, returns, writes_made, writes_parked }
 }
 
 /// What is told of a source at the start.
@@ -224,6 +232,7 @@ impl Operator for Many {
             sources: sources.iter().map(report).collect(),
             ownerless: leftovers::ownerless(&self.control.config()),
             disputed: disputed.into_iter().map(|(chat, reason)| Disputed { chat: chat.0, reason }).collect(),
+            counts: Some(counts(self.control.counts())),
         }
     }
 
@@ -279,6 +288,14 @@ impl Operator for Many {
 
     fn settle(&self, source: &SourceName, what: &Settle) -> Result<SettledReport, Fault> {
         self.settled(source, what)
+    }
+
+    fn move_chats(
+        &self,
+        what: &MoveRequest,
+        tell: &mut dyn FnMut(MoveStep) -> ControlFlow<()>,
+    ) -> Result<MovesReport, Fault> {
+        self.moved(what, tell)
     }
 
     fn strays(&self) -> Result<StraysReport, Fault> {

@@ -9,10 +9,10 @@ use database::maintenance::{BackupProgress, Finding, RestoreOutcome, Site};
 use database::{ChatId, DatabaseConfig, SourceName};
 
 use super::upkeep::{Migrated, Restore, migrate_one, restore_one};
-use super::{DatabasesError, Moving, Opened, Reached, Step, look_at_one, only_source, open_one};
+use super::{DatabasesError, Opened, Reached, look_at_one, only_source, open_one};
 use crate::control::client::Client;
 use crate::control::leftovers::{JournalReport, SetAsideReport, Settle, SettledReport, StraysReport};
-use crate::control::moves::MoveReport;
+use crate::control::moves::{MoveRequest, MoveStep, MovesReport};
 use crate::control::protocol::Accept;
 use crate::control::report::{RouteReport, SourceReport, StatusReport};
 use crate::transport::signals::StopSignals;
@@ -50,10 +50,9 @@ pub(super) fn adopt(_: &Config, _: &SourceName, _: Accept) -> Result<SourceRepor
 
 pub(super) fn move_chats(
     _: &Config,
-    _: &[ChatId],
-    _: &Moving<'_>,
-    _: &mut dyn FnMut(Step) -> ControlFlow<()>,
-) -> Result<Vec<MoveReport>, DatabasesError> {
+    _: &MoveRequest,
+    _: &mut dyn FnMut(MoveStep) -> ControlFlow<()>,
+) -> Result<MovesReport, DatabasesError> {
     Err(DatabasesError::OneFile)
 }
 

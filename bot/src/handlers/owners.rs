@@ -60,6 +60,7 @@ fn status(call: &Call<'_>) -> Result<String> {
     if let Some(generation) = report.generation {
         lines.push(format!("Configuration {generation}{}.", report.last_reload.map_or_else(String::new, last_reload)));
     }
+    lines.extend(report.counts.and_then(|counts| counts.told()));
     let pending = call.db.get_pending_delayed_tasks()?.len() as u64;
     lines.push(format!("{} waiting.", counted(pending, "task", "tasks")));
     Ok(lines.join("\n"))

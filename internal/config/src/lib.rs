@@ -12,6 +12,8 @@ mod bot;
 mod databases;
 mod files;
 mod load;
+#[cfg(feature = "multi-source")]
+mod mapping;
 mod problem;
 mod section;
 mod tree;
@@ -20,6 +22,8 @@ mod watch;
 
 pub use bot::{BotConfig, LogConfig, LogFormat, LogLevel, Owner};
 pub use load::{Config, DEFAULT_FILE, Layers};
+#[cfg(feature = "multi-source")]
+pub use mapping::{MappingError, write_mapping};
 pub use problem::{ConfigError, Origin, Problem};
 pub use section::Setting;
 #[cfg(feature = "multi-source")]

@@ -78,6 +78,14 @@ fn what_was_kept_aside_is_listed_and_made_again_or_given_up_with_a_bot_and_witho
     let (code, said) = site.said(&["db", "journal", "archive", "--retry"]);
     assert_eq!(code, 1, "{said}");
     assert!(said.contains("cannot be made, and stay aside"), "{said}");
+    let counts = site.json(&["status"])["counts"].clone();
+    let numbers = ["outages", "returns", "writes_made", "writes_parked"].map(|name| counts[name].as_u64().unwrap());
+    assert_eq!(numbers[..2], [1, 1], "{counts}");
+    assert!(numbers[2] > numbers[3] && numbers[3] == 2 && counts["looks"].as_u64() > Some(0), "{counts}");
+    let (_, said) = site.said(&["db", "status"]);
+    let told =
+        format!("Since the start: 1 outage, 1 return; {} writes brought home, 2 of them kept aside.", numbers[2]);
+    assert!(said.contains(&told), "{said}");
     let entries = site.json(&["journal", "archive"])["entries"].clone();
     let id = entries[0]["id"].as_str().unwrap();
     let (code, said) = site.said(&["db", "journal", "archive", "--drop", id]);

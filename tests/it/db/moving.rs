@@ -1,4 +1,4 @@
-//! `bot db move` and `bot db seal`: with the bot stopped.
+//! `bot db move` and `bot db seal`, with the bot running and stopped.
 
 use insta::assert_snapshot;
 
@@ -29,7 +29,7 @@ fn chats_are_moved_while_no_bot_runs_and_are_found_at_the_new_place() {
     let (code, said) = site.said(&["db", "move", "-200", "--to", "archive", "--dry-run"]);
     assert_eq!(code, 0);
     assert_snapshot!(said, @r#"
-        Would move to archive: chat -200 from primary (7 rows, about 2 KiB).
+        Would move to archive: chat -200 from primary (7 rows, about 2 KiB, about 1 second).
         So that [database.chat_mapping] says so as well, write there:
         -200 = "archive"
         "#);
@@ -38,17 +38,12 @@ fn chats_are_moved_while_no_bot_runs_and_are_found_at_the_new_place() {
     assert_eq!(code, 0);
     assert_snapshot!(said, @r#"
         Moved to archive: chat -200 from primary (7 rows and 0 media copied, 7 rows deleted).
-        So that [database.chat_mapping] says so as well, write there:
-        -200 = "archive"
+        Written to [database.chat_mapping] in [home]/bot.toml: -200 = "archive"
         "#);
     assert_eq!((messages(&site, "primary.db", -200), messages(&site, "archive.db", -200)), (0, 3));
-    assert_eq!(site.json(&["route", "-200"])["why"], "moved");
+    assert_eq!(site.json(&["route", "-200"])["why"], "mapped");
     let mut running = site.start();
     assert_eq!(speak(&mut running, -200, "four").0, "archive");
-    assert_eq!(site.json(&["route", "-200"])["why"], "moved");
-    let (code, said) = site.said(&["db", "move", "-200", "--to", "primary"]);
-    assert_eq!(code, 1);
-    assert_snapshot!(said, @"error: chats are moved while no bot runs; stop the bot, move them, and start it again");
     assert_eq!(running.end().code, Some(0));
     let moves = site.json(&["move", "-200", "-201", "--to", "primary"]);
     assert_eq!(moves["moves"][0]["outcome"], "moved");
@@ -56,6 +51,60 @@ fn chats_are_moved_while_no_bot_runs_and_are_found_at_the_new_place() {
     assert_eq!(messages(&site, "primary.db", -200), 4);
     assert_eq!(site.run(&["db", "move", "-200", "-201", "--to", "primary"]).code, Some(1));
     assert_eq!(site.run(&["db", "move", "-200", "-201", "--to", "archive"]).code, Some(0));
+}
+
+#[test]
+fn chats_are_moved_while_the_bot_runs_and_the_configuration_says_so_afterwards() {
+    let site = talked();
+    let mut running = site.start();
+    let generation = || site.json(&["status"])["generation"].as_u64().unwrap();
+    let text = || std::fs::read_to_string(site.home.path("bot.toml")).unwrap();
+    let before = text();
+    let (code, said) = site.said(&["db", "move", "-200", "--to", "archive", "--dry-run"]);
+    assert_eq!(code, 0);
+    assert_snapshot!(said, @r#"
+        Would move to archive: chat -200 from primary (7 rows, about 2 KiB, about 1 second).
+        So that [database.chat_mapping] says so as well, write there:
+        -200 = "archive"
+        "#);
+    assert_eq!(text(), before);
+    let (code, said) = site.said(&["db", "move", "-200", "--to", "archive"]);
+    assert_eq!(code, 0);
+    assert_snapshot!(said, @r#"
+        Moved to archive: chat -200 from primary (7 rows and 0 media copied, 7 rows deleted).
+        Written to [database.chat_mapping] in [home]/bot.toml: -200 = "archive"
+        "#);
+    assert_eq!(text(), format!("{before}-200 = \"archive\"\n"));
+    assert_eq!(speak(&mut running, -200, "four").0, "archive");
+    // The configuration is read again, and moves nothing.
+    site.last_reload("applied");
+    let seen = generation();
+    assert_eq!(site.json(&["route", "-200"])["why"], "mapped");
+    assert_eq!((messages(&site, "primary.db", -200), messages(&site, "archive.db", -200)), (0, 4));
+    assert_eq!(speak(&mut running, -200, "five").0, "archive");
+    assert_eq!(generation(), seen);
+    // Refusals are told as those of a bot that does not run are.
+    let (code, said) = site.said(&["db", "move", "-200", "--to", "archive"]);
+    assert_eq!(code, 1);
+    assert_snapshot!(said, @"Chat -200 was not moved: the chat -200 is in `archive` already.");
+    assert_eq!(site.said(&["db", "move", "-200", "--to", "nowhere"]).0, 2);
+    // All of them, home again.
+    let moves = site.json(&["move", "--all", "--to", "primary"]);
+    let moved = |moves: &serde_json::Value| -> Vec<(i64, String)> {
+        let all = moves["moves"].as_array().unwrap().iter();
+        all.map(|one| (one["chat"].as_i64().unwrap(), one["outcome"].as_str().unwrap().to_owned())).collect()
+    };
+    assert_eq!(moved(&moves), [(-200, "moved".to_owned())]);
+    assert!(moves["moves"][0]["waited_us"].as_u64().unwrap() <= 100_000);
+    assert_eq!(text(), before);
+    assert_eq!(speak(&mut running, -200, "six").0, "primary");
+    assert_eq!(messages(&site, "primary.db", -200), 6);
+    // Of one kind, and of one source.
+    let planned = site.json(&["move", "--where", "private", "--to", "archive", "--dry-run"]);
+    assert_eq!(moved(&planned), []);
+    let planned = site.json(&["move", "--from", "primary", "--all", "--to", "archive", "--dry-run"]);
+    assert!(moved(&planned).contains(&(-200, "planned".to_owned())));
+    assert_eq!(running.end().code, Some(0));
 }
 
 #[test]
@@ -67,22 +116,20 @@ fn a_chat_that_was_moved_with_old_rows_left_is_told_as_moved_and_repeating_delet
     assert_eq!(code, 3);
     assert_snapshot!(said, @r#"
         Chat -200 was moved, but not to the end: the chat is in `archive`; its old rows are not all deleted, since relocate.clear on source `primary`: the schema does not allow it (held, code 1811); nothing was changed; repeat the move, which deletes them.
-        So that [database.chat_mapping] says so as well, write there:
-        -200 = "archive"
+        Written to [database.chat_mapping] in [home]/bot.toml: -200 = "archive"
         "#);
     assert_eq!((messages(&site, "primary.db", -200), messages(&site, "archive.db", -200)), (3, 3));
     assert_eq!(site.json(&["route", "-200"])["source"], "archive");
     // It is still so.
     let moves = site.json(&["move", "-200", "--to", "archive"]);
     assert_eq!(moves["moves"][0]["outcome"], "leftovers");
-    assert_eq!(moves["moves"][0]["mapping"][0], "-200 = \"archive\"");
+    // The configuration says it already.
+    assert_eq!(moves["moves"][0]["mapping"], serde_json::json!([]));
     sqlite(&site.data("primary.db")).execute_batch("DROP TRIGGER held").unwrap();
     let (code, said) = site.said(&["db", "move", "-200", "--to", "archive"]);
     assert_eq!(code, 0);
     assert_snapshot!(said, @r#"
         Chat -200: an earlier move to archive was brought to its end; 7 rows were left to delete.
-        So that [database.chat_mapping] says so as well, write there:
-        -200 = "archive"
         "#);
     assert_eq!((messages(&site, "primary.db", -200), messages(&site, "archive.db", -200)), (0, 3));
 }

@@ -1,27 +1,30 @@
-//! `bot db move` and `bot db seal`, which work while no bot runs on these databases.
+//! `bot db move` and `bot db seal`.
 
 use std::io::{self, IsTerminal as _};
 use std::ops::ControlFlow;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
-use database::ChatId;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
-use super::{Db, PATIENCE, Whom, ask, tell};
-use crate::app::{AppError, Outcome};
+use super::{Db, Whom, tell};
+use crate::app::{AppError, Outcome, say};
 use crate::cli::MoveArgs;
 use crate::control::absolute;
-use crate::control::moves::{MoveOutcome, MoveReport};
-use crate::control::protocol::Command;
-use crate::databases::{self, Moving, Step};
+use crate::control::moves::{MoveOutcome, MoveRequest, MoveStep, MovesReport};
+use crate::control::protocol::{Answer, Command};
+use crate::databases::{self, DatabasesError};
+use crate::text::chart::thousands;
+use crate::text::sanitize::sanitize_line;
 use crate::transport::signals::{HangUp, StopSignals};
 
-/// What `bot db move --json` prints.
-#[derive(Serialize)]
-struct Moves {
-    moves: Vec<MoveReport>,
-}
+/// How long a bot that moves chats may say nothing: a second bot on the same disk may keep it waiting, and rewriting a
+/// file takes as long as it takes.
+const SILENCE: Duration = Duration::from_secs(3_600);
+
+/// How often it is told how far it is where no bar can show it, and after how long at first.
+const TELL_EVERY: Duration = Duration::from_secs(2);
 
 /// What `bot db seal --json` prints.
 #[derive(Serialize)]
@@ -29,46 +32,57 @@ struct Sealed {
     path: String,
 }
 
+/// Shows how far moves are: as a bar, or now and then as a line.
+struct Shown {
+    bar: ProgressBar,
+    by_lines: bool,
+    last: Instant,
+}
+
+impl Shown {
+    fn show(&mut self, step: &MoveStep) {
+        let MoveStep { chat, stage, done, total } = step;
+        self.bar.set_length(*total);
+        self.bar.set_position(*done);
+        let stage = sanitize_line(stage);
+        self.bar.set_message(format!("chat {chat}: {stage}"));
+        if self.by_lines && self.last.elapsed() >= TELL_EVERY {
+            self.last = Instant::now();
+            say(&format!("chat {chat}: {stage}, {} of {} rows", thousands(*done), thousands(*total)));
+        }
+    }
+}
+
 impl Db {
     pub(super) fn move_chats(&self, whom: Whom<'_>, what: &MoveArgs) -> Result<Outcome, AppError> {
-        let MoveArgs { chats, to, dry_run, keep, vacuum, .. } = what;
-        let moving = match to {
-            None => Moving::Abort,
-            Some(to) if *dry_run && *keep => Moving::PlanKeeping(to),
-            Some(to) if *dry_run => Moving::Plan(to),
-            Some(to) if *keep => Moving::Keeping(to),
-            Some(to) if *vacuum => Moving::Clearing(to),
-            Some(to) => Moving::To(to),
-        };
-        let config = match whom {
-            Whom::Files(config, _) => config,
+        let request = request(what);
+        let signals = StopSignals::watch(HangUp::Stops).map_err(AppError::Signals)?;
+        let is_stopped =
+            || if signals.received().is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
+        let mut shown = self.shown();
+        let moved = match whom {
+            Whom::Files(config, _) => databases::move_chats(config, &request, &mut |step| {
+                shown.show(&step);
+                is_stopped()
+            }),
             Whom::Bot(client, _) => {
-                let to = to.as_ref().map(ToString::to_string).unwrap_or_default();
-                // It says what has to be done first.
-                return ask(client, Command::Move { chats: chats.clone(), to }, PATIENCE, |_| None);
+                let mut follow = |step: Option<MoveStep>| {
+                    step.iter().for_each(|step| shown.show(step));
+                    is_stopped()
+                };
+                match client.ask_and_follow(Command::Move(request), SILENCE, &mut follow) {
+                    Ok(Answer::Moves(report)) => Ok(report),
+                    Ok(Answer::Error(fault)) => Err(DatabasesError::Refused(fault)),
+                    Ok(_) => return Err(AppError::Failed("the bot answered another question".to_owned())),
+                    Err(error) => Err(DatabasesError::Client(error)),
+                }
             }
         };
-        let signals = StopSignals::watch(HangUp::Stops).map_err(AppError::Signals)?;
-        let bar = self.bar();
-        let mut progress = |step: Step| {
-            bar.set_length(step.total);
-            bar.set_position(step.done);
-            bar.set_message(format!("chat {}: {}", step.chat, step.stage));
-            if signals.received().is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-        };
-        let named: Vec<ChatId> = chats.iter().copied().map(ChatId).collect();
-        let moves = databases::move_chats(config, &named, &moving, &mut progress);
-        bar.finish_and_clear();
-        let moves = moves?;
-        let is_done = |outcome| !matches!(outcome, MoveOutcome::Failed | MoveOutcome::Leftovers);
-        let done = moves.iter().filter(|report| is_done(report.outcome)).count();
-        let is_part = moves.iter().any(|report| report.outcome == MoveOutcome::Leftovers);
-        self.tell(&Moves { moves }, |Moves { moves }| tell::moves(moves))?;
-        Ok(match done {
-            0 if !is_part => Outcome::Failed,
-            done if done == chats.len() => Outcome::Done,
-            _ => Outcome::DoneInPart,
-        })
+        shown.bar.finish_and_clear();
+        let report = moved?;
+        let outcome = outcome(&report);
+        self.tell(&report, |report| tell::moves(&report.moves))?;
+        Ok(outcome)
     }
 
     pub(super) fn seal(&self, file: &Path, copy: Option<&Path>) -> Result<Outcome, AppError> {
@@ -77,6 +91,12 @@ impl Db {
         Ok(Outcome::Done)
     }
 
+    fn shown(&self) -> Shown {
+        let by_lines = !self.quiet && !self.json && !io::stderr().is_terminal();
+        Shown { bar: self.bar(), by_lines, last: Instant::now() }
+    }
+
+    /// A bar on standard error, where somebody can see it.
     pub(super) fn bar(&self) -> ProgressBar {
         if self.quiet || self.json || !io::stderr().is_terminal() {
             return ProgressBar::hidden();
@@ -86,5 +106,31 @@ impl Db {
             bar.set_style(style);
         }
         bar
+    }
+}
+
+fn request(what: &MoveArgs) -> MoveRequest {
+    let MoveArgs { chats, all, from, kind, to, dry_run, keep, abort, vacuum } = what;
+    MoveRequest {
+        chats: chats.clone(),
+        to: to.as_ref().map(ToString::to_string),
+        from: from.as_ref().map(ToString::to_string),
+        all: *all,
+        kind: kind.clone(),
+        dry_run: *dry_run,
+        keep: *keep,
+        abort: *abort,
+        vacuum: *vacuum,
+    }
+}
+
+fn outcome(MovesReport { moves }: &MovesReport) -> Outcome {
+    let is_done = |outcome| !matches!(outcome, MoveOutcome::Failed | MoveOutcome::Leftovers);
+    let done = moves.iter().filter(|report| is_done(report.outcome)).count();
+    let is_part = moves.iter().any(|report| report.outcome == MoveOutcome::Leftovers);
+    match done {
+        done if done == moves.len() => Outcome::Done,
+        0 if !is_part => Outcome::Failed,
+        _ => Outcome::DoneInPart,
     }
 }

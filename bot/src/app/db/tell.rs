@@ -16,7 +16,8 @@ pub(super) fn columns() -> Option<usize> {
 
 /// The databases, below a sentence on who tells of them.
 pub(super) fn status(report: &StatusReport, heading: &str, columns: Option<usize>) -> String {
-    let StatusReport { running, configuration, generation, last_reload, sources, ownerless, disputed, .. } = report;
+    let StatusReport { running, configuration, generation, last_reload, sources, ownerless, disputed, counts, .. } =
+        report;
     let mut lines = vec![heading.to_owned()];
     let files = if configuration.is_empty() { "built-in defaults".to_owned() } else { configuration.join(", ") };
     let generation = generation.map_or_else(String::new, |generation| format!(" (generation {generation})"));
@@ -50,6 +51,9 @@ pub(super) fn status(report: &StatusReport, heading: &str, columns: Option<usize
     }
     for Disputed { chat, reason } in disputed {
         text.push_str(&format!("\nThe calls of chat {chat} fail, since {}\n", sanitize_line(reason)));
+    }
+    if let Some(told) = counts.and_then(|counts| counts.told()) {
+        text.push_str(&format!("\n{told}\n"));
     }
     text
 }

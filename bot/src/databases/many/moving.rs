@@ -1,63 +1,108 @@
-//! Moving chats between sources and sealing files, while no bot runs.
+//! Moving chats between sources, whether a bot runs or not, and sealing files.
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use config::Config;
-use database::multi::{self, Control, MoveOptions};
-use database::{ChatId, DatabaseWrapper, Form, Options};
+use database::multi::{self, Control, MappingChange, MoveOptions};
+use database::{ChatId, DatabaseWrapper, Form, Options, SourceName};
 
-use super::unknown;
-use crate::control::moves::{Leaving, MoveOutcome, MoveReport};
-use crate::databases::{DatabasesError, Moving, Step};
+use super::{Many, unknown};
+use crate::control::moves::{Leaving, MoveOutcome, MoveReport, MoveRequest, MoveStep, MovesReport};
+use crate::control::protocol::{Fault, FaultKind};
+use crate::databases::DatabasesError;
+
+/// How many rows are moved in a second, about: copied, compared and deleted.
+const ROWS_A_SECOND: u64 = 20_000;
+
+/// How chats are moved.
+struct Mover<'a> {
+    control: &'a Control,
+    what: &'a MoveRequest,
+    to: Option<SourceName>,
+    /// The configuration files, which are to say where the chats are.
+    files: &'a [PathBuf],
+    /// Whether others use the databases.
+    is_shared: bool,
+}
 
 pub(in crate::databases) fn move_chats(
     config: &Config,
-    chats: &[ChatId],
-    what: &Moving<'_>,
-    progress: &mut dyn FnMut(Step) -> ControlFlow<()>,
-) -> Result<Vec<MoveReport>, DatabasesError> {
+    what: &MoveRequest,
+    progress: &mut dyn FnMut(MoveStep) -> ControlFlow<()>,
+) -> Result<MovesReport, DatabasesError> {
     let databases = &config.database;
     if databases.form == Form::SingleFile {
         return Err(DatabasesError::OneFile);
     }
-    if let Moving::To(source)
-    | Moving::Clearing(source)
-    | Moving::Keeping(source)
-    | Moving::Plan(source)
-    | Moving::PlanKeeping(source) = what
-        && !databases.sources.contains_key(source)
-    {
+    let named = [&what.to, &what.from].into_iter().flatten();
+    if !named.into_iter().all(|name| databases.sources.keys().any(|known| known.as_str() == name)) {
         return Err(unknown(databases.sources.keys()).into());
     }
     if !databases.data_dir.is_dir() {
         return Err(DatabasesError::NoDataDir(databases.data_dir.clone()));
     }
     let (db, control) = DatabaseWrapper::open_multi(databases, Options::default())?;
-    let mut is_broken_off = false;
-    let mut reports = Vec::new();
+    let moved = moved(&control, what, &config.files, false, progress);
+    db.close();
+    Ok(moved?)
+}
+
+impl Many {
+    pub(super) fn moved(
+        &self,
+        what: &MoveRequest,
+        tell: &mut dyn FnMut(MoveStep) -> ControlFlow<()>,
+    ) -> Result<MovesReport, Fault> {
+        let files: Vec<_> = self.files.iter().map(PathBuf::from).collect();
+        moved(&self.control, what, &files, true, tell)
+    }
+}
+
+/// Moves the chats that are meant, one after the other.
+fn moved(
+    control: &Control,
+    what: &MoveRequest,
+    files: &[PathBuf],
+    is_shared: bool,
+    tell: &mut dyn FnMut(MoveStep) -> ControlFlow<()>,
+) -> Result<MovesReport, Fault> {
+    let config = control.config();
+    let named = |name: &Option<String>| match name {
+        None => Ok(None),
+        Some(name) => match config.sources.keys().find(|known| known.as_str() == name) {
+            Some(known) => Ok(Some(known.clone())),
+            None => Err(unknown(config.sources.keys())),
+        },
+    };
+    let (to, from) = (named(&what.to)?, named(&what.from)?);
+    if to.is_none() && !what.abort {
+        return Err(Fault::new(FaultKind::BadRequest, "where the chats go is missing (`to`)"));
+    }
+    let mover = Mover { control, what, to, files, is_shared };
+    let chats = mover.chats(from.as_ref())?;
+    let (mut is_broken_off, mut moves) = (false, Vec::new());
     for chat in chats {
         if is_broken_off {
             break;
         }
         let tell = |now: multi::Progress| {
             let multi::Progress { stage, done, total, .. } = now;
-            let go_on = progress(Step { chat: *chat, stage: stage.to_string(), done, total });
+            let go_on = tell(MoveStep { chat: chat.0, stage: stage.to_string(), done, total });
             is_broken_off |= go_on.is_break();
             go_on
         };
-        let report = one(&control, *chat, what, tell).unwrap_or_else(|error| MoveReport {
+        moves.push(mover.one(chat, tell).unwrap_or_else(|error| MoveReport {
             error: Some(error.to_string()),
             ..MoveReport::of(chat.0, MoveOutcome::Failed)
-        });
-        reports.push(report);
+        }));
     }
-    if matches!(what, Moving::Clearing(_)) {
-        clear(&control, &mut reports);
+    if what.vacuum {
+        clear(control, &mut moves);
     }
-    db.close();
-    Ok(reports)
+    Ok(MovesReport { moves })
 }
 
 /// Rewrites the files that chats have left, each once.
@@ -66,7 +111,7 @@ fn clear(control: &Control, reports: &mut [MoveReport]) {
     for report in reports.iter_mut().filter(|report| report.outcome == MoveOutcome::Moved) {
         for Leaving { from, .. } in &report.chats {
             let done = rewritten.entry(from.clone()).or_insert_with(|| {
-                let name = from.parse::<database::SourceName>().map_err(|error| error.to_string())?;
+                let name = from.parse::<SourceName>().map_err(|error| error.to_string())?;
                 control.vacuum(&name).map_err(|error| error.to_string())
             });
             if let Err(error) = done {
@@ -77,39 +122,66 @@ fn clear(control: &Control, reports: &mut [MoveReport]) {
     }
 }
 
-fn one(
-    control: &Control,
-    chat: ChatId,
-    what: &Moving<'_>,
-    tell: impl FnMut(multi::Progress) -> ControlFlow<()>,
-) -> Result<MoveReport, multi::MoveError> {
-    let leaving = |chats: Vec<(ChatId, database::SourceName)>| {
-        chats.into_iter().map(|(chat, from)| Leaving { chat: chat.0, from: from.to_string() }).collect()
-    };
-    let lines = |mapping: &[multi::MappingChange]| mapping.iter().map(ToString::to_string).collect();
-    let (to, keep) = match what {
-        Moving::To(source) | Moving::Clearing(source) => (source, false),
-        Moving::Keeping(source) => (source, true),
-        Moving::Plan(source) | Moving::PlanKeeping(source) => {
-            let keep = matches!(what, Moving::PlanKeeping(_));
-            let plan = control.plan_move(chat, source, &MoveOptions { keep, ..MoveOptions::default() })?;
+impl Mover<'_> {
+    /// The chats that are meant: those that are named, or all of some kind and source that are not at their goal yet.
+    fn chats(&self, from: Option<&SourceName>) -> Result<Vec<ChatId>, Fault> {
+        let MoveRequest { chats, all, kind, .. } = self.what;
+        if !all && kind.is_none() {
+            return Ok(chats.iter().copied().map(ChatId).collect());
+        }
+        let failed = |error: multi::MoveError| Fault::new(FaultKind::Failed, error.to_string());
+        let there = self.control.chats_there(from).map_err(failed)?;
+        let is_meant = |one: &multi::ChatThere| {
+            let is_of_kind = kind.as_ref().is_none_or(|kind| match &one.kind {
+                Some(known) => known.as_str() == kind,
+                // People have positive ids.
+                None => kind == "private" && one.chat.0 > 0,
+            });
+            is_of_kind && self.to.as_ref() != Some(&one.source)
+        };
+        let mut meant: Vec<ChatId> = Vec::new();
+        for one in there.into_iter().filter(is_meant) {
+            // A group goes along with the supergroup that it became.
+            let goes_along = self.control.goes_along(one.chat);
+            if !meant.iter().any(|chat| goes_along.contains(chat)) {
+                meant.push(one.chat);
+            }
+        }
+        Ok(meant)
+    }
+
+    fn one(
+        &self,
+        chat: ChatId,
+        tell: impl FnMut(multi::Progress) -> ControlFlow<()>,
+    ) -> Result<MoveReport, multi::MoveError> {
+        let MoveRequest { dry_run, keep, .. } = *self.what;
+        let leaving = |chats: Vec<(ChatId, SourceName)>| {
+            chats.into_iter().map(|(chat, from)| Leaving { chat: chat.0, from: from.to_string() }).collect()
+        };
+        let Some(to) = self.to.as_ref().filter(|_| !self.what.abort) else {
+            let deleted = self.control.abort_move(chat, tell)?;
+            return Ok(MoveReport { deleted, ..MoveReport::of(chat.0, MoveOutcome::Undone) });
+        };
+        let usual = MoveOptions::default();
+        // Where nobody else calls, nobody has to wait.
+        let longest_step: Option<Duration> = usual.longest_step.filter(|_| self.is_shared);
+        let options = MoveOptions { keep, longest_step, ..usual };
+        if dry_run {
+            let plan = self.control.plan_move(chat, to, &options)?;
+            let rows = plan.rows.values().sum();
             return Ok(MoveReport {
                 to: Some(plan.to.to_string()),
-                rows: plan.rows.values().sum(),
+                rows,
                 media: plan.media,
                 bytes: Some(plan.bytes),
+                seconds: Some((rows + plan.media).div_ceil(ROWS_A_SECOND)),
                 mapping: lines(&plan.mapping),
                 chats: leaving(plan.chats),
                 ..MoveReport::of(chat.0, MoveOutcome::Planned)
             });
         }
-        Moving::Abort => {
-            let deleted = control.abort_move(chat, tell)?;
-            return Ok(MoveReport { deleted, ..MoveReport::of(chat.0, MoveOutcome::Undone) });
-        }
-    };
-    let (moved, outcome, error) =
-        match control.move_chat(chat, to, &MoveOptions { keep, longest_step: None, ..MoveOptions::default() }, tell) {
+        let (moved, outcome, error) = match self.control.move_chat(chat, to, &options, tell) {
             Err(error @ multi::MoveError::Leftovers { .. }) => {
                 let text = error.to_string();
                 let multi::MoveError::Leftovers { report, .. } = error else { return Err(error) };
@@ -117,16 +189,43 @@ fn one(
             }
             moved => (moved?, MoveOutcome::Moved, None),
         };
-    Ok(MoveReport {
-        to: Some(moved.to.to_string()),
-        rows: moved.rows.values().sum(),
-        media: moved.media,
-        deleted: moved.deleted + moved.tidied,
-        mapping: lines(&moved.mapping),
-        chats: leaving(moved.chats),
-        error,
-        ..MoveReport::of(chat.0, outcome)
-    })
+        Ok(MoveReport {
+            to: Some(moved.to.to_string()),
+            rows: moved.rows.values().sum(),
+            media: moved.media,
+            deleted: moved.deleted + moved.tidied,
+            reread: moved.reread,
+            waited_us: u64::try_from(moved.waited.as_micros()).unwrap_or(u64::MAX),
+            mapping: lines(&moved.mapping),
+            written: self.write(&moved.mapping),
+            chats: leaving(moved.chats),
+            error,
+            ..MoveReport::of(chat.0, outcome)
+        })
+    }
+
+    /// Has the configuration say where chats are, and answers in which files; `None` where nothing was written.
+    fn write(&self, changes: &[MappingChange]) -> Option<String> {
+        if changes.is_empty() || self.files.is_empty() {
+            return None;
+        }
+        match config::write_mapping(self.files, changes) {
+            Ok(files) if files.is_empty() => None,
+            Ok(files) => {
+                let files: Vec<_> = files.iter().map(|file| file.display().to_string()).collect();
+                tracing::info!(target: "database::audit", files = files.join(", "), "where chats were moved was written into the configuration");
+                Some(files.join(", "))
+            }
+            Err(error) => {
+                tracing::warn!(%error, "where chats were moved has to be written into the configuration by hand");
+                None
+            }
+        }
+    }
+}
+
+fn lines(mapping: &[MappingChange]) -> Vec<String> {
+    mapping.iter().map(ToString::to_string).collect()
 }
 
 pub(in crate::databases) fn seal(file: &Path, to: Option<&Path>) -> Result<PathBuf, DatabasesError> {

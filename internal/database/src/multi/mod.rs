@@ -49,8 +49,8 @@ pub use particulars::Particulars;
 pub use registry::Adopt;
 pub use reload::{Change, ReloadError, Rerouted};
 pub use relocate::{
-    Clear, Cleared, ClearedStrays, Difference, MappingChange, MoveError, MoveOptions, MovePlan, MoveReport, Progress,
-    Stage, Stray, Strays, UnfinishedMove, Unlike, look_at_strays,
+    ChatThere, Clear, Cleared, ClearedStrays, Difference, MappingChange, MoveError, MoveOptions, MovePlan, MoveReport,
+    Progress, Stage, Stray, Strays, UnfinishedMove, Unlike, look_at_strays,
 };
 pub use restoring::{RestoreOptions, restore};
 pub use seal::{SealError, seal};

@@ -33,6 +33,7 @@ mod state;
 mod steps;
 mod strays;
 mod tables;
+mod there;
 mod verify;
 
 use std::ops::ControlFlow;
@@ -51,6 +52,7 @@ pub(super) use bring::bring;
 pub use error::{Difference, MoveError, Unlike};
 pub use report::{MappingChange, MoveOptions, MovePlan, MoveReport, Progress, Stage, UnfinishedMove};
 pub use strays::{Clear, Cleared, ClearedStrays, Stray, Strays, look_at_strays};
+pub use there::ChatThere;
 
 use changes::Changes;
 use cut_over::Moved;

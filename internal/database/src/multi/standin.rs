@@ -180,7 +180,8 @@ impl Away {
         if self.stand_in.as_ref().is_some_and(|opener| opener.is_set_aside.load(Ordering::Acquire)) {
             match files::set_aside(path) {
                 Ok(aside) => {
-                    tracing::warn!(target: "database::audit", source = %self.displaced.home, file = %aside.display(), "a stand-in was set aside; what only it holds is not at home")
+                    let (source, file) = (&self.displaced.home, aside.display());
+                    tracing::warn!(target: "database::audit", %source, %file, "a stand-in was set aside; what only it holds is not at home");
                 }
                 Err(error) => tracing::error!(file = %path.display(), %error, "a stand-in cannot be set aside"),
             }

@@ -156,17 +156,18 @@ impl Readers {
             return Ok((reader, None));
         }
         let new = |place| Some((place, self.reader(&self.slots[place])?));
-        let Some((place, reader)) = places.clone().find_map(new) else { return Err(NoReader::Busy) };
-        let permit = match &self.budget {
-            None => None,
-            Some((_, First::Counted)) if place == 0 => None,
+        let (found, permit) = match &self.budget {
+            None => (places.clone().find_map(new), None),
+            Some((_, First::Counted)) if let Some(first) = new(0) => (Some(first), None),
+            // Before any slot is taken: others would wait for whoever has one, and not be told that nobody does.
             Some((budget, first)) => match (room(budget, READER), first) {
                 (None, First::Spare) => return Err(NoReader::NoRoom),
                 // The first one is in use: it has to do.
                 (None, First::Counted) => return Err(NoReader::Busy),
-                (permit, _) => permit,
+                (permit, _) => (places.clone().find_map(new), permit),
             },
         };
+        let (place, reader) = found.ok_or(NoReader::Busy)?;
         LAST.set(place);
         Ok((reader, permit))
     }

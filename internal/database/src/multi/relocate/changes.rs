@@ -140,9 +140,7 @@ impl<'a> Changes<'a> {
             is_first = false;
             let some: Vec<_> = self.pending.iter().take(IN_THE_GATE).cloned().collect();
             self.put(&some, Pace::Alone(until), None)?;
-            for row in &some {
-                self.pending.remove(row);
-            }
+            self.pending.retain(|row| some.binary_search(row).is_err());
             took = begun.elapsed();
         }
         // Others may change an attachment that they show as well; that is theirs.

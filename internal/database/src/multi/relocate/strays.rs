@@ -320,7 +320,7 @@ impl Cleared {
 }
 
 /// How many rows each chat has in each table of a file.
-fn count(tx: &ReadTx<'_>) -> Result<Vec<(&'static str, ChatId, u64)>> {
+pub(super) fn count(tx: &ReadTx<'_>) -> Result<Vec<(&'static str, ChatId, u64)>> {
     tx.snapshot()?;
     let mut counts = Vec::new();
     for Table { name, .. } in &MOVED {

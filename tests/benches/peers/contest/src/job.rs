@@ -108,7 +108,7 @@ impl Outcome {
 }
 
 /// How much processor time the process has used, in nanoseconds.
-pub(crate) fn cpu() -> u64 {
+pub fn cpu() -> u64 {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
     time.tv_sec.unsigned_abs() * 1_000_000_000 + time.tv_nsec.unsigned_abs()
 }

@@ -10,7 +10,7 @@ pub mod sql;
 mod tasks;
 
 pub use host::main;
-pub use job::{Durability, Failure, Job, Outcome, Work};
+pub use job::{Durability, Failure, Job, Outcome, Work, cpu};
 #[cfg(feature = "tokio")]
 pub use measure::{AsyncCaller, run_async};
 pub use measure::{Caller, run};

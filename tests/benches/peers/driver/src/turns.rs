@@ -26,7 +26,7 @@ impl Results {
 pub(crate) fn run(hosts: &Hosts, row: &Row, turns: usize) -> Result<Results> {
     let mut results = Results { of: vec![Vec::new(); row.entrants.len()], faults: Vec::new(), others: 0 };
     let before = Machine::now();
-    let keeps = matches!(row.work, Work::Setting | Work::Message | Work::Newest | Work::Cross);
+    let keeps = matches!(row.work, Work::Setting | Work::Message | Work::Newest | Work::Cross | Work::Many);
     for turn in 1..=turns {
         for (number, entrant) in row.entrants.iter().enumerate() {
             let place = if keeps { format!("kept-{}-{}", entrant.stored, entrant.size) } else { "fresh".to_owned() };

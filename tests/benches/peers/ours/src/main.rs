@@ -2,6 +2,7 @@
 //! for all contenders, and looks at them afterwards.
 
 mod check;
+mod crowd;
 mod many;
 mod ours;
 mod prepare;
@@ -18,7 +19,9 @@ fn main() -> ExitCode {
             "ours" => ours::run(job)?,
             "rusqlite" => rusqlite_threads::rusqlite(job),
             "ours, all at a time" | "ours, one after the other" => many::cross(job)?,
-            "ours, many" => many::many(job)?,
+            "ours, many" | "rusqlite, a connection a call" | "rusqlite, a connection a call, log left" => {
+                crowd::crowd(job)?
+            }
             "prepare" => prepare::prepare(job)?,
             "count" => check::count(job)?,
             other => return Err(format!("no contender is called `{other}`").into()),

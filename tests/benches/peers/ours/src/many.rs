@@ -1,22 +1,13 @@
-//! What only a set of databases can be asked: reads over all of them, and thousands of them in little room.
+//! What only a set of databases can be asked: reads over all of them.
 
 use std::collections::BTreeMap;
 use std::error::Error;
-use std::fs::File;
-use std::os::unix::fs::FileExt;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::thread;
 
-use contest::{Caller, Failure, Job, Outcome, Tasks, message};
-use database::{ChatId, ChatInfo, DatabaseWrapper, NewMessage, Options, SourceConfig, SpamMessage, Timestamp, UserId};
-use parking_lot::Mutex;
-use rustix::process::{Resource, Rlimit, setrlimit};
+use contest::{Caller, Failure, Job, Outcome, Tasks};
+use database::{ChatInfo, DatabaseWrapper, Options, SourceConfig, SpamMessage};
 
-use crate::ours::{self, failure, name};
+use crate::ours::{self, failure};
 use crate::prepare::source_file;
-
-/// How many files a process may have open in the run with thousands of databases.
-const OPEN_FILES: u64 = 256;
 
 /// A read over all databases, by the wrapper, or by hand from one after the other.
 struct Cross<'a> {
@@ -85,97 +76,4 @@ pub(crate) fn cross(job: &Job) -> Result<Outcome, Box<dyn Error>> {
     });
     db.close();
     Ok(outcome)
-}
-
-/// Tasks at random chats, each chat in a database of its own, with few files open at a time.
-///
-/// `job.size` databases, `job.callers` tasks, `job.calls` calls of each task. The databases are made by the first call
-/// at each, as in life.
-pub(crate) fn many(job: &Job) -> Result<Outcome, Box<dyn Error>> {
-    let memory = Memory::open()?;
-    setrlimit(Resource::Nofile, Rlimit { current: Some(OPEN_FILES), maximum: Some(OPEN_FILES) })?;
-    let mut config = ours::many(&job.path, job.size, |number, name| SourceConfig {
-        name,
-        durability: database::Durability::Normal,
-        ..SourceConfig::new(source_file(&job.path, number))
-    })?;
-    for number in 0..job.size {
-        config.chat_mapping.insert(ChatId(contest::chat(number)), name(number)?);
-    }
-    let (db, _control) = DatabaseWrapper::open_multi(&config, Options::default())?;
-    let calls = job.calls.unwrap_or(100) as u64;
-    let all = calls * job.callers as u64;
-    let (done, failed, written) = (AtomicU64::new(0), AtomicU64::new(0), AtomicU64::new(0));
-    let first_failure = Mutex::new(None);
-    let early = AtomicU64::new(0);
-    let began = std::time::Instant::now();
-    thread::scope(|scope| {
-        for task in 0..job.callers as u64 {
-            let (db, done, failed, written, first_failure, early, memory) =
-                (&db, &done, &failed, &written, &first_failure, &early, &memory);
-            scope.spawn(move || {
-                let mut place = task.wrapping_mul(0x9E37_79B9_7F4A_7C15);
-                for call in 0..calls {
-                    place = place.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-                    match call_at(db, (place >> 33) % job.size, task * calls + call) {
-                        Ok(true) => drop(written.fetch_add(1, Ordering::Relaxed)),
-                        Ok(false) => {}
-                        Err(Failure::Busy) => note(failed, first_failure, "busy".to_owned()),
-                        Err(Failure::Other(text)) => note(failed, first_failure, text),
-                    }
-                    if done.fetch_add(1, Ordering::Relaxed) == all / 10 {
-                        early.store(memory.resident(), Ordering::Relaxed);
-                    }
-                }
-            });
-        }
-    });
-    let nanos = u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX);
-    let memory = Some((early.into_inner(), memory.resident()));
-    let failed = failed.into_inner();
-    let outcome = Outcome {
-        ops: all - failed,
-        nanos,
-        failed,
-        first_failure: first_failure.into_inner(),
-        acknowledged: written.into_inner(),
-        memory,
-        ..Outcome::default()
-    };
-    db.close();
-    Ok(outcome)
-}
-
-/// One of four calls stores a message, the others read a setting.
-fn call_at(db: &DatabaseWrapper, chat: u64, number: u64) -> Result<bool, Failure> {
-    let id = ChatId(contest::chat(chat));
-    if !number.is_multiple_of(4) {
-        return db.get_chat_setting(id, "language").map(|_| false).map_err(|error| failure(&error));
-    }
-    let said = message(chat, number);
-    let date = Timestamp::from_unix_seconds(said.seconds).map_err(Failure::of)?;
-    let message = NewMessage::text(number.to_string(), date, UserId(said.user), said.text);
-    db.save_chat_message(id, &message).map(|()| true).map_err(|error| failure(&error))
-}
-
-fn note(failed: &AtomicU64, first: &Mutex<Option<String>>, text: String) {
-    failed.fetch_add(1, Ordering::Relaxed);
-    first.lock().get_or_insert(text);
-}
-
-/// How many bytes of memory the process has: looked up in a file that stays open, since files may run out.
-struct Memory(File);
-
-impl Memory {
-    fn open() -> std::io::Result<Self> {
-        File::open("/proc/self/statm").map(Self)
-    }
-
-    fn resident(&self) -> u64 {
-        let mut text = [0; 100];
-        let length = self.0.read_at(&mut text, 0).unwrap_or_default();
-        let text = String::from_utf8_lossy(&text[..length]);
-        let pages = text.split_whitespace().nth(1).and_then(|pages| pages.parse::<u64>().ok());
-        pages.unwrap_or_default() * rustix::param::page_size() as u64
-    }
 }

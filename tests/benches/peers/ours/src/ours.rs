@@ -151,7 +151,7 @@ pub(crate) fn name(number: u64) -> Result<SourceName, Box<dyn Error>> {
     Ok(format!("source-{number}").parse()?)
 }
 
-fn durability(durability: Durability) -> database::Durability {
+pub(crate) fn durability(durability: Durability) -> database::Durability {
     match durability {
         Durability::Full => database::Durability::Full,
         Durability::Normal => database::Durability::Normal,

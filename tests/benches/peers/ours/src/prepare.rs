@@ -25,7 +25,14 @@ pub(crate) fn prepare(job: &Job) -> Result<Outcome, Box<dyn Error>> {
                 spam(&mut connection, number, job.stored)?;
             }
         }
-        Work::Many => std::fs::create_dir_all(&job.path)?,
+        Work::Many => {
+            std::fs::create_dir_all(&job.path)?;
+            let template = job.path.join("template");
+            drop(empty(&template)?);
+            for number in 0..job.size {
+                one_of_many(&template, &source_file(&job.path, number), number)?;
+            }
+        }
         Work::Setting => {
             // Several databases, of which the chat under test is in one.
             std::fs::create_dir_all(&job.path)?;
@@ -38,6 +45,25 @@ pub(crate) fn prepare(job: &Job) -> Result<Outcome, Box<dyn Error>> {
         }
     }
     Ok(Outcome::default())
+}
+
+/// A file like the template, with a chat of its own.
+fn one_of_many(template: &Path, path: &Path, number: u64) -> Done {
+    let text = path.to_str().ok_or("the path is no text")?;
+    Connection::open(template)?.execute("VACUUM INTO ?1", [text])?;
+    let connection = Connection::open(path)?;
+    connection.execute_batch("PRAGMA synchronous=OFF; PRAGMA journal_mode=WAL; BEGIN")?;
+    let uuid = format!("00000000-0000-4000-8000-{number:012}");
+    connection.execute("UPDATE switchyard_meta SET value = ?1 WHERE key = 'uuid'", [uuid])?;
+    let now = message(0, 0).now;
+    let setting = "INSERT INTO chat_settings (chat_id, key, value, created_at, updated_at) VALUES (?1, ?2, 'on', ?3, ?3)";
+    connection.execute(setting, params![chat(number), setting_key(0), now])?;
+    let person = "INSERT INTO chat_users (chat_id, user_id, username, full_name, created_at, updated_at)
+                  VALUES (?1, ?2, '@person', 'A Person', ?3, ?3)";
+    for number_of_person in 0..USERS {
+        connection.execute(person, params![chat(number), user(number_of_person), now])?;
+    }
+    Ok(connection.execute_batch("COMMIT")?)
 }
 
 /// A file as the project makes it.
