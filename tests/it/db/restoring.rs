@@ -320,6 +320,8 @@ fn the_default_source_alone_is_not_put_back_where_it_would_forget_where_a_chat_i
     let set = set_of(&site, &backup(&site, &[]).1);
     say(&site, "said after");
     assert_eq!(site.run(&["db", "move", "7", "--to", "archive"]).code, Some(0));
+    // Where the configuration says it too, nothing is forgotten.
+    site.configure(TWO);
     let (code, said) = restore(&site, &set, &["--source", "primary"]);
     assert_eq!(code, 1);
     assert!(said.contains("moved since: 7 (in archive)"), "{said}");

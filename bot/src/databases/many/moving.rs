@@ -24,8 +24,8 @@ struct Mover<'a> {
     to: Option<SourceName>,
     /// The configuration files, which are to say where the chats are.
     files: &'a [PathBuf],
-    /// Whether others use the databases.
-    is_shared: bool,
+    /// Has what the files say come into force, where others use the databases.
+    reload: Option<&'a dyn Fn()>,
 }
 
 pub(in crate::databases) fn move_chats(
@@ -45,7 +45,7 @@ pub(in crate::databases) fn move_chats(
         return Err(DatabasesError::NoDataDir(databases.data_dir.clone()));
     }
     let (db, control) = DatabaseWrapper::open_multi(databases, Options::default())?;
-    let moved = moved(&control, what, &config.files, false, progress);
+    let moved = moved(&control, what, &config.files, None, progress);
     db.close();
     Ok(moved?)
 }
@@ -57,7 +57,11 @@ impl Many {
         tell: &mut dyn FnMut(MoveStep) -> ControlFlow<()>,
     ) -> Result<MovesReport, Fault> {
         let files: Vec<_> = self.files.iter().map(PathBuf::from).collect();
-        moved(&self.control, what, &files, true, tell)
+        let reload = || {
+            // A wrong file stays without effect, as it does otherwise; its reader has said so.
+            let _ = self.following.reload();
+        };
+        moved(&self.control, what, &files, Some(&reload), tell)
     }
 }
 
@@ -66,7 +70,7 @@ fn moved(
     control: &Control,
     what: &MoveRequest,
     files: &[PathBuf],
-    is_shared: bool,
+    reload: Option<&dyn Fn()>,
     tell: &mut dyn FnMut(MoveStep) -> ControlFlow<()>,
 ) -> Result<MovesReport, Fault> {
     let config = control.config();
@@ -81,7 +85,7 @@ fn moved(
     if to.is_none() && !what.abort {
         return Err(Fault::new(FaultKind::BadRequest, "where the chats go is missing (`to`)"));
     }
-    let mover = Mover { control, what, to, files, is_shared };
+    let mover = Mover { control, what, to, files, reload };
     let chats = mover.chats(from.as_ref())?;
     let (mut is_broken_off, mut moves) = (false, Vec::new());
     for chat in chats {
@@ -165,7 +169,7 @@ impl Mover<'_> {
         };
         let usual = MoveOptions::default();
         // Where nobody else calls, nobody has to wait.
-        let longest_step: Option<Duration> = usual.longest_step.filter(|_| self.is_shared);
+        let longest_step: Option<Duration> = usual.longest_step.filter(|_| self.reload.is_some());
         let options = MoveOptions { keep, longest_step, ..usual };
         if dry_run {
             let plan = self.control.plan_move(chat, to, &options)?;
@@ -214,6 +218,10 @@ impl Mover<'_> {
             Ok(files) => {
                 let files: Vec<_> = files.iter().map(|file| file.display().to_string()).collect();
                 tracing::info!(target: "database::audit", files = files.join(", "), "where chats were moved was written into the configuration");
+                // At once: a move that came before would go by what the files said before, and leave them wrong.
+                if let Some(reload) = self.reload {
+                    reload();
+                }
                 Some(files.join(", "))
             }
             Err(error) => {

@@ -1,8 +1,8 @@
 //! How many descriptors the connections of all sources may have together, and whose are closed when that is too few.
 //!
-//! What is open counts permits, about one for each descriptor. Where none are left for a source that is to be opened,
-//! the one that was not used for the longest time is closed: found by second chance, a hand that goes round, passes over
-//! whoever was used since it came by last, and never takes what is in use.
+//! What is open counts permits, about one for each descriptor. While few are left, a thread closes the source that was
+//! not used for the longest time, so that there is room before it is needed: found by second chance, a hand that goes
+//! round, passes over whoever was used since it came by last, and never takes what is in use.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, LazyLock, Weak};
@@ -19,8 +19,16 @@ pub(super) const READER: u64 = 2;
 
 /// How many permits there are however few descriptors the process may have.
 const LEAST: u64 = 4 * WRITER;
+/// How many permits are kept for whoever comes next at most.
+const READY: u64 = 8 * WRITER;
 /// How often it is looked whether a source that was in use is not any more: nobody tells.
 const LOOK_EVERY: Duration = Duration::from_millis(1);
+/// How long the thread that makes room waits for more to do before it ends.
+const IDLE: Duration = Duration::from_secs(10);
+/// After so long with one source another thread goes on with the others: its disk may not answer.
+const STUCK: Duration = Duration::from_millis(50);
+/// How many threads make room at most.
+const MOST_MAKERS: u32 = 16;
 
 /// The permits for descriptors.
 pub(crate) struct Budget {
@@ -28,7 +36,9 @@ pub(crate) struct Budget {
     state: Mutex<State>,
     /// Permits were given back.
     freed: Condvar,
-    /// Whoever makes room, first come, first served.
+    /// Few permits are left.
+    wanted: Condvar,
+    /// Whoever waits for room, first come, first served.
     line: Mutex<()>,
 }
 
@@ -43,6 +53,12 @@ enum Limit {
 #[derive(Default)]
 struct State {
     used: u64,
+    /// How many wait for room.
+    waiting: usize,
+    /// How many threads make room.
+    makers: u32,
+    /// Since when the last of them has been closing a source.
+    closing_since: Option<Instant>,
     /// Who may have to give way, in the order in which the hand comes by.
     ring: VecDeque<Weak<dyn Tenant>>,
 }
@@ -66,8 +82,8 @@ pub(super) enum Leaving {
     Now(Close),
 }
 
-/// Closes what is out of use, and gives its permits.
-pub(super) type Close = Box<dyn FnOnce() -> Option<Permit> + Send>;
+/// Closes what is out of use, and gives its permits back.
+pub(super) type Close = Box<dyn FnOnce() + Send>;
 
 /// The right to so many descriptors, until it is dropped.
 pub(super) struct Permit {
@@ -89,7 +105,8 @@ impl Budget {
     }
 
     fn new(limit: Limit) -> Arc<Self> {
-        Arc::new(Self { limit, state: Mutex::default(), freed: Condvar::new(), line: Mutex::new(()) })
+        let (state, freed, wanted, line) = Default::default();
+        Arc::new(Self { limit, state, freed, wanted, line })
     }
 
     fn most(&self) -> u64 {
@@ -118,41 +135,33 @@ impl Budget {
         self.take(&mut self.state.lock(), count, most.saturating_add(most / 8))
     }
 
-    /// Room for a source, where there is some and nobody waits for it.
-    pub(super) fn room_now(self: &Arc<Self>, count: u64) -> Option<Permit> {
-        let _line = self.line.try_lock()?;
-        self.take(&mut self.state.lock(), count, self.most())
-    }
-
-    /// Room for a source, which others make where there is none; `None` where that did not come about before the
-    /// deadline. Whoever comes first goes first.
-    pub(super) fn room(self: &Arc<Self>, count: u64, deadline: Instant) -> Option<Permit> {
-        let line = self.line.try_lock_until(deadline)?;
-        self.make_room(line, count, deadline)
-    }
-
-    fn make_room(self: &Arc<Self>, line: MutexGuard<'_, ()>, count: u64, deadline: Instant) -> Option<Permit> {
-        let mut line = Some(line);
-        let mut had: Option<Permit> = None;
-        loop {
-            let missing = count - had.as_ref().map_or(0, |had| had.count);
-            let taken = self.take(&mut self.state.lock(), missing, self.most());
-            if let Some(permit) = taken {
-                line.take().map(MutexGuard::unlock_fair);
-                return Some(permit.and(had));
-            }
-            if let Some(close) = self.next_to_leave() {
-                // Others make room meanwhile.
-                line.take().map(MutexGuard::unlock_fair);
-                had = match close() {
-                    Some(given) => Some(given.and(had)),
-                    None => had,
-                };
-                if had.as_ref().is_some_and(|had| had.count >= count) {
-                    return had.map(|had| had.only(count));
+    /// Room for a source, made by others where there is none, and whether it had to be waited for; `None` where it did
+    /// not come about before the deadline. Whoever comes first goes first.
+    pub(super) fn room(self: &Arc<Self>, count: u64, deadline: Instant) -> Option<(Permit, bool)> {
+        if let Some(_line) = self.line.try_lock() {
+            let (mut state, most) = (self.state.lock(), self.most());
+            if let Some(permit) = self.take(&mut state, count, most) {
+                if most - state.used < ready(most) / 2 {
+                    // (Where that fails, whoever waits does it.)
+                    self.have_made(state);
                 }
-                line = Some(self.line.try_lock_until(deadline)?);
-                continue;
+                return Some((permit, false));
+            }
+        }
+        let _waiting = Waiting::begin(self);
+        let line = self.line.try_lock_until(deadline)?;
+        loop {
+            let mut state = self.state.lock();
+            if let Some(permit) = self.take(&mut state, count, self.most()) {
+                drop(state);
+                MutexGuard::unlock_fair(line);
+                return Some((permit, true));
+            }
+            if !self.have_made(state) {
+                // No thread is to be had. Here it is also made, however long that takes.
+                if let Some(close) = self.next_to_leave() {
+                    close();
+                }
             }
             let now = Instant::now();
             if now >= deadline {
@@ -162,8 +171,51 @@ impl Budget {
         }
     }
 
-    /// Takes whoever was not used for the longest time out of use, for whoever stands at the head of the line. Who was
-    /// used since the hand came by last has a second chance.
+    /// Lets a thread make room; `false` where there is none and none can be started.
+    fn have_made(self: &Arc<Self>, mut state: MutexGuard<'_, State>) -> bool {
+        let is_stuck = state.closing_since.is_some_and(|since| since.elapsed() > STUCK);
+        if state.makers > 0 && (!is_stuck || state.makers >= MOST_MAKERS) {
+            self.wanted.notify_one();
+            return true;
+        }
+        state.makers += 1;
+        state.closing_since = None;
+        drop(state);
+        let budget = Arc::clone(self);
+        let started = std::thread::Builder::new().name("makes room".to_owned()).spawn(move || budget.make_room());
+        if started.is_err() {
+            self.state.lock().makers -= 1;
+        }
+        started.is_ok()
+    }
+
+    /// The thread: closes sources as long as few permits are left.
+    fn make_room(&self) {
+        loop {
+            let most = self.most();
+            let has_enough = |state: &State| state.waiting == 0 && most.saturating_sub(state.used) >= ready(most);
+            {
+                let mut state = self.state.lock();
+                if has_enough(&state) && self.wanted.wait_for(&mut state, IDLE).timed_out() && has_enough(&state) {
+                    state.makers -= 1;
+                    return;
+                }
+            }
+            if let Some(close) = self.next_to_leave() {
+                self.state.lock().closing_since = Some(Instant::now());
+                close();
+                self.state.lock().closing_since = None;
+                continue;
+            }
+            // All are in use.
+            let mut state = self.state.lock();
+            let pause = if state.waiting > 0 { LOOK_EVERY } else { IDLE };
+            self.wanted.wait_for(&mut state, pause);
+        }
+    }
+
+    /// Takes whoever was not used for the longest time out of use. Who was used since the hand came by last has a second
+    /// chance.
     fn next_to_leave(&self) -> Option<Close> {
         let rounds = 2 * self.state.lock().ring.len();
         for _ in 0..rounds {
@@ -194,29 +246,31 @@ impl Budget {
     }
 }
 
-impl Permit {
-    /// Both as one.
-    fn and(mut self, other: Option<Self>) -> Self {
-        if let Some(mut other) = other {
-            self.count += std::mem::take(&mut other.count);
-        }
-        self
-    }
+/// Somebody waits for room.
+struct Waiting<'a>(&'a Budget);
 
-    /// So many of it; the others are given back.
-    fn only(mut self, count: u64) -> Self {
-        drop(Self { budget: Arc::clone(&self.budget), count: self.count - count });
-        self.count = count;
-        self
+impl<'a> Waiting<'a> {
+    fn begin(budget: &'a Budget) -> Self {
+        budget.state.lock().waiting += 1;
+        Self(budget)
     }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.state.lock().waiting -= 1;
+    }
+}
+
+/// How many permits are to be there before they are needed.
+fn ready(most: u64) -> u64 {
+    (most / 8).min(READY)
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        if self.count > 0 {
-            self.budget.state.lock().used -= self.count;
-            self.budget.freed.notify_one();
-        }
+        self.budget.state.lock().used -= self.count;
+        self.budget.freed.notify_one();
     }
 }
 

@@ -102,26 +102,18 @@ pub(super) enum State {
 }
 
 /// An attempt at opening it.
-#[derive(Default)]
 pub(super) struct Opening {
     /// How it failed before.
     pub(super) earlier: Option<Failure>,
-    /// Whether it has to wait for others to make room, and since when.
-    pub(super) room: Room,
-    /// Tells it from any other attempt.
-    pub(super) attempt: Arc<()>,
+    pub(super) since: Instant,
+    /// Whether whoever began it had waited for room before: their time is no measure of the disk.
+    pub(super) has_waited: bool,
 }
 
-/// Whether an attempt has room for its connections.
-#[derive(Clone, Copy, Default)]
-pub(super) enum Room {
-    /// It was there, or is not needed.
-    #[default]
-    Had,
-    /// It is waited for, since then.
-    Wanted(Instant),
-    /// It had to be waited for, and is there since then.
-    Made(Instant),
+impl Opening {
+    pub(super) fn now(earlier: Option<Failure>, has_waited: bool) -> Self {
+        Self { earlier, since: Instant::now(), has_waited }
+    }
 }
 
 /// A failure to open.
@@ -234,7 +226,7 @@ impl Door {
         if is_this {
             *open = None;
             *self.left.lock() = Some(database.left());
-            *state = State::Opening(Opening::default());
+            *state = State::Opening(Opening::now(None, false));
         }
         is_this
     }
@@ -276,14 +268,6 @@ impl Door {
     pub(super) fn wanted(&self) -> Wanted<'_> {
         self.waiting.fetch_add(1, Ordering::AcqRel);
         Wanted(self)
-    }
-
-    /// The attempt that is under way, if it is this one.
-    pub(super) fn opening<'a>(&self, state: &'a mut State, attempt: &Arc<()>) -> Option<&'a mut Opening> {
-        match state {
-            State::Opening(opening) if Arc::ptr_eq(&opening.attempt, attempt) => Some(opening),
-            _ => None,
-        }
     }
 }
 

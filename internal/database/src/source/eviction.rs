@@ -6,51 +6,36 @@ use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use super::budget::{self, Budget, Leaving, Permit, Tenant, WRITER};
-use super::door::{Opener, Room, State, Stays};
+use super::door::{Opener, State, Stays};
 use super::{Database, OpenError, Source};
 
-/// Why there is no room for a source.
-pub(super) enum NoRoom {
-    /// All who have some were in use until the deadline.
-    NotInTime,
-    /// Nobody waits for this attempt any more.
-    GivenUp,
-}
-
 impl Source {
-    /// Room for the source's connections, which others make where there is none. `None` for a source that counts
-    /// nothing.
-    pub(super) fn room(
-        &self,
-        budget: Option<&(Arc<Budget>, Stays)>,
-        attempt: &Arc<()>,
+    /// Opens the database as this process has left it, where nobody has touched it since. Gives the permit back where
+    /// that cannot be.
+    ///
+    /// On the thread of a caller: what is done to a file that is known so well is what any call does to a database that
+    /// is open, and no disk is waited for otherwise.
+    pub(super) fn as_left(
+        self: &Arc<Self>,
+        opener: &dyn Opener,
+        permit: Option<Permit>,
         deadline: Instant,
-    ) -> Result<Option<Permit>, NoRoom> {
-        let Some((budget, Stays::WhileThereIsRoom)) = budget else { return Ok(None) };
-        if let Some(permit) = budget.room_now(WRITER) {
-            return Ok(Some(permit));
+    ) -> Result<(), Option<Permit>> {
+        let Some(rest) = *self.door.rest.lock() else { return Err(permit) };
+        let reopen = || {
+            let is_known = rest.is_untouched(&self.config.path) && opener.takes_as_left(&self.config);
+            is_known.then(|| Database::reopen(&self.config, deadline, &rest))
+        };
+        match catch_unwind(AssertUnwindSafe(reopen)) {
+            Ok(Some(Ok(database))) => {
+                self.opened_now(database, permit);
+                return Ok(());
+            }
+            Ok(Some(Err(error))) => tracing::debug!(source = %self.name(), %error, "it is looked at as at first"),
+            Ok(None) => {}
+            Err(_) => tracing::error!(source = %self.name(), "opening it again panicked"),
         }
-        self.has_room(attempt, Room::Wanted(Instant::now()))?;
-        let permit = budget.room(WRITER, deadline);
-        // Whatever came of it: from here on it goes its way.
-        self.has_room(attempt, Room::Made(Instant::now()))?;
-        permit.map(Some).ok_or(NoRoom::NotInTime)
-    }
-
-    /// Tells callers what an attempt waits for.
-    fn has_room(&self, attempt: &Arc<()>, room: Room) -> Result<(), NoRoom> {
-        let mut state = self.door.state.lock();
-        self.door.opening(&mut state, attempt).map(|opening| opening.room = room).ok_or(NoRoom::GivenUp)
-    }
-
-    /// Opens the database as this process has left it, where nobody has touched it since.
-    pub(super) fn as_left(&self, opener: &dyn Opener, deadline: Instant) -> Option<Database> {
-        let rest = (*self.door.rest.lock())?;
-        if !rest.is_untouched(&self.config.path) || !opener.takes_as_left(&self.config) {
-            return None;
-        }
-        let reopened = Database::reopen(&self.config, deadline, &rest);
-        reopened.inspect_err(|error| tracing::debug!(source = %self.name(), %error, "it is looked at as at first")).ok()
+        Err(permit)
     }
 
     /// What failed while the process had no descriptor left failed for that.
@@ -63,21 +48,20 @@ impl Source {
     }
 
     /// From now on it may be closed for others.
-    pub(super) fn may_give_way(self: &Arc<Self>) {
-        if let Some((budget, Stays::WhileThereIsRoom)) = self.budget()
-            && !self.door.is_listed.swap(true, Ordering::AcqRel)
-        {
-            let weak = Arc::downgrade(self);
-            budget.enter(weak);
+    pub(super) fn may_give_way(self: &Arc<Self>, budget: &Budget) {
+        if !self.door.is_listed.swap(true, Ordering::AcqRel) {
+            let tenant = Arc::downgrade(self);
+            budget.enter(tenant);
         }
     }
 
-    fn budget(&self) -> Option<(Arc<Budget>, Stays)> {
+    /// What its connections count against.
+    pub(super) fn budget(&self) -> Option<(Arc<Budget>, Stays)> {
         self.door.opener.as_ref()?.budget()
     }
 
     /// Closes it, and leaves what there is on disk.
-    fn make_way(&self, mut database: Database) -> Option<Permit> {
+    fn make_way(&self, mut database: Database) {
         let rest = catch_unwind(AssertUnwindSafe(|| database.rest()));
         if rest.is_err() {
             tracing::error!(source = %self.name(), "closing it for others panicked");
@@ -91,7 +75,9 @@ impl Source {
             *state = State::Closed;
         }
         self.door.changed.notify_all();
-        permit
+        drop(state);
+        // Last: whoever has room from now on finds that it is.
+        drop(permit);
     }
 
     /// Moves the log into the file where the source was closed without that: for the end.

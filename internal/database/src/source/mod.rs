@@ -31,7 +31,6 @@ mod readers;
 mod rest;
 mod row;
 mod sync;
-mod threads;
 mod turn;
 mod value;
 mod write;

@@ -4,9 +4,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant, SystemTime};
 
-use super::door::{Door, Failure, Opener, Opening, Room, State, Why};
-use super::eviction::NoRoom;
-use super::{Database, OpenError, Source, file, threads};
+use parking_lot::MutexGuard;
+
+use super::budget::{Permit, WRITER};
+use super::door::{Door, Failure, Opener, Opening, State, Stays, Why};
+use super::{Database, OpenError, Source, file};
 use crate::error::ErrorKind;
 
 /// How long a failure to open is answered without another try.
@@ -15,12 +17,10 @@ const FAILED_FOR: Duration = Duration::from_secs(1);
 /// How much sooner than its callers an opening gives up at most.
 const TO_TELL: Duration = Duration::from_millis(500);
 
-/// What a caller waited for whose time is over.
-enum Waited {
-    /// Others had to make room: no failure of the source.
-    ForRoom,
-    /// The source's own file.
-    ForTheDisk,
+/// What whoever begins an attempt has for it.
+struct Ready {
+    permit: Option<Permit>,
+    has_waited: bool,
 }
 
 impl Source {
@@ -28,6 +28,8 @@ impl Source {
     pub(super) fn wait_open(self: &Arc<Self>, deadline: Instant) -> Result<Arc<Database>, ErrorKind> {
         let Door { state, changed, opener, .. } = &self.door;
         let _wanted = self.door.wanted();
+        let busy = || ErrorKind::Busy { waited: self.config.timeout };
+        let mut ready = None;
         let mut state = state.lock();
         let mut waited = false;
         loop {
@@ -40,38 +42,47 @@ impl Source {
                 }
                 State::Opening(_) | State::Closing(_) => {
                     waited = matches!(*state, State::Opening(_));
-                    if changed.wait_until(&mut state, deadline).timed_out() {
-                        match self.waited_for(&mut state) {
-                            None => {}
-                            Some(Waited::ForRoom) => return Err(ErrorKind::Busy { waited: self.config.timeout }),
-                            Some(Waited::ForTheDisk) => {
-                                drop(state);
-                                // Whoever stands in need not wait for it any longer.
-                                if let Some(opener) = opener {
-                                    opener.failed(&self.config);
-                                }
-                                let (path, timeout) = (self.config.path.display(), self.config.timeout);
-                                let reason = format!("{path} could not be opened within {timeout:.1?}");
-                                return Err(ErrorKind::SourceUnavailable { reason });
-                            }
+                    if changed.wait_until(&mut state, deadline).timed_out()
+                        && let Some(is_overdue) = self.is_overdue(&state)
+                    {
+                        drop(state);
+                        if !is_overdue {
+                            return Err(busy());
                         }
+                        // Whoever stands in need not wait for it any longer.
+                        if let Some(opener) = opener {
+                            opener.failed(&self.config);
+                        }
+                        let (path, timeout) = (self.config.path.display(), self.config.timeout);
+                        let reason = format!("{path} could not be opened within {timeout:.1?}");
+                        return Err(ErrorKind::SourceUnavailable { reason });
                     }
                 }
                 now @ (State::Closed | State::Failed(_)) => {
                     let Some(opener) = opener else { return Err(ErrorKind::Closed) };
+                    let Some(Ready { permit, has_waited }) = ready.take() else {
+                        // Others may open it meanwhile, where they have room.
+                        let found = MutexGuard::unlocked(&mut state, || self.room(deadline));
+                        ready = Some(found.ok_or_else(busy)?);
+                        continue;
+                    };
                     let earlier = match std::mem::replace(now, State::Closed) {
                         State::Failed(failure) => Some(failure),
                         _ => None,
                     };
-                    let opening = Opening { earlier: earlier.clone(), ..Opening::default() };
-                    let attempt = Arc::clone(&opening.attempt);
-                    *now = State::Opening(opening);
+                    *now = State::Opening(Opening::now(earlier.clone(), has_waited));
+                    let permit = match MutexGuard::unlocked(&mut state, || self.as_left(&**opener, permit, deadline)) {
+                        Ok(()) => continue,
+                        Err(permit) => permit,
+                    };
                     let (source, opener, before) = (Arc::clone(self), Arc::clone(opener), earlier.clone());
                     // On a thread of its own: a disk that does not answer must not hold up callers beyond their
                     // deadlines.
-                    if let Err(error) = threads::run(move || source.open_now(&*opener, &attempt, before)) {
+                    let thread = std::thread::Builder::new().name(format!("opens {}", self.name()));
+                    if let Err(error) = thread.spawn(move || source.open_now(&*opener, permit, before)) {
                         let reason = format!("no thread can be started to open it: {error}");
-                        *now = State::Failed(self.failed(reason, earlier.as_ref(), Some(Instant::now())));
+                        let failure = self.failed(reason, earlier.as_ref(), Some(Instant::now()));
+                        MutexGuard::unlocked(&mut state, || self.door.fail(failure));
                         waited = true;
                     }
                 }
@@ -79,52 +90,37 @@ impl Source {
         }
     }
 
-    /// What a caller waited for whose time is over; `None` where it need not wait any more.
-    fn waited_for(&self, state: &mut State) -> Option<Waited> {
-        let timeout = self.config.timeout;
+    /// Whether the source's own disk has had all the time that it may take, where a caller's time is over; `None` where
+    /// nothing is waited for any more.
+    fn is_overdue(&self, state: &State) -> Option<bool> {
         match state {
-            State::Opening(Opening { room: Room::Had, .. }) => Some(Waited::ForTheDisk),
-            // Its own disk has had less time than it may take.
-            State::Closing(since) | State::Opening(Opening { room: Room::Made(since), .. })
-                if since.elapsed() >= timeout =>
-            {
-                Some(Waited::ForTheDisk)
-            }
-            State::Opening(Opening { room: Room::Wanted(since), earlier, .. }) => {
-                // Whoever was to make room does not come back: perhaps the disk of another source does not answer.
-                if since.elapsed() >= timeout {
-                    *state = match earlier.take() {
-                        Some(failure) => State::Failed(Failure { until: Some(Instant::now()), ..failure }),
-                        None => State::Closed,
-                    };
-                    self.door.changed.notify_all();
-                }
-                Some(Waited::ForRoom)
+            State::Opening(Opening { has_waited: false, .. }) => Some(true),
+            State::Opening(Opening { since, .. }) | State::Closing(since) => {
+                Some(since.elapsed() >= self.config.timeout)
             }
             // It was closed for others just now, and there is no time left to open it.
-            State::Closed | State::Closing(_) | State::Opening(_) => Some(Waited::ForRoom),
+            State::Closed => Some(false),
             _ => None,
         }
     }
 
+    /// Room for the source's connections, where they count.
+    fn room(&self, deadline: Instant) -> Option<Ready> {
+        match self.budget() {
+            Some((budget, Stays::WhileThereIsRoom)) => {
+                let (permit, has_waited) = budget.room(WRITER, deadline)?;
+                Some(Ready { permit: Some(permit), has_waited })
+            }
+            _ => Some(Ready { permit: None, has_waited: false }),
+        }
+    }
+
     /// Opens the database and tells whoever waits for it.
-    fn open_now(self: &Arc<Self>, opener: &dyn Opener, attempt: &Arc<()>, earlier: Option<Failure>) {
+    fn open_now(self: &Arc<Self>, opener: &dyn Opener, permit: Option<Permit>, earlier: Option<Failure>) {
         // Those who wait are told that another process had it, rather than that it could not be opened in their time.
         let timeout = self.config.timeout;
-        let in_time = || Instant::now() + timeout - (timeout / 5).min(TO_TELL);
-        let mut deadline = in_time();
+        let deadline = Instant::now() + timeout - (timeout / 5).min(TO_TELL);
         let is_closed = earlier.as_ref().is_none_or(|failure| wait_closed(&failure.old, deadline));
-        let budget = opener.budget();
-        let permit = match self.room(budget.as_ref(), attempt, deadline) {
-            Ok(None) => Ok(None),
-            Ok(Some(permit)) => {
-                deadline = in_time();
-                Ok(Some(permit))
-            }
-            // Somebody else tries it by now.
-            Err(NoRoom::GivenUp) => return,
-            Err(NoRoom::NotInTime) => Err(OpenError::Locked { path: self.config.path.clone(), waited: timeout }),
-        };
         let left = *self.door.left.lock();
         let opened = catch_unwind(AssertUnwindSafe(|| {
             if !is_closed {
@@ -132,16 +128,8 @@ impl Source {
                     "calls that are under way still use the file that was there before; it is tried again".into();
                 return Err(OpenError::Other { path: self.config.path.clone(), detail });
             }
-            let permit = permit?;
             left.map_or(Ok(()), |left| file::refuse_log_of(left, &self.config.path))?;
-            let mut database = match self.as_left(opener, deadline) {
-                Some(database) => database,
-                None => opener.open(&self.config, deadline)?,
-            };
-            if let Some((budget, _)) = budget {
-                database.count_against(budget, permit);
-            }
-            Ok(database)
+            opener.open(&self.config, deadline)
         }));
         let opened = opened.map(|opened| opened.map_err(|error| self.unless_run_out(error)));
         // Callers may go on, elsewhere perhaps, as soon as they are told: whoever has to know does before.
@@ -149,37 +137,46 @@ impl Source {
             matches!(&opened, Ok(Err(error)) if !matches!(error, OpenError::Locked { .. })) || opened.is_err();
         let is_seen_to = is_failure && opener.failed(&self.config);
         let until = (!is_seen_to).then(|| Instant::now() + FAILED_FOR);
-        let mut state = self.door.state.lock();
-        if matches!(*state, State::Shut) {
-            drop(state);
-            if let Ok(Ok(database)) = opened {
-                database.close();
-            }
-            return;
-        }
-        let is_open = matches!(opened, Ok(Ok(_)));
-        *state = match opened {
+        let failed = match opened {
             Ok(Ok(database)) => {
                 if earlier.is_some() {
                     tracing::info!(source = %self.name(), "a source is available again");
                 }
-                *self.door.left.lock() = None;
-                *self.door.rest.lock() = None;
-                *self.door.open.write() = Some(Arc::new(database));
-                State::Open
+                return self.opened_now(database, permit);
             }
             Ok(Err(OpenError::Locked { waited, .. })) => {
                 let old = earlier.map_or_else(Weak::new, |earlier| earlier.old);
                 let (since, until) = (SystemTime::now(), Some(Instant::now()));
-                State::Failed(Failure { why: Why::Busy(waited), since, until, old })
+                Failure { why: Why::Busy(waited), since, until, old }
             }
-            Ok(Err(error)) => State::Failed(self.failed(error.to_string(), earlier.as_ref(), until)),
-            Err(_) => State::Failed(self.failed("opening it panicked".to_owned(), earlier.as_ref(), until)),
+            Ok(Err(error)) => self.failed(error.to_string(), earlier.as_ref(), until),
+            Err(_) => self.failed("opening it panicked".to_owned(), earlier.as_ref(), until),
         };
+        // Before anybody tries again.
+        drop(permit);
+        self.door.fail(failed);
+    }
+
+    /// The database is open from now on.
+    pub(super) fn opened_now(self: &Arc<Self>, mut database: Database, permit: Option<Permit>) {
+        let budget = self.budget();
+        if let Some((budget, _)) = &budget {
+            database.count_against(Arc::clone(budget), permit);
+        }
+        let mut state = self.door.state.lock();
+        if matches!(*state, State::Shut) {
+            drop(state);
+            database.close();
+            return;
+        }
+        *self.door.left.lock() = None;
+        *self.door.rest.lock() = None;
+        *self.door.open.write() = Some(Arc::new(database));
+        *state = State::Open;
         self.door.changed.notify_all();
         drop(state);
-        if is_open {
-            self.may_give_way();
+        if let Some((budget, Stays::WhileThereIsRoom)) = budget {
+            self.may_give_way(&budget);
         }
     }
 

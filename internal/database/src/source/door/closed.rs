@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::{Opening, State};
+use super::{Opening, State, Stays};
 use crate::error::{Error, ErrorKind, Result};
 use crate::source::Source;
 use crate::source::opening::wait_closed;
@@ -33,7 +33,7 @@ impl Source {
         if matches!(*state, State::Shut) || door.opener.is_none() {
             return Err(Error::new(op, self.name(), ErrorKind::Closed));
         }
-        let before = match std::mem::replace(&mut *state, State::Opening(Opening::default())) {
+        let before = match std::mem::replace(&mut *state, State::Opening(Opening::now(None, false))) {
             State::Failed(failure) => Some(failure),
             _ => None,
         };
@@ -86,8 +86,8 @@ impl Source {
         *state = then;
         self.door.changed.notify_all();
         drop(state);
-        if is_open {
-            self.may_give_way();
+        if let Some((budget, Stays::WhileThereIsRoom)) = self.budget().filter(|_| is_open) {
+            self.may_give_way(&budget);
         }
     }
 }
