@@ -31,6 +31,9 @@ mod figures;
 #[cfg(test)]
 mod golden;
 #[cfg(test)]
+#[cfg(feature = "multi-source")]
+mod guide;
+#[cfg(test)]
 mod handlers;
 #[cfg(test)]
 mod handover;
