@@ -84,6 +84,28 @@ fn what_is_written_while_a_source_is_away_comes_home(#[case] policy: OnUnavailab
 }
 
 #[test]
+fn what_is_refused_meanwhile_is_judged_at_home_by_the_rows_that_are_there() {
+    let (scratch, config) = with_its_source_away(OnUnavailable::StandIn);
+    let (db, control) = open(&config);
+    // At home message 1 is Ada's (7); meanwhile it is Bob's, and what is Ada's is erased.
+    let of = |user, text: &str| db.save_chat_message(AWAY, &NewMessage::text("1", db.now(), UserId(user), text));
+    of(8, "refused at home").unwrap();
+    db.erase_user(AWAY, UserId(7)).unwrap();
+    for (user, username, name) in [(7, "@ada", "Ada"), (8, "@bob", "Bob")] {
+        db.update_chat_user(AWAY, UserId(user), username, name).unwrap();
+    }
+    let refused = of(7, "refused meanwhile").unwrap_err();
+    assert!(refused.is_duplicate(), "{refused}");
+    assert_eq!(texts(&db), ["refused at home"]);
+    let journal = control.journal(None, 10).unwrap();
+    assert_eq!(journal.entries.len(), 5);
+    std::fs::rename(scratch.file("away.db"), scratch.file("community.db")).unwrap();
+    control.retry(&name("community")).unwrap();
+    assert_eq!(texts(&db), ["refused meanwhile"]);
+    db.close();
+}
+
+#[test]
 fn what_waits_in_a_stand_in_outlives_the_bot() {
     let (scratch, config) = with_its_source_away(OnUnavailable::StandIn);
     let (db, _) = open(&config);

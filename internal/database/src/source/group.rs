@@ -178,14 +178,25 @@ impl Database {
         let ran =
             catch_unwind(AssertUnwindSafe(|| {
                 let mut tx = WriteTx::new(link, *context, recorder.is_some());
+                let failed = |error: rusqlite::Error| context.sqlite(&error);
+                if displaced.is_some() {
+                    tx = tx.elsewhere();
+                    run(connection, "SAVEPOINT made").map_err(failed)?;
+                }
                 let answer = f(&mut tx)?;
+                let refused = tx.take_refusal();
+                if refused.is_some() {
+                    run(connection, "ROLLBACK TO made").map_err(failed)?;
+                }
                 let operation = recorder.zip(tx.take_recording()).map(|(Recorder { op, route, .. }, steps)| {
                     Operation { op: (*op).to_owned(), route: *route, steps }
                 });
                 if let (Some(displaced), Some(operation)) = (displaced, &operation) {
+                    // Whoever it belongs to judges by rows of its own, whatever is refused here.
+                    run(connection, "RELEASE made").map_err(failed)?;
                     journal::note(&mut tx, displaced, operation)?;
                 }
-                Ok::<_, Error>((answer, operation))
+                Ok::<_, Error>((answer, operation, refused))
             }));
         // The deadline is that of the caller's statements. What follows is done for others too.
         link.without_deadline();
@@ -206,14 +217,19 @@ impl Database {
             };
         }
         match ran {
-            Ok(Ok((answer, operation))) => {
+            Ok(Ok((answer, operation, refused))) => {
                 if !is_first && let Err(error) = run(connection, "RELEASE part") {
                     let error = context.sqlite(&error);
                     state.lose();
                     return Part::failed(error);
                 }
-                let batch = join(state, recorder.and_then(|recorder| recorder.observer), operation);
-                Part { end: End::Done(answer), batch: Some(batch) }
+                let observed = operation.filter(|_| refused.is_none());
+                let batch = Some(join(state, recorder.and_then(|recorder| recorder.observer), observed));
+                let end = match refused {
+                    None => End::Done(answer),
+                    Some(refusal) => End::Failed(context.error(refusal.into())),
+                };
+                Part { end, batch }
             }
             Ok(Err(error)) => {
                 undo(state, is_first);

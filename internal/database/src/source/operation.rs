@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::value::Value;
+use crate::error::ErrorKind;
 use crate::route::Route;
 
 /// A write that was made, as it can be kept and made again elsewhere.
@@ -58,9 +59,18 @@ pub enum Step {
 pub enum Refusal {
     /// The row is already there.
     Duplicate,
-    /// The row is not there. A write that is refused is not recorded: where a database stands in for another for a
-    /// while, it refuses what the other would have taken. Where that matters, let an update match nothing instead.
+    /// The row is not there. Where a database stands in for another for a while, it may refuse what the other will take
+    /// when it is back. Where that matters to the caller, let an update match nothing instead.
     NotFound,
+}
+
+impl From<Refusal> for ErrorKind {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Duplicate => Self::Duplicate,
+            Refusal::NotFound => Self::NotFound,
+        }
+    }
 }
 
 /// How many rows a statement changed: opaque, since a write must not act on what it finds except through

@@ -17,13 +17,32 @@ pub struct WriteTx<'a> {
     context: Context<'a>,
     recording: Option<Vec<Step>>,
     statements: u32,
-    /// In the body of an `only_if` whose condition does not hold: recorded, not run.
+    /// In the body of an `only_if` whose condition does not hold, or after a refusal that is for another to judge:
+    /// recorded, not run.
     skipping: bool,
+    /// Whether it is made in the place of a source that is away, which judges by rows of its own.
+    is_elsewhere: bool,
+    /// What the caller is told, where it is.
+    refused: Option<Refusal>,
 }
 
 impl<'a> WriteTx<'a> {
     pub(super) fn new(link: &'a Link, context: Context<'a>, record: bool) -> Self {
-        Self { link, context, recording: record.then(Vec::new), statements: 0, skipping: false }
+        Self {
+            link,
+            context,
+            recording: record.then(Vec::new),
+            statements: 0,
+            skipping: false,
+            is_elsewhere: false,
+            refused: None,
+        }
+    }
+
+    /// The same, made in the place of a source that is away. Where that is refused here it may be accepted there: so all
+    /// of it is recorded, and the refusal kept.
+    pub(super) fn elsewhere(self) -> Self {
+        Self { is_elsewhere: true, ..self }
     }
 
     /// Runs a statement.
@@ -53,10 +72,12 @@ impl<'a> WriteTx<'a> {
         if changed.rows > 0 || self.skipping {
             return Ok(());
         }
-        Err(self.context.error(match otherwise {
-            Refusal::Duplicate => ErrorKind::Duplicate,
-            Refusal::NotFound => ErrorKind::NotFound,
-        }))
+        if self.is_elsewhere && self.recording.is_some() {
+            self.refused = Some(otherwise);
+            self.skipping = true;
+            return Ok(());
+        }
+        Err(self.context.error(otherwise.into()))
     }
 
     /// Takes further steps only where the statement has changed a row.
@@ -74,7 +95,7 @@ impl<'a> WriteTx<'a> {
         self.recording = Some(Vec::new());
         let result = then(self);
         let body = self.recording.replace(outer).unwrap_or_default();
-        self.skipping = skipping;
+        self.skipping = skipping || self.refused.is_some();
         if let Some(steps) = &mut self.recording {
             steps.push(Step::OnlyIf { changed: changed.statement, then: body });
         }
@@ -133,6 +154,13 @@ impl<'a> WriteTx<'a> {
     /// What was recorded; nothing further is.
     pub(super) fn take_recording(&mut self) -> Option<Vec<Step>> {
         self.recording.take()
+    }
+
+    /// The refusal that was kept. What comes after it is run again.
+    pub(super) fn take_refusal(&mut self) -> Option<Refusal> {
+        let refused = self.refused.take();
+        self.skipping &= refused.is_none();
+        refused
     }
 
     fn run(&self, sql: &str, params: &[ValueRef<'_>]) -> Result<u64> {

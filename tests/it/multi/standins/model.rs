@@ -4,6 +4,7 @@
 //! The longer form: `OUTAGE_CASES=2000 cargo test -p tests --features multi-source --test it standins::model`
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use database::multi::Control;
 use database::{ChatId, DatabaseConfig, DatabaseWrapper, Durability, ErrorKind, NewMessage, OnUnavailable, UserId};
@@ -201,7 +202,17 @@ impl Bot {
     /// Renames a source's file, and its log where it has one.
     fn carry(&self, source: usize, from: &str, to: &str) {
         let at = |state: &str| self.scratch.file(&format!("{}.{state}", SOURCES[source].0));
-        carry(&at(from), &at(to));
+        let (from, to) = (at(from), at(to));
+        if to.extension().is_some_and(|state| state == "db") {
+            // Its log first: the bot may look at any moment, and would take a database without its log as it is.
+            for suffix in ["-wal", "-shm"] {
+                let [from, to] = [&from, &to].map(|path| PathBuf::from(format!("{}{suffix}", path.display())));
+                if from.exists() {
+                    std::fs::rename(from, to).unwrap();
+                }
+            }
+        }
+        carry(&from, &to);
     }
 }
 
