@@ -118,6 +118,20 @@ impl Child {
         self.process.kill().unwrap();
         self.process.wait().unwrap();
     }
+
+    /// Kills it as well, and reads what it had said until then.
+    pub(crate) fn kill_and_read(mut self, mut take: impl FnMut(&str)) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+        let mut line = String::new();
+        while self.lines.read_line(&mut line).unwrap() > 0 {
+            // The last one may be half a line.
+            if let Some(said) = line.strip_suffix('\n').and_then(|line| line.split_once(MARK)) {
+                take(said.1);
+            }
+            line.clear();
+        }
+    }
 }
 
 /// A copy of this binary in a folder that every user can reach.
@@ -244,6 +258,8 @@ fn a_helper_does_its_task() {
         }
         #[cfg(feature = "multi-source")]
         ["move-to-little-room", folder] => say(&crate::multi::move_to_little_room(folder)),
+        #[cfg(feature = "multi-source")]
+        ["live-move", folder] => crate::multi::live::killed::load(folder),
         #[cfg(feature = "multi-source")]
         ["move", folder, rows, stop] => crate::multi::move_until(Path::new(folder), rows, stop),
         _ => panic!("no such task: {task}"),

@@ -23,7 +23,7 @@ mod identity;
 mod identity_default;
 mod isolation;
 mod journal;
-mod live;
+pub(crate) mod live;
 mod media;
 mod model;
 mod naming;

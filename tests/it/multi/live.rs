@@ -3,8 +3,10 @@
 //! The longer form takes some minutes, and more with a large chat:
 //!
 //! ```text
-//! MOVES=20 MOVED_MESSAGES=1000000 cargo test --release -p tests --features multi-source --test it multi::live -- --nocapture --test-threads=1
+//! MOVES=20 MOVED_MESSAGES=1000000 MOVE_KILLS=20 cargo test --release -p tests --features multi-source --test it multi::live -- --nocapture --test-threads=1
 //! ```
+
+pub(crate) mod killed;
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
@@ -38,13 +40,6 @@ fn go_on(_: Progress) -> ControlFlow<()> {
 }
 
 fn move_to(control: &Control, to: &str) -> Result<MoveReport, MoveError> {
-    let begun = Instant::now();
-    let go_on = |progress: Progress| {
-        if std::env::var_os("SHOW").is_some() {
-            eprintln!("{:?} {progress:?}", begun.elapsed());
-        }
-        go_on(progress)
-    };
     control.move_chat(MOVED, &name(to), &MoveOptions::default(), go_on)
 }
 
@@ -130,6 +125,8 @@ fn write(db: &DatabaseWrapper, writer: i64, stop: &AtomicBool) -> Answered {
             assert_eq!(found.map(|found| found.message_text).as_ref(), Some(text), "message {id}");
         }
         assert_eq!(db.get_chat_setting(MOVED, &key).unwrap().as_ref(), answered.settings.get(&key), "setting {key}");
+        // Some thousand writes a second are enough.
+        std::thread::park_timeout(Duration::from_millis(1));
     }
     answered
 }

@@ -71,8 +71,7 @@ impl DatabaseWrapper {
                 self.take_over_from_elsewhere(old, new)?;
                 tracing::warn!(
                     "the supergroup {new} is in `{supergroup}`, and what was said in the group {old} stays in `{group}`, \
-                     where the supergroup does not show it; `bot db move {new} --to {supergroup}` brings it along, with \
-                     the bot stopped"
+                     where the supergroup does not show it; `bot db move {new} --to {supergroup}` brings it along"
                 );
             }
         }
