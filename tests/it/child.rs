@@ -241,6 +241,8 @@ fn a_helper_does_its_task() {
         #[cfg(feature = "multi-source")]
         ["outage-load", folder] => crate::multi::standins::torture::load(folder),
         #[cfg(feature = "multi-source")]
+        ["crowd", folder] => crate::multi::crowd::work(folder),
+        #[cfg(feature = "multi-source")]
         ["without-threads", folder, since] => crate::multi::refusals::without_threads(folder, since),
         #[cfg(feature = "multi-source")]
         ["drop-hanging", folder] => crate::multi::closing::drop_hanging(folder),

@@ -16,6 +16,7 @@ use crate::support::Scratch;
 mod arrived;
 mod backups;
 pub(crate) mod closing;
+pub(crate) mod crowd;
 mod departed;
 mod example;
 mod gathered;

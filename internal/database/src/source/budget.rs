@@ -297,3 +297,7 @@ pub(super) fn has_run_out() -> bool {
 fn is_limit(code: i32) -> bool {
     [rustix::io::Errno::MFILE, rustix::io::Errno::NFILE].iter().any(|errno| errno.raw_os_error() == code)
 }
+
+#[cfg(all(test, feature = "multi-source"))]
+#[path = "budget_tests.rs"]
+mod tests;
