@@ -298,6 +298,7 @@ fn is_limit(code: i32) -> bool {
     [rustix::io::Errno::MFILE, rustix::io::Errno::NFILE].iter().any(|errno| errno.raw_os_error() == code)
 }
 
-#[cfg(all(test, feature = "multi-source"))]
+#[cfg(test)]
+#[cfg(feature = "multi-source")]
 #[path = "budget_tests.rs"]
 mod tests;

@@ -4,6 +4,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use super::*;
 
+/// Who has left, in order.
+type Names = Arc<Mutex<Vec<u32>>>;
+
 const LONG: Duration = Duration::from_secs(60);
 
 /// Somebody with a permit, who notes when it is taken.
@@ -12,7 +15,7 @@ struct Guest {
     was_used: AtomicBool,
     is_in_use: AtomicBool,
     permit: Mutex<Option<Permit>>,
-    left: Arc<Mutex<Vec<u32>>>,
+    left: Names,
 }
 
 impl Tenant for Guest {
@@ -33,9 +36,9 @@ impl Tenant for Guest {
 }
 
 /// So many guests who fill the house.
-fn full(count: u32) -> (Arc<Budget>, Vec<Arc<Guest>>, Arc<Mutex<Vec<u32>>>) {
+fn full(count: u32) -> (Arc<Budget>, Vec<Arc<Guest>>, Names) {
     let budget = Budget::of(u64::from(count) * WRITER);
-    let left = Arc::default();
+    let left = Names::default();
     let guests: Vec<_> = (0..count)
         .map(|name| {
             let (permit, _) = budget.room(WRITER, Instant::now() + LONG).unwrap();
