@@ -119,6 +119,7 @@ impl Child {
         self.process.wait().unwrap();
     }
 
+    #[cfg(feature = "multi-source")]
     /// Kills it as well, and reads what it had said until then.
     pub(crate) fn kill_and_read(mut self, mut take: impl FnMut(&str)) {
         self.process.kill().unwrap();
