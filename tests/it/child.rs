@@ -119,8 +119,8 @@ impl Child {
         self.process.wait().unwrap();
     }
 
-    #[cfg(feature = "multi-source")]
     /// Kills it as well, and reads what it had said until then.
+    #[cfg(feature = "multi-source")]
     pub(crate) fn kill_and_read(mut self, mut take: impl FnMut(&str)) {
         self.process.kill().unwrap();
         self.process.wait().unwrap();
