@@ -120,6 +120,7 @@ impl Child {
     }
 
     /// Kills it as well, and reads what it had said until then.
+    #[cfg(feature = "multi-source")]
     pub(crate) fn kill_and_read(mut self, mut take: impl FnMut(&str)) {
         self.process.kill().unwrap();
         self.process.wait().unwrap();

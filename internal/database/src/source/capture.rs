@@ -322,7 +322,9 @@ mod tests {
         assert_eq!(taken(&capture, 9), (vec![], false));
         // All rows at once are no shortcut.
         write(&source, "DELETE FROM chat_settings");
-        assert_eq!(taken(&capture, 9).0, ["a", "b", "e"]);
+        let mut all = taken(&capture, 9).0;
+        all.sort();
+        assert_eq!(all, ["a", "b", "e"]);
         drop(capture);
         insert(-1, "f");
         source.close();
