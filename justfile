@@ -25,6 +25,8 @@ proofs:
     ISOLATION_CASES=3000 cargo test --release -p tests --features multi-source --test it multi::isolation
     THREADS_FULL_SIZE=1 cargo test --release -p tests --features multi-source --test it multi::threads -- --nocapture --test-threads=1
     THREADS_FULL_SIZE=1 cargo test --release -p tests --features multi-source --test it held:: -- --nocapture
+    MOVES=20 MOVED_MESSAGES=32474 MOVE_KILLS=20 cargo test --release -p tests --features multi-source --test it multi::live -- --nocapture --test-threads=1
+    MOVES=1 MOVED_MESSAGES=1000000 cargo test --release -p tests --features multi-source --test it multi::live::a_chat_moves -- --nocapture
     OUTAGES=300 KILLS=1000 cargo test -p tests --features multi-source --test it standins::torture -- --nocapture
     HOMECOMING_EVERY=1 cargo test -p tests --features multi-source --test it standins::killed -- --nocapture
     SYSCALLS_EVERY=1 cargo test -p tests --features multi-source --test it syscalls

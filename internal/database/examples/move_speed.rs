@@ -1,6 +1,8 @@
 //! How fast a chat moves, held against a plain `INSERT ... SELECT` over ATTACH of the same rows.
 //!
-//! `cargo run --release -p database --features multi-source --example move_speed [FOLDER [MESSAGES [ROWS_AT_ONCE]]]`
+//! `cargo run --release -p database --features multi-source --example move_speed [FOLDER [MESSAGES [ROWS_AT_ONCE [LONGEST_STEP]]]]`
+//!
+//! The longest step is in milliseconds: as a move takes that runs beside calls. Without it nobody else calls.
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -28,6 +30,9 @@ fn main() -> Anything<()> {
     let mut options = MoveOptions { longest_step: None, ..MoveOptions::default() };
     if let Some(rows) = arguments.next() {
         options.rows_at_once = rows.parse()?;
+    }
+    if let Some(milliseconds) = arguments.next() {
+        options.longest_step = Some(Duration::from_millis(milliseconds.parse()?));
     }
     let folder = tempfile::tempdir_in(folder)?;
     let folder = folder.path();

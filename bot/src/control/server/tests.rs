@@ -8,7 +8,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::control::client::{Client, ClientError};
-use crate::control::moves::MoveRequest;
+use crate::control::moves::{MoveOutcome, MoveReport, MoveRequest, MoveStep, MovesReport};
 use crate::control::protocol::{Accept, Command};
 use crate::control::report::{ReloadReport, RouteReport, SourceReport, StatusReport};
 use crate::control::socket::connect_in;
@@ -34,6 +34,23 @@ impl Operator for Script {
 
     fn adopt(&self, source: &SourceName, what: Accept) -> Result<SourceReport, Fault> {
         Err(Fault::new(FaultKind::UnknownSource, format!("{source} {what:?}")))
+    }
+
+    /// Tells two steps and then goes on telling until nobody listens.
+    fn move_chats(
+        &self,
+        what: &MoveRequest,
+        tell: &mut dyn FnMut(MoveStep) -> ControlFlow<()>,
+    ) -> Result<MovesReport, Fault> {
+        let step = |done| MoveStep { chat: what.chats[0], stage: "copying".to_owned(), done, total: 2 };
+        let _ = tell(step(1));
+        if what.keep {
+            while tell(step(2)).is_continue() {
+                std::thread::park_timeout(Duration::from_millis(5));
+            }
+            self.began.send(()).unwrap();
+        }
+        Ok(MovesReport { moves: vec![MoveReport::of(what.chats[0], MoveOutcome::Moved)] })
     }
 
     fn reload(&self) -> Result<ReloadReport, Fault> {
@@ -94,8 +111,29 @@ fn each_question_has_its_answer() {
     let adopt = |source: &str| Command::Adopt { source: source.to_owned(), accept: Accept::New };
     assert_eq!(site.fault(adopt("archive")), Fault::new(FaultKind::UnknownSource, "archive New"));
     assert_eq!(site.fault(adopt("No name")).kind, FaultKind::UnknownSource);
-    // This site has one file.
-    assert_eq!(site.fault(Command::Move(MoveRequest::default())).kind, FaultKind::OneFile);
+}
+
+#[test]
+fn whoever_asks_for_a_move_is_told_how_far_it_is_and_hanging_up_breaks_it_off() {
+    let site = Site::new(LONG);
+    let request = MoveRequest { chats: vec![-5], to: Some("archive".to_owned()), ..MoveRequest::default() };
+    let mut told = Vec::new();
+    let client = Client::connect(site.folder.path()).unwrap().unwrap();
+    let answer = client.ask_and_follow(Command::Move(request.clone()), LONG, &mut |step| {
+        told.extend(step.map(|step| step.done));
+        ControlFlow::Continue(())
+    });
+    assert!(matches!(answer.unwrap(), Answer::Moves(report) if report.moves.len() == 1));
+    assert_eq!(told, [1]);
+    let client = Client::connect(site.folder.path()).unwrap().unwrap();
+    let endless = Command::Move(MoveRequest { keep: true, ..request });
+    let mut steps = 0;
+    let ended = client.ask_and_follow(endless, LONG, &mut |step| {
+        steps += usize::from(step.is_some());
+        if steps < 2 { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    });
+    assert!(matches!(ended, Err(ClientError::BrokenOff)));
+    site.began.recv_timeout(LONG).unwrap();
 }
 
 #[test]

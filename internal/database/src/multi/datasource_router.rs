@@ -41,7 +41,7 @@ pub(crate) struct RoutingTable {
     /// The default source first, the others by name.
     pub(crate) sources: Vec<Arc<Source>>,
     /// The chats that live elsewhere.
-    routes: Arc<Routes>,
+    pub(super) routes: Arc<Routes>,
     /// The sources that are away and served by another, by their place.
     away: BTreeMap<u32, Away>,
     /// What sources' files say of chats that have left them.
@@ -60,16 +60,16 @@ pub(super) struct Current {
     pub(super) plan: Plan,
     pub(super) absent: Absent,
     /// The aliases that it was made with.
-    aliases: HashMap<ChatId, ChatId>,
+    pub(super) aliases: HashMap<ChatId, ChatId>,
     /// Whether the default source was asked where chats were moved.
     knows_routes: bool,
     /// Whether no table takes its place any more.
-    is_closed: bool,
+    pub(super) is_closed: bool,
 }
 
 /// The set of sources that is many: every call's route is looked up in the table of the moment.
 pub(crate) struct DataSourceRouter {
-    table: ArcSwap<RoutingTable>,
+    pub(super) table: ArcSwap<RoutingTable>,
     /// Held while a table is made, so that each is made from the last.
     pub(super) current: Mutex<Current>,
     pub(super) aliases: Arc<Aliases>,
@@ -192,40 +192,6 @@ impl DataSourceRouter {
         change.unwrap_or_else(|| Change::none(self.table.load().generation))
     }
 
-    /// Goes over to the routes that a move has recorded (`None`: the record is gone). Earlier tables are
-    /// of no use for them from then on.
-    pub(super) fn record(&self, routes: &[(ChatId, Option<Recorded>)]) {
-        let mut current = self.current.lock();
-        for (chat, route) in routes {
-            match route {
-                Some(route) => current.plan.recorded.insert(*chat, route.clone()),
-                None => current.plan.recorded.remove(chat),
-            };
-        }
-        let before = self.table.load_full();
-        let weak = Arc::downgrade(&before);
-        let aliases = self.aliases.all();
-        let chats: Vec<_> = routes.iter().map(|(chat, _)| *chat).collect();
-        // Of a million routes these are the ones that differ; calls may be waiting.
-        let altered = (current.aliases == aliases && !current.is_closed)
-            .then(|| current.plan.altered(&before.routes, &before.sources, &aliases, &chats))
-            .flatten();
-        let generation = match altered {
-            Some(routes) => {
-                self.arrived.settle(&current.plan, &aliases);
-                let (sources, generation) = (before.sources.clone(), before.generation + 1);
-                drop(before);
-                self.put(generation, sources, Arc::new(routes), &current).generation
-            }
-            None => {
-                drop(before);
-                self.swap(&mut current).generation
-            }
-        };
-        // Before anybody can be late.
-        self.gates.left(&chats, generation, &weak);
-    }
-
     /// Puts a table in the place of the last one that differs only in who is away.
     pub(super) fn swap_absent(&self, current: &Current) {
         if current.is_closed {
@@ -236,7 +202,7 @@ impl DataSourceRouter {
     }
 
     /// Puts a table in the place of the last one.
-    fn swap(&self, current: &mut Current) -> Change {
+    pub(super) fn swap(&self, current: &mut Current) -> Change {
         let before = self.table.load_full();
         if current.is_closed {
             return Change::none(before.generation);
@@ -249,7 +215,7 @@ impl DataSourceRouter {
         Change::between(&before, &after)
     }
 
-    fn put(
+    pub(super) fn put(
         &self,
         generation: u64,
         sources: Vec<Arc<Source>>,

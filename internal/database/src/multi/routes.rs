@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use foldhash::fast::RandomState;
 
+use super::datasource_router::DataSourceRouter;
 use crate::config::DatabaseConfig;
 use crate::ids::ChatId;
 use crate::route::SourceName;
@@ -117,5 +118,41 @@ impl Plan {
                       another source in [database.chat_mapping]";
         let config = SourceConfig { name: name.clone(), ..SourceConfig::new(&self.config.data_dir) };
         Arc::new(Source::refusing(config, reason.to_owned()))
+    }
+}
+
+impl DataSourceRouter {
+    /// Goes over to the routes that a move has recorded (`None`: the record is gone). Earlier tables are
+    /// of no use for them from then on.
+    pub(super) fn record(&self, routes: &[(ChatId, Option<Recorded>)]) {
+        let mut current = self.current.lock();
+        for (chat, route) in routes {
+            match route {
+                Some(route) => current.plan.recorded.insert(*chat, route.clone()),
+                None => current.plan.recorded.remove(chat),
+            };
+        }
+        let before = self.table.load_full();
+        let weak = Arc::downgrade(&before);
+        let aliases = self.aliases.all();
+        let chats: Vec<_> = routes.iter().map(|(chat, _)| *chat).collect();
+        // Of a million routes these are the ones that differ; calls may be waiting.
+        let altered = (current.aliases == aliases && !current.is_closed)
+            .then(|| current.plan.altered(&before.routes, &before.sources, &aliases, &chats))
+            .flatten();
+        let generation = match altered {
+            Some(routes) => {
+                self.arrived.settle(&current.plan, &aliases);
+                let (sources, generation) = (before.sources.clone(), before.generation + 1);
+                drop(before);
+                self.put(generation, sources, Arc::new(routes), &current).generation
+            }
+            None => {
+                drop(before);
+                self.swap(&mut current).generation
+            }
+        };
+        // Before anybody can be late.
+        self.gates.left(&chats, generation, &weak);
     }
 }

@@ -1,0 +1,158 @@
+//! What happens while a chat is moved: late writers, sources that change or fail, a second move.
+
+use std::ops::ControlFlow;
+use std::time::Duration;
+
+use database::multi::{MoveError, MoveOptions, Progress, Stage};
+use database::{ErrorKind, OnUnavailable, Route, params};
+
+use super::super::{config_of, eventually, name, open, take_away};
+use super::{MOVED, OTHERS, config, fill, go_on, move_to};
+use crate::support::Scratch;
+
+#[test]
+fn whoever_has_begun_to_write_before_the_cut_over_writes_where_the_chat_is() {
+    let scratch = Scratch::new();
+    let (db, control) = open(&config(&scratch));
+    fill(&db, MOVED, 100);
+    // They wait behind another chat's write when the chat is led over, with the table of before in their hands.
+    let held = std::sync::Barrier::new(2);
+    std::thread::scope(|scope| {
+        let (db, held) = (&db, &held);
+        let mut has_begun = false;
+        let mut late = Vec::new();
+        let begin = |progress: Progress| {
+            if progress.stage == Stage::Switching && !has_begun {
+                has_begun = true;
+                scope.spawn(move || {
+                    let mut is_first = true;
+                    db.write("test.hold", Route::Chat(OTHERS[0].0), |tx| {
+                        tx.execute("UPDATE switchyard_meta SET value = value WHERE key = 'schema'", params![])?;
+                        if std::mem::take(&mut is_first) {
+                            held.wait();
+                            std::thread::park_timeout(Duration::from_millis(300));
+                        }
+                        Ok(())
+                    })
+                    .unwrap();
+                });
+                held.wait();
+                late = (0..8)
+                    .map(|number| {
+                        scope.spawn(move || db.set_chat_setting(MOVED, &format!("late-{number}"), "kept").unwrap())
+                    })
+                    .collect();
+            }
+            ControlFlow::Continue(())
+        };
+        control.move_chat(MOVED, &name("archive"), &MoveOptions::default(), begin).unwrap();
+        late.into_iter().for_each(|late| late.join().unwrap());
+    });
+    assert_eq!(db.get_chat_settings(MOVED).unwrap().len(), 8);
+    assert_eq!(db.on_source("primary").get_chat_settings(MOVED).unwrap().len(), 0);
+    db.close();
+}
+
+#[test]
+fn a_source_that_is_opened_anew_meanwhile_has_the_move_begin_anew() {
+    let scratch = Scratch::new();
+    let config = config(&scratch);
+    let (db, control) = open(&config);
+    fill(&db, MOVED, 1_000);
+    let mut next = config.clone();
+    next.sources.get_mut(&name("primary")).unwrap().max_connections += 1;
+    let mut times = 0;
+    let alter = |progress: Progress| {
+        if progress.stage == Stage::Verifying && progress.done == 0 {
+            times += 1;
+            if times == 1 {
+                // The next calls are made on another connection, where nobody notices them.
+                control.reload(&next).unwrap();
+                db.set_chat_setting(MOVED, "unnoticed", "kept").unwrap();
+            }
+        }
+        ControlFlow::Continue(())
+    };
+    control.move_chat(MOVED, &name("archive"), &MoveOptions::default(), alter).unwrap();
+    assert_eq!(times, 2, "it was copied again");
+    assert_eq!(db.get_chat_setting(MOVED, "unnoticed").unwrap().as_deref(), Some("kept"));
+    db.close();
+}
+
+#[test]
+fn a_source_that_fails_meanwhile_keeps_the_chat() {
+    let scratch = Scratch::new();
+    let mut config = config_of(scratch.path(), &["primary", "archive", "third"], &[(MOVED.0, "archive")]);
+    config.sources.get_mut(&name("archive")).unwrap().on_unavailable = OnUnavailable::StandIn;
+    let (db, control) = open(&config);
+    fill(&db, MOVED, 1_000);
+    let mut is_away = false;
+    let take_away = |progress: Progress| {
+        if progress.stage == Stage::Verifying && !is_away {
+            is_away = true;
+            take_away(&scratch, "archive");
+            // Whoever calls finds that out.
+            while db.set_chat_setting(MOVED, "meanwhile", "kept").is_err() {}
+            assert!(db.is_displaced(MOVED));
+        }
+        ControlFlow::Continue(())
+    };
+    let error = control.move_chat(MOVED, &name("third"), &MoveOptions::default(), take_away).unwrap_err();
+    assert!(
+        matches!(&error, MoveError::SourceChanged { .. } | MoveError::Away { .. } | MoveError::Database(_)),
+        "{error}"
+    );
+    assert_eq!(control.explain(MOVED).source, name("archive"));
+    std::fs::rename(scratch.file("archive.away"), scratch.file("archive.db")).unwrap();
+    control.retry(&name("archive")).unwrap();
+    eventually("the chat is home", || !db.is_displaced(MOVED));
+    control.move_chat(MOVED, &name("third"), &MoveOptions::default(), go_on).unwrap();
+    assert_eq!(db.get_chat_setting(MOVED, "meanwhile").unwrap().as_deref(), Some("kept"));
+    assert_eq!(db.get_chat_totals(MOVED).unwrap().messages, 1_000);
+    db.close();
+}
+
+#[test]
+fn a_chat_is_moved_by_one_at_a_time() {
+    let scratch = Scratch::new();
+    let (db, control) = open(&config(&scratch));
+    fill(&db, MOVED, 100);
+    let mut refused = Vec::new();
+    let again = |progress: Progress| {
+        if progress.stage == Stage::Copying && refused.is_empty() {
+            refused.push(move_to(&control, "archive").unwrap_err());
+            refused.push(control.abort_move(MOVED, go_on).unwrap_err());
+        }
+        ControlFlow::Continue(())
+    };
+    control.move_chat(MOVED, &name("archive"), &MoveOptions::default(), again).unwrap();
+    assert!(refused.iter().all(|error| matches!(error, MoveError::UnderWay { chat } if *chat == MOVED)));
+    db.close();
+}
+
+#[test]
+fn the_default_source_failing_at_the_very_moment_loses_nothing() {
+    let scratch = Scratch::new();
+    let (db, control) = open(&config(&scratch));
+    fill(&db, MOVED, 100);
+    let fail = |progress: Progress| {
+        if progress.stage == Stage::Switching {
+            let _ = std::fs::rename(scratch.file("primary.db"), scratch.file("primary.away"));
+        }
+        ControlFlow::Continue(())
+    };
+    let error = control.move_chat(MOVED, &name("archive"), &MoveOptions::default(), fail).unwrap_err();
+    assert!(!matches!(error, MoveError::Leftovers { .. }), "{error}");
+    std::fs::rename(scratch.file("primary.away"), scratch.file("primary.db")).unwrap();
+    eventually("the default is back", || match db.set_chat_setting(MOVED, "after", "kept") {
+        Ok(()) => true,
+        Err(error) => {
+            assert!(!matches!(error.kind(), ErrorKind::Moved), "{error}");
+            false
+        }
+    });
+    move_to(&control, "archive").unwrap();
+    assert_eq!(db.get_chat_setting(MOVED, "after").unwrap().as_deref(), Some("kept"));
+    assert_eq!(db.get_chat_totals(MOVED).unwrap().messages, 100);
+    db.close();
+}
