@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use config::Config;
 use database::SourceName;
 use database::maintenance::{BackupOptions, BackupProgress, BackupReport, BackupSet, RestoreOutcome};
+use indicatif::ProgressBar;
 use serde::Serialize;
 
 use super::{Db, PATIENCE, ask, longest, tell};
@@ -46,12 +47,7 @@ impl Db {
         loop {
             let begun = Instant::now();
             let bar = self.bar();
-            let mut progress = |now: BackupProgress| {
-                bar.set_length(now.total);
-                bar.set_position(now.done);
-                bar.set_message(now.file);
-                if signals.received().is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-            };
+            let mut progress = shown(&bar, &signals);
             let made = upkeep::backup(&config.database, folder, &options, &mut progress);
             bar.finish_and_clear();
             match made {
@@ -86,12 +82,7 @@ impl Db {
             Reached::Nobody | Reached::Mute(_) => {
                 let signals = StopSignals::watch(HangUp::Stops).map_err(AppError::Signals)?;
                 let bar = self.bar();
-                let mut progress = |now: BackupProgress| {
-                    bar.set_length(now.total);
-                    bar.set_position(now.done);
-                    bar.set_message(now.file);
-                    if signals.received().is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-                };
+                let mut progress = shown(&bar, &signals);
                 let restore = Restore { from: set, sources, even_so: *even_so };
                 let outcomes = upkeep::restore(&config.database, &restore, &mut progress);
                 bar.finish_and_clear();
@@ -137,6 +128,16 @@ impl Db {
             });
         }
         Ok(outcomes)
+    }
+}
+
+/// Shows how far it is, and breaks off where a signal asks for that.
+fn shown(bar: &ProgressBar, signals: &StopSignals) -> impl FnMut(BackupProgress) -> ControlFlow<()> {
+    move |now| {
+        bar.set_length(now.total);
+        bar.set_position(now.done);
+        bar.set_message(now.file);
+        if signals.received().is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }
 }
 

@@ -13,7 +13,6 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::check::free_bytes;
 use super::copy::{self, CopyError, Tell};
 use super::error::MaintenanceError;
 use super::folder;
@@ -23,7 +22,7 @@ use super::{Homes, Role, Site, SiteFile};
 use crate::ids::ChatId;
 use crate::migrate;
 use crate::route::SourceName;
-use crate::source::{Found, Moment, create_new, describe};
+use crate::source::{Found, Moment, create_new, describe, free_bytes};
 use crate::time::Timestamp;
 
 /// How often the sources of chats that move are copied.

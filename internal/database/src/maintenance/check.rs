@@ -2,7 +2,6 @@
 //! Nothing is made, migrated or written.
 
 use std::os::unix::fs::MetadataExt as _;
-use std::path::Path;
 
 use rusqlite::Connection;
 use serde::Serialize;
@@ -10,7 +9,7 @@ use serde::Serialize;
 use super::finding::{Finding, Severity};
 use super::{Role, Site, SiteFile};
 use crate::migrate;
-use crate::source::{Contents, Found, describe, folder_of, look_closer};
+use crate::source::{Contents, Found, describe, folder_of, free_bytes, look_closer};
 
 /// How many things of one kind are told of a file.
 const MOST_TOLD: usize = 10;
@@ -218,12 +217,6 @@ impl<'a> Checked<'a> {
         };
         self.find(Severity::Warning, format!("{what} (mode {mode:o})"), format!("`chmod 600 {}`", path.display()));
     }
-}
-
-/// How many bytes this user may still write on a folder's disk.
-pub(super) fn free_bytes(folder: &Path) -> Option<u64> {
-    let found = rustix::fs::statvfs(folder).ok()?;
-    Some(found.f_bavail.saturating_mul(found.f_frsize))
 }
 
 /// What SQLite says of the file, and what it met where it could not go on.

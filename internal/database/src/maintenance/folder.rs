@@ -23,7 +23,7 @@ pub(super) fn claim(folder: &Path) -> io::Result<Option<Mine>> {
 }
 
 /// Sees to it that what a folder's files are called is on disk.
-pub(super) fn sync(folder: &Path) -> io::Result<()> {
+pub(crate) fn sync(folder: &Path) -> io::Result<()> {
     open(folder)?.sync_all()
 }
 

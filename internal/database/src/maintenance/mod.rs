@@ -9,7 +9,7 @@ mod check;
 mod copy;
 mod error;
 mod finding;
-mod folder;
+pub(crate) mod folder;
 mod manifest;
 mod restore;
 mod rotation;

@@ -14,11 +14,12 @@ use rusqlite::Connection;
 use serde::{Deserialize, Serialize};
 
 use super::BackupProgress;
-use super::check::free_bytes;
 use super::copy::{self, CopyError, Tell};
 use super::error::MaintenanceError;
 use crate::route::SourceName;
-use crate::source::{FileId, Moment, OpenError, SourceConfig, beside, describe, folder_of, to_be_overwritten};
+use crate::source::{
+    FileId, Moment, OpenError, SourceConfig, beside, describe, folder_of, free_bytes, to_be_overwritten,
+};
 use crate::time::Timestamp;
 
 pub use set::BackupSet;

@@ -12,8 +12,9 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use crate::config::DatabaseConfig;
+use crate::maintenance::folder;
 use crate::route::SourceName;
-use crate::source::SourceConfig;
+use crate::source::{SourceConfig, folder_of};
 
 /// The folder of the stand-ins in the data directory.
 const FOLDER: &str = "standin";
@@ -175,10 +176,7 @@ fn put(path: &Path) -> io::Result<()> {
 
 /// Has the disk know which files there are beside this one.
 fn sync_folder(path: &Path) -> io::Result<()> {
-    match path.parent() {
-        Some(folder) => OpenOptions::new().read(true).open(folder)?.sync_all(),
-        None => Ok(()),
-    }
+    folder::sync(&folder_of(path))
 }
 
 fn with_suffix(path: &Path, suffix: &str) -> PathBuf {

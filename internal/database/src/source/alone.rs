@@ -5,13 +5,13 @@ use std::time::{Duration, Instant};
 
 use super::config::Durability;
 use super::connection;
-use super::context;
+use super::connection::Link;
+use super::context::{self, Context};
 use super::database::Database;
 use super::write::WriteTx;
 use super::writer::run;
-use super::{Source, Writing};
+use super::{Source, write_nothing_new};
 use crate::error::{ErrorKind, Result};
-use crate::params;
 
 /// How long readers are waited for while nobody can write, at a time.
 const WAIT_FOR_READERS: Duration = Duration::from_millis(15);
@@ -25,13 +25,7 @@ impl Source {
         deadline: Instant,
         f: impl FnOnce(&mut WriteTx<'_>) -> Result<T>,
     ) -> Result<T> {
-        let Some(_writing) = Writing::begin() else {
-            return Err(self.error(op, ErrorKind::NestedWrite));
-        };
-        if self.config.readonly {
-            return Err(self.error(op, ErrorKind::ReadOnly));
-        }
-        let database = self.database(op, deadline)?;
+        let (_writing, database) = self.begin_to_write(op, deadline)?;
         self.noticed(&database, database.write_alone(op, deadline, f))
     }
 
@@ -40,10 +34,7 @@ impl Source {
         if self.config.durability == Durability::Full || self.config.readonly {
             return Ok(());
         }
-        self.write_alone(op, Instant::now() + self.config.timeout, |tx| {
-            // It changes nothing and is written all the same.
-            tx.execute("UPDATE switchyard_meta SET value = value WHERE key = 'schema'", params![]).map(drop)
-        })
+        self.write_alone(op, Instant::now() + self.config.timeout, write_nothing_new)
     }
 
     /// Moves what is in the log into the file and empties the log, keeping others from writing for a moment only; `false`
@@ -72,11 +63,7 @@ impl Database {
         self.on_writer(op, deadline, |link| {
             let connection = &link.connection;
             let failed = |error: rusqlite::Error| context.sqlite(&error);
-            let is_lax = self.durability == Durability::Normal;
-            if is_lax {
-                connection.pragma_update(None, "synchronous", "FULL").map_err(failed)?;
-            }
-            let written = (|| {
+            let written = self.synced(link, &context, || {
                 run(connection, "BEGIN IMMEDIATE").map_err(failed)?;
                 let answer = f(&mut WriteTx::new(link, context, false))?;
                 if connection.is_autocommit() {
@@ -91,18 +78,29 @@ impl Database {
                     }
                     Err(error) => Err(context.error(ErrorKind::OutcomeUnknown { detail: context::describe(&error) })),
                 }
-            })();
-            if !connection.is_autocommit() {
-                // Not within a transaction, where the setting below would not count.
-                run(connection, "ROLLBACK").map_err(failed)?;
-            }
-            if is_lax {
-                connection.pragma_update(None, "synchronous", "NORMAL").map_err(failed)?;
-            }
+            });
             if written.is_ok() {
                 self.log.committed(link);
             }
             written
         })
+    }
+
+    /// Runs a transaction so that its commit returns when it is on disk, whatever the durability is. One that fails may
+    /// be left open, to be undone.
+    pub(super) fn synced<T>(&self, link: &Link, context: &Context<'_>, f: impl FnOnce() -> Result<T>) -> Result<T> {
+        let connection = &link.connection;
+        let failed = |error: rusqlite::Error| context.sqlite(&error);
+        if self.durability == Durability::Full {
+            return f();
+        }
+        connection::make_durable(connection, Durability::Full).map_err(failed)?;
+        let done = f();
+        if !connection.is_autocommit() {
+            // Not within a transaction, where the setting below would not count.
+            run(connection, "ROLLBACK").map_err(failed)?;
+        }
+        connection::make_durable(connection, self.durability).map_err(failed)?;
+        done
     }
 }

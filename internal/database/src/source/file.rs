@@ -222,6 +222,12 @@ pub(crate) fn folder_of(path: &Path) -> PathBuf {
     }
 }
 
+/// How many bytes this user may still write on a folder's disk; `None` where the system does not say.
+pub(crate) fn free_bytes(folder: &Path) -> Option<u64> {
+    let found = rustix::fs::statvfs(folder).ok()?;
+    Some(found.f_bavail.saturating_mul(found.f_frsize))
+}
+
 /// The path of a file beside a database, such as its `-wal`.
 pub(crate) fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();

@@ -5,7 +5,6 @@ use std::time::Instant;
 
 use rusqlite::{Connection, OptionalExtension as _};
 
-use super::config::Durability;
 use super::connection::Link;
 use super::context::Context;
 use super::database::Database;
@@ -67,31 +66,25 @@ impl Database {
             let failed = |error: rusqlite::Error| context.sqlite(&error);
             check()?;
             // On disk before the only other copy is removed, whatever is said of other writes.
-            let sync = |mode| connection.pragma_update(None, "synchronous", mode).map_err(failed);
-            let is_lax = self.durability == Durability::Normal;
-            if is_lax {
-                sync("FULL")?;
-            }
-            run(connection, "BEGIN IMMEDIATE").map_err(failed)?;
-            // All of it has to come home, however long it takes.
-            link.without_deadline();
-            let mut parked = 0;
-            for episode in noted.chunk_by(|one, next| one.episode == next.episode) {
-                let (name, Some(end)) = (&episode[0].episode, episode.last()) else { continue };
-                let last = last_made(connection, name).map_err(failed)?;
-                for one in episode.iter().filter(|one| one.seq > last) {
-                    if let Made::Parked(reason) = make(link, context, one)? {
-                        park(connection, one, &reason).map_err(failed)?;
-                        parked += 1;
+            self.synced(link, &context, || {
+                run(connection, "BEGIN IMMEDIATE").map_err(failed)?;
+                // All of it has to come home, however long it takes.
+                link.without_deadline();
+                let mut parked = 0;
+                for episode in noted.chunk_by(|one, next| one.episode == next.episode) {
+                    let (name, Some(end)) = (&episode[0].episode, episode.last()) else { continue };
+                    let last = last_made(connection, name).map_err(failed)?;
+                    for one in episode.iter().filter(|one| one.seq > last) {
+                        if let Made::Parked(reason) = make(link, context, one)? {
+                            park(connection, one, &reason).map_err(failed)?;
+                            parked += 1;
+                        }
                     }
+                    remember(connection, name, end.seq.max(last)).map_err(failed)?;
                 }
-                remember(connection, name, end.seq.max(last)).map_err(failed)?;
-            }
-            run(connection, "COMMIT").map_err(failed)?;
-            if is_lax {
-                sync("NORMAL")?;
-            }
-            Ok(parked)
+                run(connection, "COMMIT").map_err(failed)?;
+                Ok(parked)
+            })
         })
     }
 }

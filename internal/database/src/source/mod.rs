@@ -63,13 +63,14 @@ pub(crate) use context::describe;
 pub(crate) use database::Database;
 pub(crate) use displaced::{Displaced, Raised};
 pub(crate) use door::{Opener, Stays};
-pub(crate) use file::{FileId, at_rest, beside, create as create_private, create_new, folder_of};
+pub(crate) use file::{FileId, at_rest, beside, create as create_private, create_new, folder_of, free_bytes};
 pub(crate) use group::Recorder;
 pub(crate) use journal::Noted;
 pub(crate) use look::{Seen, look_closer};
 pub(crate) use moment::{Moment, to_be_overwritten};
 pub(crate) use open::{Facts, for_reading, for_reading_at_rest};
 pub(crate) use parked::{Aside, Tried};
+pub(crate) use value::same;
 
 use door::Door;
 
@@ -210,6 +211,17 @@ impl Source {
         self.write_by(op, Instant::now() + self.config.timeout, recorder, f)
     }
 
+    /// The open database for a write of this thread, which is in no other write as long as the mark is there.
+    fn begin_to_write(self: &Arc<Self>, op: &'static str, deadline: Instant) -> Result<(Writing, Arc<Database>)> {
+        let Some(writing) = Writing::begin() else {
+            return Err(self.error(op, ErrorKind::NestedWrite));
+        };
+        if self.config.readonly {
+            return Err(self.error(op, ErrorKind::ReadOnly));
+        }
+        Ok((writing, self.database(op, deadline)?))
+    }
+
     /// The same with a deadline of the caller's.
     pub(crate) fn write_by<T>(
         self: &Arc<Self>,
@@ -218,13 +230,7 @@ impl Source {
         recorder: Option<&Recorder<'_>>,
         f: impl FnMut(&mut WriteTx<'_>) -> Result<T>,
     ) -> Result<T> {
-        let Some(_writing) = Writing::begin() else {
-            return Err(self.error(op, ErrorKind::NestedWrite));
-        };
-        if self.config.readonly {
-            return Err(self.error(op, ErrorKind::ReadOnly));
-        }
-        let database = self.database(op, deadline)?;
+        let (_writing, database) = self.begin_to_write(op, deadline)?;
         let answer = database.write(op, deadline, recorder, f);
         if let Err(error) = &answer
             && matches!(error.kind(), ErrorKind::ReadOnly)
@@ -259,10 +265,7 @@ impl Source {
         if self.config.readonly {
             return Ok(());
         }
-        self.write(OP, None, |tx| {
-            // It changes nothing and is written all the same.
-            tx.execute("UPDATE switchyard_meta SET value = value WHERE key = 'schema'", params![]).map(drop)
-        })
+        self.write(OP, None, write_nothing_new)
     }
 
     /// Makes noted writes here, each once; answers how many had to be kept aside. `check` is asked once nobody else can
@@ -355,6 +358,11 @@ pub(crate) fn probe(path: &Path, timeout: std::time::Duration) -> Option<rusqlit
     matches!(file::look_readonly(path), Ok(()))
         .then(|| connection::probe(path, timeout).and_then(|link| link.into_connection(timeout)).ok())
         .flatten()
+}
+
+/// A write that changes nothing, and is written all the same.
+fn write_nothing_new(tx: &mut WriteTx<'_>) -> Result<()> {
+    tx.execute("UPDATE switchyard_meta SET value = value WHERE key = 'schema'", params![]).map(drop)
 }
 
 /// Marks this thread as being inside a write.

@@ -113,6 +113,14 @@ mod exact {
     }
 }
 
+/// Whether two stored values are the same to the last bit.
+pub(crate) fn same(one: SqliteRef<'_>, other: SqliteRef<'_>) -> bool {
+    match (one, other) {
+        (SqliteRef::Real(one), SqliteRef::Real(other)) => one.to_bits() == other.to_bits(),
+        (one, other) => one == other,
+    }
+}
+
 /// Sets a statement's parameters, numbered from 1.
 #[inline]
 pub(crate) fn bind(statement: &mut rusqlite::Statement<'_>, params: &[ValueRef<'_>]) -> rusqlite::Result<()> {

@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use crate::ids::ChatId;
 use crate::route::SourceName;
+use crate::source::same;
 
 /// Rows of a chat in a file that is not its home.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -156,8 +157,8 @@ fn walk(
     let name = quoted(name);
     let order = key.iter().map(|column| quoted(column)).collect::<Vec<_>>().join(", ");
     let sql = format!("SELECT {listed}, rowid FROM {name} WHERE chat_id = ?1 ORDER BY {order}");
-    let same: Vec<_> = (1..).zip(key).map(|(place, column)| format!("{} IS ?{place}", quoted(column))).collect();
-    let find = format!("SELECT {listed} FROM {name} WHERE {}", same.join(" AND "));
+    let by_key: Vec<_> = (1..).zip(key).map(|(place, column)| format!("{} IS ?{place}", quoted(column))).collect();
+    let find = format!("SELECT {listed} FROM {name} WHERE {}", by_key.join(" AND "));
     // A table or a column that the other side does not have is a row that it does not have.
     let mut find = match other.prepare(&find) {
         Ok(find) => Some(find),
@@ -174,7 +175,7 @@ fn walk(
                 .query_row(params_from_iter(keys), |found| {
                     let mut unlike = Vec::new();
                     for (place, column) in columns.iter().enumerate() {
-                        if !is_same(row.get_ref(place)?, found.get_ref(place)?) {
+                        if !same(row.get_ref(place)?, found.get_ref(place)?) {
                             unlike.push(column.clone());
                         }
                     }
@@ -185,14 +186,6 @@ fn walk(
         visit(shown(table, row)?, unlike);
     }
     Ok(())
-}
-
-/// Whether two values are the same to the last bit.
-fn is_same(one: ValueRef<'_>, other: ValueRef<'_>) -> bool {
-    match (one, other) {
-        (ValueRef::Real(one), ValueRef::Real(other)) => one.to_bits() == other.to_bits(),
-        (one, other) => one == other,
-    }
 }
 
 /// The row's name: numbers, and texts that nobody wrote into the chat; else its place in the file.

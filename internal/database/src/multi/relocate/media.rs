@@ -14,11 +14,11 @@ use rusqlite::types::ValueRef;
 use super::error::Unlike;
 use super::pace::{Pace, Steps};
 use super::report::Meter;
-use super::rows::{Chunk, Query, Walk, same};
+use super::rows::{Chunk, Query, Walk};
 use super::{MoveError, Part, copy};
 use crate::error::Result;
 use crate::ids::ChatId;
-use crate::source::{Source, WriteTx};
+use crate::source::{Source, WriteTx, same};
 
 pub(super) const TABLE: &str = "media_attachments";
 const NOTE: &str = "INSERT INTO switchyard_moved_media (chat_id, file_unique_id) VALUES (?1, ?2)";

@@ -13,7 +13,7 @@ use crate::error::Result;
 use crate::ids::ChatId;
 use crate::params;
 use crate::route::SourceName;
-use crate::source::Source;
+use crate::source::{Source, folder_of, free_bytes};
 
 /// How many rows of each table are looked at to know how long its rows are.
 const SAMPLE: usize = 200;
@@ -111,9 +111,7 @@ pub(super) fn bytes(parts: &[Part], rows: &BTreeMap<&'static str, u64>, media: u
 
 /// How many bytes the disk of a source has left for this user; `u64::MAX` where the system does not say.
 pub(super) fn free(source: &Source) -> u64 {
-    let folder = source.config().path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    let found = rustix::fs::statvfs(folder.unwrap_or_else(|| std::path::Path::new(".")));
-    found.map_or(u64::MAX, |found| found.f_bavail.saturating_mul(found.f_frsize))
+    free_bytes(&folder_of(&source.config().path)).unwrap_or(u64::MAX)
 }
 
 /// Refuses where the disk of the target has too little room. With the rows of the old place deleted in the same file

@@ -9,7 +9,7 @@ use rusqlite::types::ValueRef;
 use super::tables::Table;
 use crate::error::Result;
 use crate::ids::ChatId;
-use crate::source::{Source, Stored};
+use crate::source::{Source, Stored, same};
 
 /// How many bytes a chunk has at most, but for a single row that is longer.
 const MOST_BYTES: usize = 4 << 20;
@@ -222,14 +222,6 @@ impl<'c> Row<'c> {
     /// The first so many values.
     pub(super) fn values(self, count: usize) -> impl Iterator<Item = ValueRef<'c>> {
         (0..count).map(move |index| self.value(index))
-    }
-}
-
-/// Whether two values are the same to the last bit.
-pub(super) fn same(one: ValueRef<'_>, other: ValueRef<'_>) -> bool {
-    match (one, other) {
-        (ValueRef::Real(one), ValueRef::Real(other)) => one.to_bits() == other.to_bits(),
-        (one, other) => one == other,
     }
 }
 
