@@ -14,7 +14,7 @@ use super::standin_files;
 use crate::error::{Error, ErrorKind, Result};
 use crate::params;
 use crate::route::SourceName;
-use crate::source::{Noted, Raised, Source};
+use crate::source::{NOTED_AFTER, Noted, Raised, Source};
 
 const OP: &str = "homecoming.come_home";
 
@@ -217,13 +217,7 @@ impl<'a> Homecoming<'a> {
 
 /// The writes that wait for a source, in order, so many at most.
 fn noted_after(serving: &Arc<Source>, name: &SourceName, last: i64, most: usize) -> Result<Vec<Noted>> {
-    serving.read("homecoming.noted_after", |tx| {
-        tx.query(
-            "SELECT seq, episode, operation FROM switchyard_journal
-             WHERE source = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3",
-            params![name.as_str(), last, most as i64],
-        )
-    })
+    serving.read("homecoming.noted_after", |tx| tx.query(NOTED_AFTER, params![name.as_str(), last, most as i64]))
 }
 
 /// Forgets the writes that are made at home.

@@ -16,6 +16,10 @@ use super::writer::run;
 use crate::error::{Error, ErrorKind, Result};
 use crate::params;
 
+/// The writes that wait for a source (`?1`) after a number (`?2`), in order, so many (`?3`) at most.
+pub(crate) const NOTED_AFTER: &str = "SELECT seq, episode, operation FROM switchyard_journal
+     WHERE source = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3";
+
 /// A write that waits to be made at home.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Noted {

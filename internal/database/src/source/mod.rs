@@ -65,7 +65,7 @@ pub(crate) use displaced::{Displaced, Raised};
 pub(crate) use door::{Opener, Stays};
 pub(crate) use file::{FileId, at_rest, beside, create as create_private, create_new, folder_of, free_bytes};
 pub(crate) use group::Recorder;
-pub(crate) use journal::Noted;
+pub(crate) use journal::{NOTED_AFTER, Noted};
 pub(crate) use look::{Seen, look_closer};
 pub(crate) use moment::{Moment, to_be_overwritten};
 pub(crate) use open::{Facts, for_reading, for_reading_at_rest};

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::waiting::waiting;
+use super::waiting::{reader, waiting};
 use crate::maintenance::Role;
 use crate::maintenance::backup::file_in_set;
 use crate::maintenance::copy::{self, Rows};
@@ -95,7 +95,9 @@ impl BackupSet {
                 path: journal.clone(),
                 detail: format!("writes that may wait in it cannot be read ({})", describe(&error)),
             };
-            waiting(journal, name, 0).map_err(bad)?;
+            if let Some(journal) = reader(journal).map_err(bad)? {
+                waiting(&journal, name, 0).map_err(bad)?;
+            }
         }
         let journals = self.journals.iter().filter(|journal| *journal != path).cloned().collect();
         Ok(Checked { moment, rows, journals })

@@ -3,11 +3,13 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use rusqlite::Connection;
+
 use super::set::Checked;
 use crate::maintenance::copy;
 use crate::migrate;
 use crate::route::SourceName;
-use crate::source::{Database, Noted, SourceConfig, describe};
+use crate::source::{Database, NOTED_AFTER, Noted, SourceConfig, describe};
 use crate::time::{Clock, SystemClock};
 
 /// How long they may take at least.
@@ -21,9 +23,10 @@ pub(super) fn make_waiting(settings: &SourceConfig, checked: &Checked) -> Result
     let (mut made, mut parked) = (0, 0);
     let mut home = None;
     for journal in &checked.journals {
+        let Some(journal) = reader(journal).map_err(|error| describe(&error))? else { continue };
         let mut last = 0;
         loop {
-            let chunk = waiting(journal, &settings.name, last).map_err(|error| describe(&error))?;
+            let chunk = waiting(&journal, &settings.name, last).map_err(|error| describe(&error))?;
             let Some(end) = chunk.last() else { break };
             last = end.seq;
             let deadline = Instant::now() + settings.timeout.max(PATIENCE);
@@ -45,16 +48,16 @@ pub(super) fn make_waiting(settings: &SourceConfig, checked: &Checked) -> Result
     Ok((made - parked, parked))
 }
 
-/// The writes that wait for a source in a copy, in order.
-pub(super) fn waiting(journal: &Path, name: &SourceName, last: i64) -> rusqlite::Result<Vec<Noted>> {
+/// A copy that writes may wait in; `None` where it has no journal.
+pub(super) fn reader(journal: &Path) -> rusqlite::Result<Option<Connection>> {
     let copy = copy::reader(journal)?;
-    if !migrate::has_table(&copy, "switchyard_journal")? {
-        return Ok(Vec::new());
-    }
-    let sql = "SELECT seq, episode, operation FROM switchyard_journal
-               WHERE source = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3";
+    Ok(migrate::has_table(&copy, "switchyard_journal")?.then_some(copy))
+}
+
+/// The writes that wait for a source in a copy, in order.
+pub(super) fn waiting(journal: &Connection, name: &SourceName, last: i64) -> rusqlite::Result<Vec<Noted>> {
     let noted = |row: &rusqlite::Row<'_>| {
         Ok(Noted { seq: row.get("seq")?, episode: row.get("episode")?, operation: row.get("operation")? })
     };
-    copy.prepare(sql)?.query_map((name.as_str(), last, CHUNK as i64), noted)?.collect()
+    journal.prepare(NOTED_AFTER)?.query_map((name.as_str(), last, CHUNK as i64), noted)?.collect()
 }
