@@ -190,31 +190,9 @@ impl Control {
         let bytes = plan::bytes(&parts, &rows, media)?;
         plan::check_disk(&*self.source(to)?, bytes)?;
         let total = rows.values().sum::<u64>();
-        let mut lease = Lease::begin(&self.db, &self.shared()?, &parts)?;
-        // Before the first row is read.
-        let mut changes = Changes::start(&parts)?;
-        for part in &parts {
-            let (chat, from) = (part.chat, part.from.name());
-            tracing::info!(target: "database::audit", %chat, %from, %to, "a move begins");
-            media::settle(meter, &part.to, part.chat, steps)?;
-        }
-        meter.begin(Stage::Copying, total + media)?;
-        for part in &parts {
-            copy::part(meter, part, steps, &mut lease, &mut report)?;
-        }
-        changes.catch_up(steps, &mut lease)?;
-        meter.begin(Stage::Verifying, total)?;
-        for part in &parts {
-            changes.suspect(verify::part(meter, part, at_once)?);
-        }
-        if changes.catch_up(steps, &mut lease)? > 0 {
-            meter.begin(Stage::CatchingUp, 0)?;
-        }
-        meter.begin(Stage::Switching, 1)?;
         let moved = Moved { chats: &chats, parts: &parts, to, keep: options.keep };
-        self.cut_over(meter, &moved, &mut changes, steps, &mut lease, &mut report)?;
-        report.reread = changes.reread;
-        drop((changes, lease));
+        self.bring_over(meter, &moved, (total, media), steps, &mut report)
+            .map_err(|error| self.unless_replaced(&moved, error))?;
         report.chats = parts.iter().map(|part| (part.chat, part.from.name().clone())).collect();
         // From here on the chats are at the new place, whatever happens.
         let left = if options.keep {
@@ -231,6 +209,52 @@ impl Control {
             Ok(()) => {}
         }
         Ok(report)
+    }
+
+    /// Copies so many rows and media, compares them, and makes the target their owner.
+    fn bring_over(
+        &self,
+        meter: &mut Meter<'_>,
+        moved: &Moved<'_>,
+        (rows, media): (u64, u64),
+        steps: &mut Steps,
+        report: &mut MoveReport,
+    ) -> Result<(), MoveError> {
+        let Moved { parts, to, .. } = *moved;
+        let mut lease = Lease::begin(&self.db, &self.shared()?, parts)?;
+        // Before the first row is read.
+        let mut changes = Changes::start(parts)?;
+        for part in parts {
+            let (chat, from) = (part.chat, part.from.name());
+            tracing::info!(target: "database::audit", %chat, %from, %to, "a move begins");
+            media::settle(meter, &part.to, part.chat, steps)?;
+        }
+        meter.begin(Stage::Copying, rows + media)?;
+        for part in parts {
+            copy::part(meter, part, steps, &mut lease, report)?;
+        }
+        changes.catch_up(steps, &mut lease)?;
+        meter.begin(Stage::Verifying, rows)?;
+        for part in parts {
+            changes.suspect(verify::part(meter, part, steps.most())?);
+        }
+        if changes.catch_up(steps, &mut lease)? > 0 {
+            meter.begin(Stage::CatchingUp, 0)?;
+        }
+        meter.begin(Stage::Switching, 1)?;
+        self.cut_over(meter, moved, &mut changes, steps, &mut lease, report)?;
+        report.reread = changes.reread;
+        Ok(())
+    }
+
+    /// Rows may also differ because a source was opened anew meanwhile: what was written since was noticed by nobody.
+    fn unless_replaced(&self, moved: &Moved<'_>, error: MoveError) -> MoveError {
+        let MoveError::Differs { chat, from, to, .. } = &error else { return error };
+        if let Err(changed) = self.check_unchanged(moved) {
+            return changed;
+        }
+        tracing::warn!(target: "database::audit", %chat, %from, %to, "a copy is not what was copied, so the chat stays");
+        error
     }
 
     /// Undoes a move that was broken off before the chat was at the new place: removes the part of a copy. Answers how

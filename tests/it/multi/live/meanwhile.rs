@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use database::multi::{MoveError, MoveOptions, Progress, Stage};
 use database::{ErrorKind, OnUnavailable, Route, params};
+use rstest::rstest;
 
 use super::super::{config_of, eventually, name, open, take_away};
 use super::{MOVED, OTHERS, config, fill, go_on, move_to};
@@ -53,8 +54,9 @@ fn whoever_has_begun_to_write_before_the_cut_over_writes_where_the_chat_is() {
     db.close();
 }
 
-#[test]
-fn a_source_that_is_opened_anew_meanwhile_has_the_move_begin_anew() {
+/// While a call uses the file that was open before, it stays open and can be compared with.
+#[rstest]
+fn a_source_that_is_opened_anew_meanwhile_has_the_move_begin_anew(#[values(false, true)] is_used: bool) {
     let scratch = Scratch::new();
     let config = config(&scratch);
     let (db, control) = open(&config);
@@ -62,18 +64,37 @@ fn a_source_that_is_opened_anew_meanwhile_has_the_move_begin_anew() {
     let mut next = config.clone();
     next.sources.get_mut(&name("primary")).unwrap().max_connections += 1;
     let mut times = 0;
-    let alter = |progress: Progress| {
-        if progress.stage == Stage::Verifying && progress.done == 0 {
-            times += 1;
-            if times == 1 {
-                // The next calls are made on another connection, where nobody notices them.
-                control.reload(&next).unwrap();
-                db.set_chat_setting(MOVED, "unnoticed", "kept").unwrap();
+    std::thread::scope(|scope| {
+        let (hold, held) = std::sync::mpsc::channel();
+        // Let go as soon as this is at its end, well or badly.
+        let (let_go, is_let_go) = std::sync::mpsc::channel::<()>();
+        let mut holder = Some((hold, is_let_go));
+        let alter = |progress: Progress| {
+            if progress.stage == Stage::Verifying && progress.done == 0 {
+                times += 1;
+                if times == 1 {
+                    if is_used && let Some((hold, is_let_go)) = holder.take() {
+                        let db = &db;
+                        scope.spawn(move || {
+                            db.read("test.hold", Route::Chat(MOVED), |_| {
+                                hold.send(()).unwrap();
+                                let _ = is_let_go.recv();
+                                Ok(())
+                            })
+                        });
+                        held.recv().unwrap();
+                    }
+                    // The next calls are made on another connection, where nobody notices them.
+                    control.reload(&next).unwrap();
+                    db.set_chat_setting(MOVED, "unnoticed", "kept").unwrap();
+                } else if is_used {
+                    let_go.send(()).unwrap();
+                }
             }
-        }
-        ControlFlow::Continue(())
-    };
-    control.move_chat(MOVED, &name("archive"), &MoveOptions::default(), alter).unwrap();
+            ControlFlow::Continue(())
+        };
+        control.move_chat(MOVED, &name("archive"), &MoveOptions::default(), alter).unwrap();
+    });
     assert_eq!(times, 2, "it was copied again");
     assert_eq!(db.get_chat_setting(MOVED, "unnoticed").unwrap().as_deref(), Some("kept"));
     db.close();

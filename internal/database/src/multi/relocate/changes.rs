@@ -178,7 +178,6 @@ impl<'a> Changes<'a> {
             return Ok(());
         };
         let (from, to) = (from.name().clone(), to.name().clone());
-        tracing::warn!(target: "database::audit", %chat, %from, %to, "a copy is not what was copied, so the chat stays");
         Err(MoveError::Differs { chat: *chat, from, to, differences })
     }
 

@@ -199,7 +199,7 @@ impl Control {
 
     /// Refuses where something else is so than when the move began: where a chat lives, which chats belong together, or
     /// which sources there are.
-    fn check_unchanged(&self, moved: &Moved<'_>) -> Result<(), MoveError> {
+    pub(super) fn check_unchanged(&self, moved: &Moved<'_>) -> Result<(), MoveError> {
         let changed = |source: &Source| Err(MoveError::SourceChanged { name: source.name().clone() });
         for Part { chat, from, to } in moved.parts {
             for source in [from, to] {

@@ -58,6 +58,11 @@ impl Steps {
         Self { most, rows, longest }
     }
 
+    /// How many rows one has at most.
+    pub(super) fn most(&self) -> usize {
+        self.most
+    }
+
     /// How many rows the next one has.
     pub(super) fn rows(&self) -> usize {
         self.rows
