@@ -22,6 +22,8 @@ const OVER: &str = "over";
 const IN_DEFAULT: &str = "default";
 /// What the names of stand-ins that were set aside go on with after `NAME.db`, before a number.
 const ASIDE: &str = ".aside-";
+/// What SQLite keeps beside a database: the last while it is made and has no log yet.
+const BESIDE: [&str; 3] = ["-wal", "-shm", "-journal"];
 
 /// Where the stand-in of a source is.
 pub(super) fn path(config: &DatabaseConfig, name: &SourceName) -> PathBuf {
@@ -52,13 +54,14 @@ pub(super) fn is_over(stand_in: &Path) -> bool {
 pub(super) fn remove(stand_in: &Path) -> io::Result<()> {
     // The database before its log: a log without it says nothing, a database without its log would be believed. What
     // says that it is over goes last.
-    remove_parts(stand_in, &["", "-wal", "-shm"])?;
+    remove_parts(stand_in, &[""])?;
+    remove_rest(stand_in)?;
     forget_over(stand_in)
 }
 
 /// Removes what is left of one whose database is gone: that was at home.
 pub(super) fn remove_rest(stand_in: &Path) -> io::Result<()> {
-    remove_parts(stand_in, &["-wal", "-shm"])
+    remove_parts(stand_in, &BESIDE)
 }
 
 /// Gives a stand-in that is closed another name, under which nobody takes it for one; answers that.
@@ -66,7 +69,7 @@ pub(super) fn set_aside(stand_in: &Path) -> io::Result<PathBuf> {
     let named = |number: usize| with_suffix(stand_in, &format!("{ASIDE}{number}"));
     let aside = (1..).map(named).find(|path| !path.exists()).unwrap_or_else(|| named(0));
     forget_over(stand_in)?;
-    for suffix in ["-shm", "-wal", ""] {
+    for suffix in BESIDE.into_iter().rev().chain([""]) {
         match std::fs::rename(with_suffix(stand_in, suffix), with_suffix(&aside, suffix)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}

@@ -10,7 +10,7 @@ use rstest::rstest;
 
 use super::{AWAY, config, say, texts, with_its_source_away};
 use crate::multi::{carry, eventually, name, open};
-use crate::support::{Scratch, sqlite};
+use crate::support::{Scratch, names_in, sqlite};
 
 fn come_back(scratch: &Scratch) {
     carry(&scratch.file("away.db"), &scratch.file("community.db"));
@@ -113,12 +113,14 @@ fn a_stand_in_whose_making_was_broken_off_keeps_no_chat_away() {
     let (scratch, config) = with_its_source_away(OnUnavailable::StandIn);
     std::fs::create_dir(scratch.file("standin")).unwrap();
     std::fs::write(scratch.file("standin/community.db"), "").unwrap();
+    std::fs::write(scratch.file("standin/community.db-journal"), "half a journal").unwrap();
     let (db, control) = open(&config);
     say(&db, "2", "meanwhile").unwrap();
     come_back(&scratch);
     control.retry(&name("community")).unwrap();
     assert_eq!(texts(&db), ["before", "meanwhile"]);
     db.close();
+    assert_eq!(names_in(&scratch.file("standin")), Vec::<String>::new(), "nothing of either is left");
 }
 
 /// A bot whose stand-in was damaged while it was stopped.
