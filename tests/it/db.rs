@@ -20,6 +20,8 @@ mod one_file;
 #[cfg(feature = "multi-source")]
 mod restoring;
 #[cfg(feature = "multi-source")]
+mod rolling_back;
+#[cfg(feature = "multi-source")]
 mod running;
 #[cfg(feature = "multi-source")]
 mod site;

@@ -17,7 +17,7 @@ use crate::child::{Child, numbered};
 use crate::support::{Scratch, open, rows, sqlite, tables};
 
 /// Every row of a file by the columns that a version has; what migrating sets left out.
-fn rows_at(path: &Path, version: u32) -> BTreeMap<String, Vec<String>> {
+pub(crate) fn rows_at(path: &Path, version: u32) -> BTreeMap<String, Vec<String>> {
     let connection = sqlite(path);
     let shown = described().into_iter().filter(|(_, table)| table.since <= version.max(1));
     shown
@@ -42,7 +42,7 @@ fn is_sound(connection: &Connection) -> bool {
 }
 
 /// What an earlier release does with a file, as far as a file can tell: it finds its schema, and writes.
-fn an_earlier_release_works_on(path: &Path) {
+pub(crate) fn an_earlier_release_works_on(path: &Path) {
     let connection = sqlite(path);
     assert_eq!(found(&connection), without_history(described()));
     let foreign = "SELECT COUNT(*) FROM sqlite_schema WHERE name NOT LIKE 'switchyard~_%' ESCAPE '~'
