@@ -135,6 +135,16 @@ impl Child {
     }
 }
 
+impl Drop for Child {
+    /// A test that fails leaves nobody at work.
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let _ = self.process.kill();
+            let _ = self.process.wait();
+        }
+    }
+}
+
 /// A copy of this binary in a folder that every user can reach.
 fn reachable_copy() -> &'static Path {
     static COPY: LazyLock<(TempDir, PathBuf)> = LazyLock::new(|| {
