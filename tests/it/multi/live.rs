@@ -6,6 +6,7 @@
 //! MOVES=20 MOVED_MESSAGES=1000000 MOVE_KILLS=20 cargo test --release -p tests --features multi-source --test it multi::live -- --nocapture --test-threads=1
 //! ```
 
+mod earlier;
 pub(crate) mod killed;
 mod meanwhile;
 

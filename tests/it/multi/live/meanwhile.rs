@@ -68,6 +68,7 @@ fn a_source_that_is_opened_anew_meanwhile_has_the_move_begin_anew(#[values(false
         let (hold, held) = std::sync::mpsc::channel();
         // Let go as soon as this is at its end, well or badly.
         let (let_go, is_let_go) = std::sync::mpsc::channel::<()>();
+        let mut let_go = Some(let_go);
         let mut holder = Some((hold, is_let_go));
         let alter = |progress: Progress| {
             if progress.stage == Stage::Verifying && progress.done == 0 {
@@ -87,9 +88,11 @@ fn a_source_that_is_opened_anew_meanwhile_has_the_move_begin_anew(#[values(false
                     // The next calls are made on another connection, where nobody notices them.
                     control.reload(&next).unwrap();
                     db.set_chat_setting(MOVED, "unnoticed", "kept").unwrap();
-                } else if is_used {
-                    let_go.send(()).unwrap();
                 }
+            }
+            // It is compared with what is open still, and begins anew when nobody uses that any more.
+            if progress.stage == Stage::Waiting && is_used {
+                let_go.take();
             }
             ControlFlow::Continue(())
         };
