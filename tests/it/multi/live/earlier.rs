@@ -5,7 +5,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::Scope;
 use std::time::Duration;
 
-use database::multi::{MoveError, MoveOptions, MoveReport, Progress, Stage};
+use database::multi::{MoveError, MoveOptions, Progress, Stage};
 use database::{DatabaseConfig, DatabaseWrapper, Route, params};
 use rstest::rstest;
 
@@ -77,7 +77,8 @@ fn a_write_that_began_before_a_reload_moves_with_its_chat(#[values(false, true)]
             if stages.last() != Some(&progress.stage) {
                 stages.push(progress.stage);
             }
-            if matches!(progress.stage, Stage::Waiting | Stage::Deleting) {
+            // If nobody waited for it, that would be too late for the copy.
+            if matches!(progress.stage, Stage::Waiting | Stage::Switching) {
                 late.end();
             }
             ControlFlow::Continue(())
@@ -192,8 +193,9 @@ fn what_a_move_has_left_is_deleted_only_when_calls_that_may_write_there_have_end
         control.reload(&mapped_to(at_first)).unwrap();
         let mut has_waited = false;
         let show = |progress: Progress| {
-            if progress.stage == Stage::Waiting {
-                has_waited = true;
+            has_waited |= progress.stage == Stage::Waiting;
+            // If nobody waited for it, that would be too late to be seen.
+            if matches!(progress.stage, Stage::Waiting | Stage::Tidying) {
                 late.end();
             }
             ControlFlow::Continue(())
