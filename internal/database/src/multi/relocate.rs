@@ -185,7 +185,8 @@ impl Control {
             parts => parts?,
         };
         // Before the first row is read, and looked at again when the gate is closed.
-        self.wait_for_writes_past(meter, parts.iter().map(|part| (part.chat, &part.from)))?;
+        let homes: Vec<_> = parts.iter().map(|part| (part.chat, Arc::clone(&part.from))).collect();
+        self.wait_for_writes_past(meter, &homes)?;
         report.tidied += self.undo_copies(meter, &chats, Some(to), steps)?;
         for part in &parts {
             plan::check_empty(part)?;

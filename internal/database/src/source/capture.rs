@@ -247,7 +247,7 @@ impl Drop for Capture {
 mod tests {
     use super::*;
     use crate::params;
-    use crate::source::SourceConfig;
+    use crate::source::{Database, SourceConfig};
     use crate::time::SystemClock;
 
     fn source(folder: &tempfile::TempDir) -> Arc<Source> {
@@ -272,7 +272,7 @@ mod tests {
     }
 
     fn taken(capture: &Capture, most: usize) -> (Vec<String>, bool) {
-        match capture.take(Instant::now() + capture.source.config().timeout, most, || ()).unwrap() {
+        match capture.take(Instant::now() + capture.source().config().timeout, most, || ()).unwrap() {
             Noticed::Lost => panic!("lost"),
             Noticed::Rows(rows, is_more) => {
                 let key = |row: &ChangedRow| match &row.key[1] {

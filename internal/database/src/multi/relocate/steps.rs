@@ -176,12 +176,13 @@ impl Control {
     /// Waits until no call can write these chats' rows past the sources that they are in. Of what is written by a table of
     /// before, through the source that a file was then or into another one, nothing is noticed: it would be answered, and
     /// deleted with what a move leaves.
-    pub(super) fn wait_for_writes_past<'s>(
+    pub(super) fn wait_for_writes_past(
         &self,
         meter: &mut Meter<'_>,
-        homes: impl Iterator<Item = (ChatId, &'s Arc<Source>)> + Clone,
+        homes: &[(ChatId, Arc<Source>)],
     ) -> Result<(), MoveError> {
-        let past = || homes.clone().find_map(|(chat, home)| Some((chat, self.router.earlier.writes_past(chat, home)?)));
+        let past =
+            || homes.iter().find_map(|(chat, home)| Some((*chat, self.router.earlier.writes_past(*chat, home)?)));
         let Some((_, takes)) = past() else { return Ok(()) };
         meter.begin(Stage::Waiting, 0)?;
         let (begun, most) = (Instant::now(), CALLS_MAY_TAKE * takes);
@@ -199,7 +200,7 @@ impl Control {
     pub(super) fn wait_before_tidying(&self, meter: &mut Meter<'_>, unfinished: &[Entry]) -> Result<(), MoveError> {
         let home = |entry: &Entry| Some((entry.chat, self.router.source(&self.router.explain(entry.chat).0)?));
         let homes: Vec<_> = unfinished.iter().filter_map(home).collect();
-        self.wait_for_writes_past(meter, homes.iter().map(|(chat, home)| (*chat, home)))
+        self.wait_for_writes_past(meter, &homes)
     }
 
     /// Waits until no call uses a table any more by which the chat is where it was.
