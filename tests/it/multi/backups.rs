@@ -6,11 +6,12 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use database::maintenance::{BackupOptions, BackupSet, MaintenanceError, backup};
-use database::multi::{self, MoveOptions};
+use database::multi::{self, MoveOptions, Progress, Stage};
 use database::{ChatId, Clock as _, NewMessage, Route, SourceConfig, SystemClock, UserId};
+use rstest::rstest;
 use rusqlite::Connection;
 
-use super::{config_of, name, open};
+use super::{config_of, eventually, name, open};
 use crate::support::{Scratch, names_in, time};
 
 const CHAT: ChatId = ChatId(7);
@@ -134,5 +135,58 @@ fn a_source_whose_calls_do_not_end_is_not_put_back_and_one_whose_calls_end_is() 
     assert_eq!(count(), 1);
     say(4).unwrap();
     assert_eq!(count(), 2);
+    db.close();
+}
+
+/// Looking at a backup takes long, and a chat may begin to move to its source meanwhile, or come there.
+#[rstest]
+fn a_source_that_a_chat_comes_to_while_its_backup_is_looked_at_is_not_put_back(#[values(false, true)] has_come: bool) {
+    let scratch = Scratch::new();
+    let mut config = config_of(scratch.path(), &["primary", "archive"], &[(-100, "archive")]);
+    config.sources.values_mut().for_each(|source| source.timeout = Duration::from_secs(2));
+    let (db, control) = open(&config);
+    for number in 0..20_i64 {
+        let message = NewMessage::text(number, time("2026-01-01 00:00:00"), UserId(1), "said");
+        db.save_chat_message(CHAT, &message).unwrap();
+        db.save_chat_message(ChatId(-100), &message).unwrap();
+    }
+    let mut tell = |_| ControlFlow::Continue(());
+    let folder = scratch.file("backups");
+    let report =
+        backup(&multi::site(&config), &folder, &BackupOptions::default(), SystemClock.now(), &mut tell).unwrap();
+    let set = BackupSet::open(Path::new(&report.path), None).unwrap();
+    // It is waited for, after it was looked whether chats move.
+    let held = Connection::open(Path::new(&report.path).join("archive.db")).unwrap();
+    held.execute_batch("PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE").unwrap();
+    let refused = std::thread::scope(|scope| {
+        let restoring = scope.spawn(|| {
+            let mut tell = |_| ControlFlow::Continue(());
+            control.restore(&name("archive"), &set, false, SystemClock.now(), &mut tell)
+        });
+        std::thread::park_timeout(Duration::from_millis(500));
+        let mut held = Some(held);
+        let let_go = |progress: Progress| {
+            if progress.stage == Stage::Switching && !has_come && held.take().is_some() {
+                eventually("the backup was looked at", || restoring.is_finished());
+            }
+            ControlFlow::Continue(())
+        };
+        let moved = control.move_chat(CHAT, &name("archive"), &MoveOptions::default(), let_go);
+        drop(held);
+        moved.unwrap();
+        restoring.join().unwrap()
+    });
+    assert_eq!(control.explain(CHAT).source, name("archive"));
+    for chat in [CHAT, ChatId(-100)] {
+        assert_eq!(db.get_chat_totals(chat).unwrap().messages, 20, "{chat}, {refused:?}");
+    }
+    let refused = refused.unwrap_err().to_string();
+    let expected = match has_come {
+        false => {
+            "the source `archive` is in use (a move of the chat 7 is under way or was broken off); do it again, or with the bot stopped"
+        }
+        true => "7 (in archive)",
+    };
+    assert!(refused.contains(expected), "{refused}");
     db.close();
 }

@@ -6,8 +6,10 @@
 //! MOVES=20 MOVED_MESSAGES=1000000 MOVE_KILLS=20 cargo test --release -p tests --features multi-source --test it multi::live -- --nocapture --test-threads=1
 //! ```
 
+mod earlier;
 pub(crate) mod killed;
 mod meanwhile;
+mod writers;
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
@@ -16,27 +18,37 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use database::multi::{Control, MoveError, MoveOptions, MoveReport, Progress, Stage};
-use database::{
-    ChatId, DatabaseConfig, DatabaseWrapper, Durability, MediaId, MessageId, NewMedia, NewMessage, Route, UserId,
-    params,
-};
+use database::{ChatId, DatabaseConfig, DatabaseWrapper, Durability, MessageId, NewMessage, UserId};
 
+use self::writers::{Held, hold_others_and_the_chat, write};
 use super::{config_of, name, open};
 use crate::support::{Scratch, asked, sqlite};
 
 const MOVED: ChatId = ChatId(-1);
 /// Others: one in each source.
 const OTHERS: [(ChatId, &str); 2] = [(ChatId(-2), "primary"), (ChatId(-3), "archive")];
-/// How long the writes of the chat may wait at the gate: a tenth of a second. A build for tests, beside other tests, is
-/// given more where it is not the longer form, which has the machine for itself.
-fn longest_wait() -> Duration {
-    let is_alone = std::env::var_os("MOVES").is_some() || !cfg!(debug_assertions);
-    Duration::from_millis(if is_alone { 100 } else { 1_500 })
+/// Whether this is the longer form, which has the machine for itself.
+fn is_long() -> bool {
+    std::env::var_os("MOVES").is_some()
 }
 
+/// How long the writes of the chat may wait at the gate: a tenth of a second. A build for tests, beside other tests, is
+/// given more.
+fn longest_wait() -> Duration {
+    Duration::from_millis(if is_long() || !cfg!(debug_assertions) { 100 } else { 1_500 })
+}
+
+/// How long a call may take besides the time in which a long write has its file: the gate, its turn behind the others'
+/// and the move's writes, and the disk.
+fn longest_call() -> Duration {
+    if is_long() { Duration::from_millis(500) } else { Duration::from_secs(5) }
+}
+
+/// In the longer form every answered write is on disk.
 fn config(scratch: &Scratch) -> DatabaseConfig {
     let mut config = config_of(scratch.path(), &["primary", "archive"], &[(OTHERS[1].0.0, "archive")]);
-    config.sources.values_mut().for_each(|source| source.durability = Durability::Normal);
+    let durability = if is_long() { Durability::Full } else { Durability::Normal };
+    config.sources.values_mut().for_each(|source| source.durability = durability);
     config
 }
 
@@ -65,93 +77,6 @@ fn fill(db: &DatabaseWrapper, chat: ChatId, messages: i64) {
     }
 }
 
-/// What one who writes into the chat was answered that is kept.
-#[derive(Default)]
-struct Answered {
-    messages: BTreeMap<i64, String>,
-    settings: BTreeMap<String, String>,
-    data: BTreeMap<String, String>,
-    media: BTreeMap<String, String>,
-    longest: Duration,
-}
-
-/// Inserts, edits, replaces and deletes until it is told to stop; after each answer it reads what it was answered.
-fn write(db: &DatabaseWrapper, writer: i64, stop: &AtomicBool) -> Answered {
-    let mut answered = Answered::default();
-    let user = UserId(writer);
-    for number in 0.. {
-        if stop.load(Ordering::Relaxed) {
-            break;
-        }
-        let begun = Instant::now();
-        let id = writer * 1_000_000 + number;
-        let key = format!("{writer}-{}", number % 7);
-        match number % 6 {
-            0 | 1 => {
-                let text = format!("CANARY {id}");
-                let mut message = NewMessage::text(id, db.now(), user, text.clone());
-                if number % 4 == 0 {
-                    let media = format!("media-{writer}-{}", number % 20);
-                    if !answered.media.contains_key(&media) {
-                        db.add_media_attachment(Some(MOVED), &NewMedia::new(media.as_str())).unwrap();
-                        answered.media.insert(media.clone(), media.clone());
-                    }
-                    message.media_id = Some(MediaId::from(media.as_str()));
-                }
-                db.save_chat_message(MOVED, &message).unwrap();
-                answered.messages.insert(id, text);
-            }
-            2 => {
-                if let Some((id, text)) = answered.messages.iter_mut().next_back() {
-                    let edited = format!("CANARY edited {number}");
-                    db.update_chat_message_text(MOVED, &MessageId::from(*id), &edited).unwrap();
-                    *text = edited;
-                }
-            }
-            3 => {
-                db.set_chat_setting(MOVED, &key, &number.to_string()).unwrap();
-                answered.settings.insert(key.clone(), number.to_string());
-            }
-            4 => {
-                db.add_user_data(MOVED, user, &key, &number.to_string()).unwrap();
-                answered.data.insert(key.clone(), number.to_string());
-            }
-            _ => {
-                db.unset_chat_setting(MOVED, &key).unwrap();
-                answered.settings.remove(&key);
-                let key = format!("{writer}-{}", (number + 3) % 7);
-                db.delete_user_data(MOVED, user, &key).unwrap();
-                answered.data.remove(&key);
-            }
-        }
-        answered.longest = answered.longest.max(begun.elapsed());
-        if let Some((id, text)) = answered.messages.iter().next_back() {
-            let found = db.get_chat_message_by_message_id(MOVED, &MessageId::from(*id)).unwrap();
-            assert_eq!(found.map(|found| found.message_text).as_ref(), Some(text), "message {id}");
-        }
-        assert_eq!(db.get_chat_setting(MOVED, &key).unwrap().as_ref(), answered.settings.get(&key), "setting {key}");
-        // Some thousand writes a second are enough.
-        std::thread::park_timeout(Duration::from_millis(1));
-    }
-    answered
-}
-
-/// One write of another chat that holds the writer for a second.
-fn hold_for_a_second(db: &DatabaseWrapper, chat: ChatId) {
-    let hold = || {
-        let until = Instant::now() + Duration::from_secs(1);
-        while Instant::now() < until {
-            std::thread::park_timeout(Duration::from_millis(20));
-        }
-    };
-    db.write("test.hold", Route::Chat(chat), |tx| {
-        tx.execute("UPDATE switchyard_meta SET value = value WHERE key = 'schema'", params![])?;
-        hold();
-        Ok(())
-    })
-    .unwrap();
-}
-
 #[test]
 fn a_chat_moves_there_and_back_while_eight_write_and_every_answer_holds() {
     let rounds: usize = asked("MOVES", 2);
@@ -159,60 +84,62 @@ fn a_chat_moves_there_and_back_while_eight_write_and_every_answer_holds() {
     let config = config(&scratch);
     let (db, control) = open(&config);
     fill(&db, MOVED, asked("MOVED_MESSAGES", 5_000));
-    let stop = AtomicBool::new(false);
-    let (reports, answered) = std::thread::scope(|scope| {
-        let (db, stop) = (&db, &stop);
+    let (stop, held) = (AtomicBool::new(false), Held::default());
+    let (reports, answered, last_held) = std::thread::scope(|scope| {
+        let (db, stop, held) = (&db, &stop, &held);
         let writers: Vec<_> = (1..=7).map(|writer| scope.spawn(move || write(db, writer, stop))).collect();
-        scope.spawn(move || {
-            // One more writes others' chats, and every few seconds for a second.
-            let mut held = Instant::now();
-            for (number, (chat, _)) in (0..).zip(OTHERS.iter().cycle()) {
-                if stop.load(Ordering::Relaxed) {
-                    return;
-                }
-                db.set_chat_setting(*chat, "number", &number.to_string()).unwrap();
-                if held.elapsed() > Duration::from_secs(4) {
-                    hold_for_a_second(db, *chat);
-                    held = Instant::now();
-                }
-            }
-        });
+        let holder = scope.spawn(move || hold_others_and_the_chat(db, held, stop));
         let _stop = StopAtEnd(stop);
         let mut reports = Vec::new();
-        for _ in 0..rounds {
+        for round in 0..rounds {
             for to in ["archive", "primary"] {
                 reports.push(move_to(&control, to).unwrap());
             }
+            // What began to write is under way in the file as it was configured before when the next move begins.
+            let mut next = config.clone();
+            next.sources.values_mut().for_each(|source| source.max_connections += (round + 1) % 2);
+            control.reload(&next).unwrap();
         }
         reports.push(move_to(&control, "archive").unwrap());
         stop.store(true, Ordering::Relaxed);
-        (reports, writers.into_iter().map(|writer| writer.join().unwrap()).collect::<Vec<_>>())
+        let answered: Vec<_> = writers.into_iter().map(|writer| writer.join().unwrap()).collect();
+        (reports, answered, holder.join().unwrap())
     });
     let mut waits: Vec<_> = reports.iter().map(|report| report.waited).collect();
     waits.sort();
     let tries: u32 = reports.iter().map(|report| report.tries).sum();
     let reread: u64 = reports.iter().map(|report| report.reread).sum();
-    let longest = answered.iter().map(|answered| answered.longest).max().unwrap();
-    let messages: usize = answered.iter().map(|answered| answered.messages.len()).sum();
+    let longest = answered.iter().flat_map(|answered| &answered.calls).map(|(_, took)| *took).max().unwrap_or_default();
+    let slowest = answered.iter().flat_map(|answered| &answered.calls).map(|call| held.besides(call)).max();
+    let slowest = slowest.unwrap_or_default();
+    let messages: i64 = answered.iter().map(|answered| answered.saved).sum();
+    let deleted: i64 = answered.iter().map(|answered| answered.deleted.len() as i64).sum();
     let elapsed: Duration = reports.iter().map(|report| report.elapsed).sum();
     writeln!(
         std::io::stdout(),
         "{} moves in {elapsed:.1?}, {messages} messages and {reread} rows read again; the gate was closed for {:.1?} \
-         (median {:.1?}), in {tries} tries; the longest call took {longest:.1?}",
+         (median {:.1?}), in {tries} tries; the longest call took {longest:.1?}, {slowest:.1?} of it while no long write \
+         had the file",
         waits.len(),
         waits[waits.len() - 1],
         waits[waits.len() / 2],
     )
     .unwrap();
     assert!(waits.iter().all(|wait| *wait > Duration::ZERO && *wait <= longest_wait()), "{waits:?}");
+    assert!(slowest <= longest_call(), "{slowest:?}");
     assert!(reread > 0, "what changed meanwhile was seen");
+    assert!(deleted > 0 && last_held > 0, "there was a message deleted, and a long write of the chat");
     for answered in &answered {
         for (id, text) in &answered.messages {
             let found = db.get_chat_message_by_message_id(MOVED, &MessageId::from(*id)).unwrap().unwrap();
             assert_eq!(&found.message_text, text);
         }
+        for id in &answered.deleted {
+            assert!(db.get_chat_message_by_message_id(MOVED, &MessageId::from(*id)).unwrap().is_none(), "{id}");
+        }
     }
-    let settings: BTreeMap<_, _> = answered.iter().flat_map(|answered| answered.settings.clone()).collect();
+    let mut settings: BTreeMap<_, _> = answered.iter().flat_map(|answered| answered.settings.clone()).collect();
+    settings.insert("held".to_owned(), last_held.to_string());
     assert_eq!(db.get_chat_settings(MOVED).unwrap(), settings);
     for (writer, answered) in (1..).zip(&answered) {
         assert_eq!(db.get_user_data(MOVED, UserId(writer)).unwrap(), answered.data);
@@ -224,8 +151,8 @@ fn a_chat_moves_there_and_back_while_eight_write_and_every_answer_holds() {
         let sql = format!("SELECT COUNT(*) FROM {table} WHERE chat_id = -1");
         sqlite(&scratch.file(&format!("{source}.db"))).query_row(&sql, [], |row| row.get(0)).unwrap()
     };
-    assert_eq!(count("archive", "chat_messages"), all);
-    assert_eq!(all, messages as i64 + asked("MOVED_MESSAGES", 5_000_i64));
+    assert_eq!(count("archive", "chat_messages"), all - deleted);
+    assert_eq!(all, messages + asked("MOVED_MESSAGES", 5_000_i64));
     for table in ["chat_messages", "chat_users", "chat_settings", "user_data", "chat_stats", "switchyard_moved_media"] {
         assert_eq!(count("primary", table), 0, "{table}");
     }
@@ -286,7 +213,7 @@ fn others_hardly_notice_a_move() {
     config.sources.values_mut().for_each(|source| source.durability = Durability::Full);
     let (db, control) = open(&config);
     fill(&db, MOVED, asked("MOVED_MESSAGES", 20_000));
-    let quiet_for = Duration::from_millis(if std::env::var_os("MOVES").is_some() { 5_000 } else { 700 });
+    let quiet_for = Duration::from_millis(if is_long() { 5_000 } else { 700 });
     let mut out = std::io::stdout();
     let mut ways = ["archive", "primary"].into_iter().cycle();
     let is_fast = (1..=5).any(|_| {

@@ -15,6 +15,7 @@ use super::arrived::Arrived;
 use super::connection_manager::ConnectionManager;
 use super::counters::Counters;
 use super::departed::Departed;
+use super::earlier::Earlier;
 use super::gate::Gates;
 use super::healer::Healer;
 use super::lock::DataDirLock;
@@ -72,6 +73,7 @@ pub(crate) struct DataSourceRouter {
     pub(super) table: ArcSwap<RoutingTable>,
     /// Held while a table is made, so that each is made from the last.
     pub(super) current: Mutex<Current>,
+    pub(super) earlier: Earlier,
     pub(super) aliases: Arc<Aliases>,
     pub(super) connections: ConnectionManager,
     pub(super) departed: Arc<Departed>,
@@ -125,6 +127,7 @@ impl DataSourceRouter {
             Self {
                 table: ArcSwap::from_pointee(current.table(1, sources, routes, (&departed, &arrived, &gates))),
                 current: Mutex::new(current),
+                earlier: Earlier::default(),
                 aliases: Arc::clone(aliases),
                 connections,
                 departed,
@@ -223,6 +226,7 @@ impl DataSourceRouter {
         current: &Current,
     ) -> Arc<RoutingTable> {
         let after = Arc::new(current.table(generation, sources, routes, (&self.departed, &self.arrived, &self.gates)));
+        self.earlier.add(&self.table.load());
         let before = self.table.swap(Arc::clone(&after));
         self.connections.retire(before, &after);
         after

@@ -14,6 +14,7 @@ mod datasource_router;
 #[cfg(test)]
 mod datasource_router_tests;
 mod departed;
+mod earlier;
 mod gate;
 mod healer;
 mod homecoming;

@@ -162,7 +162,9 @@ impl Control {
         if let Some(settled) = self.settle_dispute(&chats, to)? {
             return Ok(MoveReport { elapsed: started.elapsed(), ..settled });
         }
-        self.unfinished(&chats)?.iter().try_for_each(|entry| self.check_not_remapped(entry))?;
+        let unfinished = self.unfinished(&chats)?;
+        unfinished.iter().try_for_each(|entry| self.check_not_remapped(entry))?;
+        self.wait_before_tidying(meter, &unfinished)?;
         let mut report = MoveReport::to(to);
         let mapping = || {
             let routes = self.routes(&chats, to);
@@ -182,6 +184,9 @@ impl Control {
             }
             parts => parts?,
         };
+        // Before the first row is read, and looked at again when the gate is closed.
+        let homes: Vec<_> = parts.iter().map(|part| (part.chat, Arc::clone(&part.from))).collect();
+        self.wait_for_writes_past(meter, &homes)?;
         report.tidied += self.undo_copies(meter, &chats, Some(to), steps)?;
         for part in &parts {
             plan::check_empty(part)?;
@@ -276,8 +281,10 @@ impl Control {
         if unfinished.is_empty() {
             return Err(MoveError::NothingToAbort { chat });
         }
+        let meter = &mut Meter::new(&mut progress);
+        self.wait_before_tidying(meter, &unfinished)?;
         let MoveOptions { rows_at_once, longest_step, .. } = MoveOptions::default();
-        self.undo_copies(&mut Meter::new(&mut progress), &chats, None, &mut Steps::new(rows_at_once, longest_step))
+        self.undo_copies(meter, &chats, None, &mut Steps::new(rows_at_once, longest_step))
     }
 
     /// The moves that were broken off.

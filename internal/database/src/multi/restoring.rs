@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs::DirBuilder;
 use std::ops::ControlFlow;
 use std::os::unix::fs::DirBuilderExt as _;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
@@ -123,29 +124,50 @@ impl Control {
         if settings.readonly {
             return Err(MaintenanceError::ReadOnlySource { name: name.to_string() });
         }
-        let moves = self.db.read(OP, Route::Shared, unfinished_moves).map_err(|error| in_use(error.to_string()))?;
-        if let Some(of) = moves.iter().find(|of| [&of.from, &of.to].contains(&&name.to_string())) {
-            return Err(in_use(format!("a move of the chat {} is under way or was broken off", of.chat)));
-        }
+        let refuse_moves = || {
+            let moves = self.db.read(OP, Route::Shared, unfinished_moves).map_err(|error| in_use(error.to_string()))?;
+            match moves.iter().find(|of| [&of.from, &of.to].contains(&&name.to_string())) {
+                Some(of) => Err(in_use(format!("a move of the chat {} is under way or was broken off", of.chat))),
+                None => Ok(()),
+            }
+        };
+        refuse_moves()?;
         let copy = set.checked(name)?;
         let entries = self.router.connections.registry.entries(name, None, Instant::now() + settings.timeout);
         let entries = entries.map_err(|error| in_use(format!("the default source cannot be asked: {error}")))?;
         let uuids = entries.into_iter().map(|entry| (entry.name, entry.uuid)).collect();
         is_named(settings, &copy, &[&uuids])?;
         let copies = [(settings, copy)];
-        if !even_so {
-            let aliases = self.router.aliases.all();
-            self.router.with_plan(|plan| {
-                let plan = Plan { config: plan.config.clone(), recorded: plan.recorded.clone() };
-                refuse_loss(&config, &copies, [&plan, &plan], [&aliases, &aliases])
-            })?;
-        }
+        let present = || {
+            let plan =
+                self.router.with_plan(|plan| Plan { recorded: plan.recorded.clone(), config: plan.config.clone() });
+            (plan, self.router.aliases.all())
+        };
+        let refuse_loss = |(plan, aliases): &(Plan, _)| {
+            if even_so { Ok(()) } else { refuse_loss(&config, &copies, [plan, plan], [aliases, aliases]) }
+        };
+        let before = present();
+        refuse_loss(&before)?;
         let [(settings, copy)] = &copies;
-        let restored = source.while_closed(OP, || put_back(settings, copy, now, tell)).map_err(|error| {
-            in_use(match error.kind() {
-                ErrorKind::Busy { .. } => "calls that are under way do not end in time".to_owned(),
-                kind => kind.to_string(),
-            })
+        let put_back = || {
+            // Looking at the copy takes long, and chats move meanwhile. From here on none comes here: whoever moves one
+            // waits for the source, as all calls do.
+            refuse_moves()?;
+            if !self.router.source(name).is_some_and(|now| Arc::ptr_eq(&now, &source)) {
+                return Err(in_use("it was configured otherwise meanwhile".into()));
+            }
+            let after = present();
+            if after.0.recorded != before.0.recorded || after.1 != before.1 || after.0.config != before.0.config {
+                refuse_loss(&after)?;
+            }
+            put_back(settings, copy, now, tell)
+        };
+        let restored = source.while_closed(OP, put_back).map_err(|error| match error.kind() {
+            // A move holds its sources open.
+            ErrorKind::Busy { .. } => {
+                refuse_moves().err().unwrap_or_else(|| in_use("calls that are under way do not end in time".to_owned()))
+            }
+            kind => in_use(kind.to_string()),
         })?;
         if restored.is_ok() {
             tracing::info!(target: "database::audit", source = %name, from = %copy.moment.path().display(), "a backup was put back");

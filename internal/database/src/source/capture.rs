@@ -11,7 +11,7 @@ use rusqlite::Connection;
 use rusqlite::types::ValueRef;
 
 use super::connection::Link;
-use super::database::Database;
+use super::held::Held;
 use super::{Source, Writing};
 use crate::error::{ErrorKind, Result};
 
@@ -82,9 +82,8 @@ pub(crate) enum Noticed {
 
 /// Notices changes for as long as it is there.
 pub(crate) struct Capture {
-    source: Arc<Source>,
-    /// Held, so that it stays open.
-    database: Arc<Database>,
+    /// So that it stays open.
+    held: Held,
     number: u64,
     lengths: Vec<usize>,
 }
@@ -95,12 +94,12 @@ impl Capture {
         const OP: &str = "capture.start";
         static NUMBER: AtomicU64 = AtomicU64::new(0);
         let deadline = Instant::now() + source.config().timeout;
-        let database = source.database(OP, deadline)?;
+        let held = Held::of(source, OP)?;
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let lengths = watched.iter().map(|watched| watched.key.len()).collect();
-        let capture = Self { source: Arc::clone(source), database, number, lengths };
-        let context = capture.database.context(OP);
-        let started = capture.database.on_writer(OP, deadline, |link| {
+        let capture = Self { held, number, lengths };
+        let context = capture.held.database.context(OP);
+        let started = capture.held.database.on_writer(OP, deadline, |link| {
             capture.create(&link.connection, watched).map_err(|error| context.sqlite(&error))
         });
         started.map(|()| capture)
@@ -108,7 +107,7 @@ impl Capture {
 
     /// The source whose changes are noticed.
     pub(crate) fn source(&self) -> &Arc<Source> {
-        &self.source
+        self.held.source()
     }
 
     fn table(&self) -> String {
@@ -168,10 +167,10 @@ impl Capture {
     pub(crate) fn take(&self, deadline: Instant, most: usize, meanwhile: impl FnOnce()) -> Result<Noticed> {
         const OP: &str = "capture.take";
         let Some(_writing) = Writing::begin() else {
-            return Err(self.source.error(OP, ErrorKind::NestedWrite));
+            return Err(self.held.source.error(OP, ErrorKind::NestedWrite));
         };
-        let context = self.database.context(OP);
-        let taken = self.database.on_writer(OP, deadline, |link| {
+        let context = self.held.database.context(OP);
+        let taken = self.held.database.on_writer(OP, deadline, |link| {
             meanwhile();
             if !self.is_there(link).map_err(|error| context.sqlite(&error))? {
                 return Ok(Noticed::Lost);
@@ -181,13 +180,13 @@ impl Capture {
         match taken {
             Ok(_) if !self.is_whole() => Ok(Noticed::Lost),
             Err(error) if matches!(error.kind(), ErrorKind::Closed) => Ok(Noticed::Lost),
-            taken => self.source.noticed(&self.database, taken),
+            taken => self.held.source.noticed(&self.held.database, taken),
         }
     }
 
     /// Whether the source still works on the database that is watched.
     pub(crate) fn is_whole(&self) -> bool {
-        self.source.door.open_now().is_some_and(|now| Arc::ptr_eq(&now, &self.database))
+        self.held.is_whole()
     }
 
     fn is_there(&self, link: &Link) -> rusqlite::Result<bool> {
@@ -223,7 +222,7 @@ impl Capture {
 impl Drop for Capture {
     fn drop(&mut self) {
         const OP: &str = "capture.stop";
-        let deadline = Instant::now() + self.source.config().timeout;
+        let deadline = Instant::now() + self.held.source.config().timeout;
         let name = self.table();
         // With the table its triggers would fail the writes of others, so they go first; a writer that is closed has
         // neither.
@@ -234,8 +233,8 @@ impl Drop for Capture {
             }
         }
         sql.push_str(&format!("DROP TABLE IF EXISTS temp.{name};"));
-        let context = self.database.context(OP);
-        let stopped = self.database.on_writer(OP, deadline, |link| {
+        let context = self.held.database.context(OP);
+        let stopped = self.held.database.on_writer(OP, deadline, |link| {
             link.connection.execute_batch(&sql).map_err(|error| context.sqlite(&error))
         });
         if let Err(error) = stopped {
@@ -248,7 +247,7 @@ impl Drop for Capture {
 mod tests {
     use super::*;
     use crate::params;
-    use crate::source::SourceConfig;
+    use crate::source::{Database, SourceConfig};
     use crate::time::SystemClock;
 
     fn source(folder: &tempfile::TempDir) -> Arc<Source> {
@@ -273,7 +272,7 @@ mod tests {
     }
 
     fn taken(capture: &Capture, most: usize) -> (Vec<String>, bool) {
-        match capture.take(Instant::now() + capture.source.config().timeout, most, || ()).unwrap() {
+        match capture.take(Instant::now() + capture.source().config().timeout, most, || ()).unwrap() {
             Noticed::Lost => panic!("lost"),
             Noticed::Rows(rows, is_more) => {
                 let key = |row: &ChangedRow| match &row.key[1] {

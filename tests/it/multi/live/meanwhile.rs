@@ -7,9 +7,9 @@ use database::multi::{MoveError, MoveOptions, Progress, Stage};
 use database::{ErrorKind, OnUnavailable, Route, params};
 use rstest::rstest;
 
-use super::super::{config_of, eventually, name, open, take_away};
+use super::super::{carry, config_of, eventually, name, open, take_away};
 use super::{MOVED, OTHERS, config, fill, go_on, move_to};
-use crate::support::Scratch;
+use crate::support::{Scratch, sqlite};
 
 #[test]
 fn whoever_has_begun_to_write_before_the_cut_over_writes_where_the_chat_is() {
@@ -68,6 +68,7 @@ fn a_source_that_is_opened_anew_meanwhile_has_the_move_begin_anew(#[values(false
         let (hold, held) = std::sync::mpsc::channel();
         // Let go as soon as this is at its end, well or badly.
         let (let_go, is_let_go) = std::sync::mpsc::channel::<()>();
+        let mut let_go = Some(let_go);
         let mut holder = Some((hold, is_let_go));
         let alter = |progress: Progress| {
             if progress.stage == Stage::Verifying && progress.done == 0 {
@@ -87,9 +88,11 @@ fn a_source_that_is_opened_anew_meanwhile_has_the_move_begin_anew(#[values(false
                     // The next calls are made on another connection, where nobody notices them.
                     control.reload(&next).unwrap();
                     db.set_chat_setting(MOVED, "unnoticed", "kept").unwrap();
-                } else if is_used {
-                    let_go.send(()).unwrap();
                 }
+            }
+            // It is compared with what is open still, and begins anew when nobody uses that any more.
+            if progress.stage == Stage::Waiting && is_used {
+                let_go.take();
             }
             ControlFlow::Continue(())
         };
@@ -97,6 +100,40 @@ fn a_source_that_is_opened_anew_meanwhile_has_the_move_begin_anew(#[values(false
     });
     assert_eq!(times, 2, "it was copied again");
     assert_eq!(db.get_chat_setting(MOVED, "unnoticed").unwrap().as_deref(), Some("kept"));
+    db.close();
+}
+
+#[test]
+fn a_target_whose_file_is_another_in_the_end_does_not_have_the_chat_led_there() {
+    let scratch = Scratch::new();
+    let mut config = config(&scratch);
+    config.sources.values_mut().for_each(|source| source.timeout = Duration::from_secs(2));
+    let (db, control) = open(&config);
+    fill(&db, MOVED, 1_000);
+    let (other, key) = (OTHERS[1].0, "there");
+    db.set_chat_setting(other, key, "as it was").unwrap();
+    let before = scratch.file("before.db");
+    sqlite(&scratch.file("archive.db")).execute("VACUUM INTO ?1", [before.to_str().unwrap()]).unwrap();
+    let mut is_replaced = false;
+    let replace = |progress: Progress| {
+        if progress.stage == Stage::Switching && !std::mem::replace(&mut is_replaced, true) {
+            carry(&scratch.file("archive.db"), &scratch.file("away.db"));
+            std::fs::rename(&before, scratch.file("archive.db")).unwrap();
+            // Whoever calls finds that out, and has it opened where that can be.
+            (0..20).any(|_| {
+                std::thread::park_timeout(Duration::from_millis(20));
+                db.get_chat_setting(other, key).is_ok()
+            });
+        }
+        ControlFlow::Continue(())
+    };
+    let moved = control.move_chat(MOVED, &name("archive"), &MoveOptions::default(), replace);
+    assert_eq!(db.get_chat_totals(MOVED).unwrap().messages, 1_000, "{moved:?}");
+    if moved.is_err() {
+        eventually("it is moved", || move_to(&control, "archive").is_ok());
+    }
+    assert_eq!(control.explain(MOVED).source, name("archive"));
+    assert_eq!(db.get_chat_totals(MOVED).unwrap().messages, 1_000);
     db.close();
 }
 

@@ -14,7 +14,7 @@ use super::verify::{self, Suspect, id_of};
 use super::{MoveError, Part, copy};
 use crate::error::Result;
 use crate::ids::ChatId;
-use crate::source::{Capture, ChangedRow, Noticed, Source, Stored, Watched, WriteTx};
+use crate::source::{Capture, ChangedRow, Held, Noticed, Source, Stored, Watched, WriteTx};
 
 /// How many rows are taken from the writer at a time.
 const AT_ONCE: usize = 4_000;
@@ -28,6 +28,8 @@ pub(super) struct Changes<'a> {
     parts: &'a [Part],
     tables: Vec<(Vec<Layout>, Media)>,
     captures: Vec<Capture>,
+    /// What the copy is put into: what is open there later is not to be another database, as after a backup was put back.
+    target: Option<Held>,
     /// Rows that are to be read again.
     pending: BTreeSet<ChangedRow>,
     /// What differed when it was compared, and has no reason yet.
@@ -56,6 +58,7 @@ impl<'a> Changes<'a> {
             .map(|Part { from, to, .. }| Ok::<_, MoveError>((copy::layouts(from, to)?, Media::between(from, to)?)));
         let tables = tables.collect::<Result<_, _>>()?;
         let mut captures: Vec<Capture> = Vec::new();
+        let target = parts.first().map(|part| Held::of(&part.to, "relocate.hold")).transpose()?;
         let mut done: Vec<&Arc<Source>> = Vec::new();
         // What is only read does not change.
         for from in parts.iter().map(|part| &part.from).filter(|from| !from.config().readonly) {
@@ -71,7 +74,7 @@ impl<'a> Changes<'a> {
             done.push(from);
         }
         let (pending, suspects, reread) = Default::default();
-        Ok(Self { parts, tables, captures, pending, suspects, reread })
+        Ok(Self { parts, tables, captures, target, pending, suspects, reread })
     }
 
     /// These rows differ. They had better have changed.
@@ -79,10 +82,12 @@ impl<'a> Changes<'a> {
         self.suspects.extend(suspects);
     }
 
-    /// Whether each source still works on the database that is watched.
+    /// Whether each source still works on the database that is watched, or that the copy was put into.
     pub(super) fn check_whole(&self) -> Result<(), MoveError> {
-        match self.captures.iter().find(|capture| !capture.is_whole()) {
-            Some(capture) => Err(MoveError::SourceChanged { name: capture.source().name().clone() }),
+        let lost = self.captures.iter().find(|capture| !capture.is_whole()).map(Capture::source);
+        let target = || self.target.as_ref().filter(|target| !target.is_whole()).map(Held::source);
+        match lost.or_else(target) {
+            Some(source) => Err(MoveError::SourceChanged { name: source.name().clone() }),
             None => Ok(()),
         }
     }

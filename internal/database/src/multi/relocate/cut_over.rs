@@ -208,6 +208,10 @@ impl Control {
                     return changed(source);
                 }
             }
+            // Here as well as before the first row was read: it may have been mapped elsewhere, and back, since.
+            if self.router.earlier.writes_past(*chat, from).is_some() {
+                return changed(from);
+            }
             if self.router.explain(*chat).0 != *from.name() || self.together(*chat) != moved.chats {
                 return changed(from);
             }

@@ -1,6 +1,7 @@
 //! What can stop a move, and what to do then.
 
 use std::fmt;
+use std::time::Duration;
 
 use super::{MoveReport, Stage};
 use crate::error::Error;
@@ -218,6 +219,17 @@ pub enum MoveError {
         /// The source.
         name: SourceName,
     },
+    /// Calls that began before the configuration was changed do not end: what they write would be missed.
+    #[error(
+        "calls on the chat {chat} that began before the configuration was changed have not ended in {waited:.1?}, and what \
+         they write would not be moved; the chat is where it was; repeat the move when they have ended"
+    )]
+    EarlierCalls {
+        /// The chat.
+        chat: ChatId,
+        /// How long they were waited for.
+        waited: Duration,
+    },
     /// The gate could never be closed for a short time only.
     #[error(
         "in {tries} tries there was no moment in which the writes of the chat {chat} would have waited for less than a \
@@ -282,7 +294,7 @@ impl MoveError {
 fn advice(stage: Stage) -> &'static str {
     match stage {
         // Of an earlier one, which may be switched.
-        Stage::Tidying => "repeat it to bring it to its end",
+        Stage::Waiting | Stage::Tidying => "repeat it to bring it to its end",
         Stage::Copying | Stage::Verifying | Stage::CatchingUp | Stage::Switching | Stage::Deleting => {
             "repeat it to bring it to its end, or undo it with `--abort`"
         }

@@ -14,6 +14,7 @@ fn name(name: &str) -> SourceName {
 fn a_move_that_was_broken_off_says_at_what_and_what_can_be_done() {
     let either = "repeat it to bring it to its end, or undo it with `--abort`";
     let table = [
+        (Stage::Waiting, "waiting for earlier calls", "repeat it to bring it to its end"),
         // It may be an earlier one that is switched already: that cannot be undone.
         (Stage::Tidying, "tidying", "repeat it to bring it to its end"),
         (Stage::Copying, "copying", either),

@@ -32,6 +32,8 @@ impl Default for MoveOptions {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Stage {
+    /// It waits for calls that began before the configuration was changed: what they write would be missed.
+    Waiting,
     /// It removes what an earlier move that was broken off has left.
     Tidying,
     /// It copies the rows. The chat lives at the old place.
@@ -49,6 +51,7 @@ pub enum Stage {
 impl fmt::Display for Stage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::Waiting => "waiting for earlier calls",
             Self::Tidying => "tidying",
             Self::Copying => "copying",
             Self::Verifying => "verifying",

@@ -2,7 +2,7 @@
 //! what is left at a place.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::super::control::Control;
 use super::super::datasource_router::Recorded;
@@ -16,6 +16,8 @@ use crate::source::Source;
 
 /// How often it is looked whether others have come to an end.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
+/// How long a call may take, in timeouts: it may wait for the source to be opened, for its turn, and for the disk.
+const CALLS_MAY_TAKE: u32 = 3;
 /// How often it is tried to empty a log.
 const TRIES_TO_EMPTY: u32 = 100;
 
@@ -169,6 +171,36 @@ impl Control {
             tracing::info!(target: "database::audit", %chat, from, to, "the copy of a move that was broken off was removed");
         }
         Ok(deleted)
+    }
+
+    /// Waits until no call can write these chats' rows past the sources that they are in. Of what is written by a table of
+    /// before, through the source that a file was then or into another one, nothing is noticed: it would be answered, and
+    /// deleted with what a move leaves.
+    pub(super) fn wait_for_writes_past(
+        &self,
+        meter: &mut Meter<'_>,
+        homes: &[(ChatId, Arc<Source>)],
+    ) -> Result<(), MoveError> {
+        let past =
+            || homes.iter().find_map(|(chat, home)| Some((*chat, self.router.earlier.writes_past(*chat, home)?)));
+        let Some((_, takes)) = past() else { return Ok(()) };
+        meter.begin(Stage::Waiting, 0)?;
+        let (begun, most) = (Instant::now(), CALLS_MAY_TAKE * takes);
+        while let Some((chat, _)) = past() {
+            if begun.elapsed() >= most {
+                return Err(MoveError::EarlierCalls { chat, waited: most });
+            }
+            meter.add(0)?;
+            std::thread::park_timeout(LOOK_EVERY);
+        }
+        Ok(())
+    }
+
+    /// The same before anything is deleted that a move has left.
+    pub(super) fn wait_before_tidying(&self, meter: &mut Meter<'_>, unfinished: &[Entry]) -> Result<(), MoveError> {
+        let home = |entry: &Entry| Some((entry.chat, self.router.source(&self.router.explain(entry.chat).0)?));
+        let homes: Vec<_> = unfinished.iter().filter_map(home).collect();
+        self.wait_for_writes_past(meter, &homes)
     }
 
     /// Waits until no call uses a table any more by which the chat is where it was.
