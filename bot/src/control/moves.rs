@@ -163,6 +163,12 @@ impl fmt::Display for MoveReport {
             MoveOutcome::Leftovers => {
                 writeln!(f, "Chat {chat} was moved, but not to the end: {}.", error.as_deref().unwrap_or_default())?;
             }
+            MoveOutcome::Planned if chats.is_empty() => {
+                writeln!(
+                    f,
+                    "Chat {chat}: no row would be copied to {to}; an earlier move would be brought to its end."
+                )?;
+            }
             MoveOutcome::Planned => {
                 let size = bytes.unwrap_or_default().div_ceil(1024);
                 let seconds = counted(seconds.unwrap_or_default().max(1), "second", "seconds");
