@@ -177,6 +177,10 @@ fn undoing_all_moves_is_about_those_that_were_broken_off_and_no_other_chat() {
     assert_eq!(outcomes(&site.json(&["move", "--from", "primary", "--all", "--abort"])), [(-200, "undone")]);
     sqlite(&site.data("primary.db")).execute_batch(begun).unwrap();
     assert_eq!(site.run(&["db", "move", "--all", "--abort"]).code, Some(0));
+    sqlite(&site.data("primary.db")).execute_batch(begun).unwrap();
+    assert_eq!(outcomes(&site.json(&["move", "-200", "--abort", "--forget"])), [(-200, "forgotten")]);
+    assert_eq!(outcomes(&site.json(&["move", "--all", "--abort"])), []);
+    assert_eq!(site.run(&["db", "move", "-200", "--to", "archive", "--forget"]).code, Some(2));
     assert_eq!(messages(&site, "primary.db", -200), 3);
 }
 

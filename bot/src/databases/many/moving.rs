@@ -87,7 +87,7 @@ fn moved(
     }
     let mover = Mover { control, what, to, files, reload };
     // The files that earlier moves have left are rewritten too.
-    let left = if what.vacuum { control.unfinished_moves().map_err(failed)? } else { Vec::new() };
+    let left = if what.vacuum { control.unfinished_moves().map_err(|error| failed(&error))? } else { Vec::new() };
     let chats = mover.chats(from.as_ref())?;
     let (mut is_broken_off, mut moves) = (false, Vec::new());
     for chat in chats {
@@ -141,7 +141,7 @@ impl Mover<'_> {
         }
         let mut found = self.unfinished(from)?;
         if !abort {
-            let there = self.control.chats_there(from).map_err(failed)?;
+            let there = self.control.chats_there(from).map_err(|error| failed(&error))?;
             let is_meant = |one: &multi::ChatThere| {
                 self.is_of_kind(one.chat, one.kind.as_ref()) && self.to.as_ref() != Some(&one.source)
             };
@@ -161,7 +161,7 @@ impl Mover<'_> {
     /// The chats of the kind that is meant whose move from there to the goal is not at its end: they may be at the goal.
     fn unfinished(&self, from: Option<&SourceName>) -> Result<Vec<ChatId>, Fault> {
         let mut chats = Vec::new();
-        for one in self.control.unfinished_moves().map_err(failed)? {
+        for one in self.control.unfinished_moves().map_err(|error| failed(&error))? {
             let is_meant = from.is_none_or(|name| name.as_str() == one.from)
                 && self.to.as_ref().is_none_or(|name| name.as_str() == one.to);
             if !is_meant {
@@ -169,7 +169,7 @@ impl Mover<'_> {
             }
             if self.what.kind.is_some() {
                 let home = self.control.explain(one.chat).source;
-                let there = self.control.chats_there(Some(&home)).map_err(failed)?;
+                let there = self.control.chats_there(Some(&home)).map_err(|error| failed(&error))?;
                 let there = there.into_iter().find(|there| there.chat == one.chat);
                 let kind = there.and_then(|there| there.kind);
                 if !self.is_of_kind(one.chat, kind.as_ref()) {
@@ -205,6 +205,10 @@ impl Mover<'_> {
         let leaving = |chats: Vec<(ChatId, SourceName)>| {
             chats.into_iter().map(|(chat, from)| Leaving { chat: chat.0, from: from.to_string() }).collect()
         };
+        if self.what.abort && self.what.forget {
+            self.control.forget_move(chat)?;
+            return Ok(MoveReport::of(chat.0, MoveOutcome::Forgotten));
+        }
         let Some(to) = self.to.as_ref().filter(|_| !self.what.abort) else {
             let deleted = self.control.abort_move(chat, tell)?;
             return Ok(MoveReport { deleted, ..MoveReport::of(chat.0, MoveOutcome::Undone) });
@@ -279,7 +283,7 @@ impl Mover<'_> {
     }
 }
 
-fn failed(error: multi::MoveError) -> Fault {
+fn failed(error: &multi::MoveError) -> Fault {
     Fault::new(FaultKind::Failed, error.to_string())
 }
 
