@@ -34,6 +34,15 @@ proofs:
     OUTAGE_CASES=2000 cargo test -p tests --features multi-source --test it standins::model
     STAND_IN_CASES=2000 cargo test -p tests --features multi-source --test it standins::property
     HELD_SECONDS=30 cargo test -p tests --features multi-source --test it standins::a_source_that
+    RESTORE_KILLS=100 cargo test --release -p tests --features multi-source --test it db::restoring
+    cargo test --release -p tests --features multi-source --test it db::backups
+    cargo run --release -p database --features multi-source --example move_speed
+    cargo bench -p database --features multi-source --bench routing
+    cargo bench -p database --features multi-source --bench thousand
+
+# Proves the import on a real export: how fast, exact and small in memory it is, and that killing it spoils nothing
+full-size EXPORT *ARGS:
+    cargo run --release -p tests --features multi-source --bin full-size -- {{EXPORT}} {{ARGS}}
 
 # Measures which lines of the feature for many databases the tests run
 coverage *FILTER:

@@ -110,7 +110,7 @@ fn run(cli: &Cli) -> Result<Outcome, AppError> {
         Some(Command::Import(what)) => run::import(cli, &config, what),
         Some(Command::Config(ConfigArgs { json, command: ConfigCommand::Check })) => show::check(&config, *json),
         Some(Command::Config(ConfigArgs { json, command: ConfigCommand::Show })) => show::show(&config, *json),
-        Some(Command::Db(what)) => db::run(cli, &config, what),
+        Some(Command::Db(what)) => db::run(cli, &layers, &config, what),
         // These are about the program alone, and done above.
         Some(Command::Completions { .. } | Command::Man { .. }) => Ok(Outcome::Done),
     }

@@ -179,6 +179,10 @@ pub struct StraysArgs {
     /// Delete those too that the chat's own database has otherwise: it is the one that counts
     #[arg(long, requires = "clear")]
     pub different: bool,
+
+    /// Delete all of this chat, and of no other: also those that the chat's own database lacks, for good
+    #[arg(long, value_name = "CHAT", allow_negative_numbers = true, requires = "clear", conflicts_with = "different")]
+    pub only_here: Option<i64>,
 }
 
 /// What is moved where.
@@ -215,6 +219,12 @@ pub struct MoveArgs {
     /// Undo moves that were broken off
     #[arg(long, conflicts_with = "to")]
     pub abort: bool,
+
+    /// Give moves up that can neither be completed nor undone: no row is deleted, and those that are left are listed by
+    /// `bot db strays`
+    // (Where something stands there that goes with no `--abort`, that it is required says nothing.)
+    #[arg(long, requires = "abort", conflicts_with_all = ["to", "keep", "dry_run", "vacuum"])]
+    pub forget: bool,
 
     /// Rewrite the files that the chats leave, so that no byte of them stays there; needs room for as much again
     #[arg(long, conflicts_with_all = ["keep", "abort", "dry_run"])]

@@ -21,7 +21,7 @@ use database::{ChatId, DatabaseWrapper, Route, SourceName};
 
 use moves::{MoveRequest, MoveStep, MovesReport};
 
-use leftovers::{JournalReport, SetAsideReport, Settle, SettledReport, StraysReport};
+use leftovers::{Clearing, JournalReport, SetAsideReport, Settle, SettledReport, StraysReport};
 use protocol::{Accept, Fault, FaultKind};
 use report::{ReloadReport, RouteReport, ServedBy, SourceReport, StatusReport};
 
@@ -100,11 +100,11 @@ pub trait Operator: Send + Sync {
         Err(one_file())
     }
 
-    /// Deletes those of them that are the same at home; and those that home has otherwise, where that is wanted.
+    /// Deletes those of them that are the same at home, and others where that is wanted.
     ///
     /// # Errors
     /// The default source cannot be read, or there are no sources by name.
-    fn clear_strays(&self, _different: bool) -> Result<StraysReport, Fault> {
+    fn clear_strays(&self, _what: Clearing) -> Result<StraysReport, Fault> {
         Err(one_file())
     }
 

@@ -20,7 +20,7 @@ use config::{Config, Layers};
 use database::{ChatId, DatabaseConfig, DatabaseWrapper, OpenError, SourceConfig, SourceName};
 
 use crate::control::client::{Client, ClientError};
-use crate::control::leftovers::{JournalReport, SetAsideReport, Settle, SettledReport, StraysReport};
+use crate::control::leftovers::{Clearing, JournalReport, SetAsideReport, Settle, SettledReport, StraysReport};
 use crate::control::moves::{MoveRequest, MoveStep, MovesReport};
 use crate::control::protocol::{Accept, Fault};
 use crate::control::report::{RouteReport, SourceReport, StatusReport};
@@ -227,13 +227,13 @@ pub fn look_at_strays(config: &DatabaseConfig) -> Result<StraysReport, Databases
     sources::look_at_strays(config)
 }
 
-/// Deletes those of them that are the same at home, or that home has otherwise where that is wanted, while no bot runs:
-/// takes the data folder meanwhile.
+/// Deletes those of them that are the same at home, and others where that is wanted, while no bot runs: takes the data
+/// folder meanwhile.
 ///
 /// # Errors
 /// There are no sources, the default one cannot be read, or a process is in charge.
-pub fn clear_strays(config: &Config, different: bool) -> Result<StraysReport, DatabasesError> {
-    sources::clear_strays(config, different)
+pub fn clear_strays(config: &Config, what: Clearing) -> Result<StraysReport, DatabasesError> {
+    sources::clear_strays(config, what)
 }
 
 /// Makes a copy of a database that can be read where nothing can be made beside it; answers where it is.

@@ -1,5 +1,7 @@
-//! The configurations that documents show: each is loaded, and routed through, or refused as the document says.
+//! What documents show: each configuration is loaded, and routed through, or refused as the document says, and the
+//! commands of proofs are ones that are run.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use config::{Config, ConfigError, Layers};
@@ -64,6 +66,35 @@ fn what_a_document_shows_as_a_configuration_is_one_and_what_it_shows_as_refused_
             }
         }
         assert!(accepted > 0 && refusal.is_none(), "{document}");
+    }
+}
+
+/// What a command of a proof is known by: the variables that it sets, and the benchmarks, examples and programs it runs.
+fn marks(text: &str) -> BTreeSet<String> {
+    let words: Vec<_> = text.split(|letter: char| letter.is_whitespace() || "`:;,()".contains(letter)).collect();
+    let is_variable = |word: &&str| {
+        word.split_once('=').is_some_and(|(name, value)| {
+            name.chars().all(|letter| letter.is_ascii_uppercase() || letter == '_') && value.parse::<u32>().is_ok()
+        })
+    };
+    let named = words.windows(2).filter(|pair| ["--bench", "--example", "--bin"].contains(&pair[0]));
+    words
+        .iter()
+        .filter(|word| is_variable(word))
+        .map(|word| (*word).to_owned())
+        .chain(named.map(|pair| pair.join(" ")))
+        .collect()
+}
+
+#[test]
+fn the_long_form_of_every_proof_is_run_by_the_commands_that_run_them() {
+    let commands = marks(&read("justfile"));
+    for document in ["docs/proofs.md", "docs/RELIABILITY.md"] {
+        // (How lines are counted is no proof.)
+        let told = marks(read(document).split("\n## Coverage").next().unwrap());
+        assert!(told.len() > 5, "{document}: {told:?}");
+        let missing: Vec<_> = told.difference(&commands).collect();
+        assert!(missing.is_empty(), "{document}: {missing:?}");
     }
 }
 

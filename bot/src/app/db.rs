@@ -26,8 +26,8 @@ use crate::databases::{self, DatabasesError, Reached};
 /// How long a bot may take to answer, besides what it waits for a database.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-pub(super) fn run(cli: &Cli, config: &Config, what: &DbArgs) -> Result<Outcome, AppError> {
-    let db = Db { quiet: cli.quiet, json: what.json };
+pub(super) fn run(cli: &Cli, layers: &Layers, config: &Config, what: &DbArgs) -> Result<Outcome, AppError> {
+    let db = Db { quiet: cli.quiet, json: what.json, layers: layers.clone() };
     if let DbCommand::Seal { file, copy } = &what.command {
         return db.seal(file, copy.as_deref());
     }
@@ -44,7 +44,7 @@ pub(super) fn run(cli: &Cli, config: &Config, what: &DbArgs) -> Result<Outcome, 
 
 /// The same where the configuration is wrong, which a bot that runs may answer; otherwise nobody does.
 pub(super) fn run_on_wrong(cli: &Cli, layers: &Layers, error: ConfigError, what: &DbArgs) -> Result<Outcome, AppError> {
-    let db = Db { quiet: cli.quiet, json: what.json };
+    let db = Db { quiet: cli.quiet, json: what.json, layers: layers.clone() };
     match (&what.command, databases::bot_in(&layers.data_dir_at_best())) {
         (DbCommand::Seal { file, copy }, _) => db.seal(file, copy.as_deref()),
         (DbCommand::Upkeep(_), _) => Err(error.into()),
@@ -61,10 +61,11 @@ enum Whom<'a> {
     Files(&'a Config, Option<Option<u32>>),
 }
 
-/// How what is found is told.
+/// How what is found is told, and where the configuration is read from.
 struct Db {
     quiet: bool,
     json: bool,
+    layers: Layers,
 }
 
 impl Db {

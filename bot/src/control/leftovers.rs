@@ -110,6 +110,16 @@ pub struct Stray {
     pub why: Option<String>,
 }
 
+/// Which rows in files that do not own them are deleted, besides those that are the same at home.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Clearing {
+    /// Those too that home has otherwise.
+    pub different: bool,
+    /// Those of this chat, and of no other: also those that home lacks.
+    pub only_here: Option<i64>,
+}
+
 /// What is done with writes that were kept aside.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

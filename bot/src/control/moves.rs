@@ -26,6 +26,8 @@ pub struct MoveRequest {
     pub keep: bool,
     /// Moves that were broken off are undone.
     pub abort: bool,
+    /// They are given up instead, with all rows where they are.
+    pub forget: bool,
     /// The files that chats leave are rewritten.
     pub vacuum: bool,
 }
@@ -106,6 +108,8 @@ pub enum MoveOutcome {
     Planned,
     /// A move that was broken off was undone.
     Undone,
+    /// A move that was broken off was given up; its rows stay where they are.
+    Forgotten,
     /// It was moved, and not all of its old rows are deleted: to be repeated.
     Leftovers,
     /// It was not moved.
@@ -150,6 +154,12 @@ impl fmt::Display for MoveReport {
             MoveOutcome::Undone => {
                 return writeln!(f, "Chat {chat}: the move was undone; {deleted} of the copy were removed.");
             }
+            MoveOutcome::Forgotten => {
+                return writeln!(
+                    f,
+                    "Chat {chat}: the move was given up; no row was deleted, and `bot db strays` shows what is left of it."
+                );
+            }
             MoveOutcome::Moved if chats.is_empty() => {
                 writeln!(
                     f,
@@ -162,6 +172,12 @@ impl fmt::Display for MoveReport {
             }
             MoveOutcome::Leftovers => {
                 writeln!(f, "Chat {chat} was moved, but not to the end: {}.", error.as_deref().unwrap_or_default())?;
+            }
+            MoveOutcome::Planned if chats.is_empty() => {
+                writeln!(
+                    f,
+                    "Chat {chat}: no row would be copied to {to}; an earlier move would be brought to its end."
+                )?;
             }
             MoveOutcome::Planned => {
                 let size = bytes.unwrap_or_default().div_ceil(1024);

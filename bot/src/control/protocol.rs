@@ -7,7 +7,7 @@ use database::{ChatId, SourceName};
 use serde::{Deserialize, Serialize};
 
 use super::Operator;
-use super::leftovers::{JournalReport, SetAsideReport, Settle, SettledReport, StraysReport};
+use super::leftovers::{Clearing, JournalReport, SetAsideReport, Settle, SettledReport, StraysReport};
 use super::moves::{MoveRequest, MoveStep, MovesReport};
 use super::report::{ReloadReport, RouteReport, SourceReport, StatusReport};
 use super::upkeep::Restored;
@@ -74,10 +74,7 @@ pub enum Command {
     /// The rows of chats in files that do not own them.
     Strays,
     /// Delete those that are the same at home.
-    ClearStrays {
-        /// Those too that home has otherwise.
-        different: bool,
-    },
+    ClearStrays(Clearing),
     /// Put a source's backup back.
     Restore {
         /// The source.
@@ -235,9 +232,7 @@ impl Command {
                 with_source(source, |name| operator.settle(name, what).map(Answer::Settled))
             }
             Self::Strays => operator.strays().map_or_else(Answer::Error, Answer::Strays),
-            Self::ClearStrays { different } => {
-                operator.clear_strays(*different).map_or_else(Answer::Error, Answer::Strays)
-            }
+            Self::ClearStrays(what) => operator.clear_strays(*what).map_or_else(Answer::Error, Answer::Strays),
             Self::Restore { source, from, even_so } => {
                 with_source(source, |name| operator.restore(name, from.as_ref(), *even_so).map(Answer::Restored))
             }

@@ -18,7 +18,7 @@ use database::{ChatId, DatabaseConfig, DatabaseWrapper, ErrorKind, Form, Health,
 
 use super::{DatabasesError, Opened, Reached, is_new, look_at_one, make_folder, only_source, open_one};
 use crate::control::client::Client;
-use crate::control::leftovers::{JournalReport, SetAsideReport, Settle, SettledReport, StraysReport};
+use crate::control::leftovers::{Clearing, JournalReport, SetAsideReport, Settle, SettledReport, StraysReport};
 use crate::control::moves::{MoveRequest, MoveStep, MovesReport};
 use crate::control::protocol::{Accept, Fault, FaultKind};
 use crate::control::report::{Counts, Disputed, ReloadReport, RouteReport, SourceReport, StatusReport, Why};
@@ -302,8 +302,8 @@ impl Operator for Many {
         Ok(leftovers::told_strays(&self.control))
     }
 
-    fn clear_strays(&self, different: bool) -> Result<StraysReport, Fault> {
-        self.cleared(different, true)
+    fn clear_strays(&self, what: Clearing) -> Result<StraysReport, Fault> {
+        self.cleared(what, true)
     }
 
     fn restore(&self, source: &SourceName, from: &Path, even_so: bool) -> Result<Restored, Fault> {

@@ -11,7 +11,7 @@ use database::{ChatId, DatabaseConfig, SourceName};
 use super::upkeep::{Migrated, Restore, migrate_one, restore_one};
 use super::{DatabasesError, Opened, Reached, look_at_one, only_source, open_one};
 use crate::control::client::Client;
-use crate::control::leftovers::{JournalReport, SetAsideReport, Settle, SettledReport, StraysReport};
+use crate::control::leftovers::{Clearing, JournalReport, SetAsideReport, Settle, SettledReport, StraysReport};
 use crate::control::moves::{MoveRequest, MoveStep, MovesReport};
 use crate::control::protocol::Accept;
 use crate::control::report::{RouteReport, SourceReport, StatusReport};
@@ -80,7 +80,7 @@ pub(super) fn look_at_strays(_: &DatabaseConfig) -> Result<StraysReport, Databas
     Err(DatabasesError::OneFile)
 }
 
-pub(super) fn clear_strays(_: &Config, _: bool) -> Result<StraysReport, DatabasesError> {
+pub(super) fn clear_strays(_: &Config, _: Clearing) -> Result<StraysReport, DatabasesError> {
     Err(DatabasesError::OneFile)
 }
 

@@ -2,7 +2,8 @@
 //!
 //! `cargo run --release -p database --features multi-source --example move_speed [FOLDER [MESSAGES [ROWS_AT_ONCE [LONGEST_STEP]]]]`
 //!
-//! The longest step is in milliseconds: as a move takes that runs beside calls. Without it nobody else calls.
+//! The longest step is in milliseconds: as a move takes that runs beside calls. Without it nobody else calls, and it fails
+//! where the move takes more than twice as long.
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -22,6 +23,8 @@ type Anything<T> = Result<T, Box<dyn Error>>;
 
 const CHAT: ChatId = ChatId(-1);
 const OTHER: ChatId = ChatId(-2);
+/// How many times as long a move may take beside which nobody calls.
+const TIMES: u32 = 2;
 
 fn main() -> Anything<()> {
     let mut arguments = std::env::args().skip(1);
@@ -64,6 +67,9 @@ fn main() -> Anything<()> {
     }
     line("the move", report.elapsed)?;
     writeln!(out, "{rows} rows")?;
+    if options.longest_step.is_none() && report.elapsed > plain * TIMES {
+        return Err(format!("the move took more than {TIMES} times as long").into());
+    }
     Ok(())
 }
 

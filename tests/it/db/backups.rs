@@ -290,6 +290,31 @@ fn it_goes_on_until_it_is_told_to_stop_and_beyond_a_round_that_failed() {
 }
 
 #[test]
+fn a_source_that_is_added_later_is_in_the_next_set_and_a_configuration_that_is_wrong_fails_a_round() {
+    let site = made();
+    let all = site.home.path("bot.toml");
+    let (text, folder) = (std::fs::read_to_string(&all).unwrap(), site.home.path("backups"));
+    site.configure("default_source = \"primary\"\n[database.sources.primary]\npath = \"primary.db\"\n");
+    let args = ["db", "backup", folder.to_str().unwrap(), "--every", "1s", "--keep", "2"];
+    let running = Running::start(&mut site.bot(&args));
+    let sets = || names_in(&folder).into_iter().filter(|name| !name.ends_with(".part")).collect::<Vec<_>>();
+    let last = || folder.is_dir().then(sets).and_then(|sets| sets.last().map(|set| names_in(&folder.join(set))));
+    until("there is one", || last().is_some());
+    assert_eq!(last().unwrap(), ["backup.json", "primary.db"]);
+    std::fs::write(&all, &text).unwrap();
+    until("there is one of both", || last().is_some_and(|set| set == ["archive.db", "backup.json", "primary.db"]));
+    std::fs::write(&all, "[database]\nsources = 7\n").unwrap();
+    std::thread::park_timeout(std::time::Duration::from_millis(1500));
+    let before = sets();
+    std::fs::write(&all, &text).unwrap();
+    until("it is tried again", || sets() != before);
+    running.signal(Signal::TERM);
+    let said = running.wait();
+    assert_eq!(said.code, Some(3), "{said:?}");
+    assert!(said.err.contains("error: the configuration is wrong"), "{said:?}");
+}
+
+#[test]
 fn too_little_room_is_told_before_anything_is_made() {
     let site = made();
     // A file as large as it says, without a byte on the disk.

@@ -152,7 +152,13 @@ fn strays_are_listed_and_cleared_with_a_bot_and_without() {
     let (before, after) = said.split_once("message_id=`").unwrap();
     assert_snapshot!(format!("{before}message_id=ID{}", after.trim_start_matches(|letter: char| letter != ',')));
     assert_eq!(running.end().code, Some(0));
+    let (code, said) = site.said(&["db", "strays", "--clear", "--only-here", "-101"]);
+    assert_eq!((code, said.as_str()), (0, "No database has rows of chat -101 that lives in another.\n"));
+    sqlite(&site.data("archive.db")).execute_batch("DELETE FROM chat_messages WHERE chat_id = -100").unwrap();
     let (code, said) = site.said(&["db", "strays", "--clear", "--different"]);
+    assert_eq!(code, 3, "{said}");
+    assert_eq!(site.said(&["db", "strays", "--clear", "--only-here", "-100", "--different"]).0, 2);
+    let (code, said) = site.said(&["db", "strays", "--clear", "--only-here", "-100"]);
     assert_eq!(code, 0, "{said}");
     let (code, said) = site.said(&["db", "-q", "strays"]);
     assert_eq!((code, said.as_str()), (0, "No database has rows of chats that live in another.\n"));

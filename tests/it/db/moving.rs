@@ -23,6 +23,12 @@ fn talked() -> Site {
     site
 }
 
+/// What became of each chat.
+fn outcomes(moves: &serde_json::Value) -> Vec<(i64, &str)> {
+    let all = moves["moves"].as_array().unwrap().iter();
+    all.map(|one| (one["chat"].as_i64().unwrap(), one["outcome"].as_str().unwrap())).collect()
+}
+
 #[test]
 fn chats_are_moved_while_no_bot_runs_and_are_found_at_the_new_place() {
     let site = talked();
@@ -90,20 +96,16 @@ fn chats_are_moved_while_the_bot_runs_and_the_configuration_says_so_afterwards()
     assert_eq!(site.said(&["db", "move", "-200", "--to", "nowhere"]).0, 2);
     // All of them, home again.
     let moves = site.json(&["move", "--all", "--to", "primary"]);
-    let moved = |moves: &serde_json::Value| -> Vec<(i64, String)> {
-        let all = moves["moves"].as_array().unwrap().iter();
-        all.map(|one| (one["chat"].as_i64().unwrap(), one["outcome"].as_str().unwrap().to_owned())).collect()
-    };
-    assert_eq!(moved(&moves), [(-200, "moved".to_owned())]);
+    assert_eq!(outcomes(&moves), [(-200, "moved")]);
     assert!(moves["moves"][0]["waited_us"].as_u64().unwrap() <= 100_000);
     assert_eq!(text(), before);
     assert_eq!(speak(&mut running, -200, "six").0, "primary");
     assert_eq!(messages(&site, "primary.db", -200), 6);
     // Of one kind, and of one source.
     let planned = site.json(&["move", "--where", "private", "--to", "archive", "--dry-run"]);
-    assert_eq!(moved(&planned), []);
+    assert_eq!(outcomes(&planned), []);
     let planned = site.json(&["move", "--from", "primary", "--all", "--to", "archive", "--dry-run"]);
-    assert!(moved(&planned).contains(&(-200, "planned".to_owned())));
+    assert!(outcomes(&planned).contains(&(-200, "planned")));
     assert_eq!(running.end().code, Some(0));
 }
 
@@ -132,6 +134,54 @@ fn a_chat_that_was_moved_with_old_rows_left_is_told_as_moved_and_repeating_delet
         Chat -200: an earlier move to archive was brought to its end; 7 rows were left to delete.
         "#);
     assert_eq!((messages(&site, "primary.db", -200), messages(&site, "archive.db", -200)), (0, 3));
+}
+
+#[test]
+fn a_move_of_all_chats_that_was_broken_off_is_completed_by_the_same_command() {
+    let site = talked();
+    let keep = "CREATE TRIGGER held BEFORE DELETE ON chat_messages BEGIN SELECT RAISE(ABORT, 'held'); END";
+    sqlite(&site.data("primary.db")).execute_batch(keep).unwrap();
+    let all = ["move", "--from", "primary", "--all", "--to", "archive"];
+    assert_eq!(outcomes(&site.json(&all)), [(-200, "leftovers"), (-1, "leftovers")]);
+    // Both live at the goal, and what they were is at the old place still.
+    assert_eq!(outcomes(&site.json(&all)), [(-200, "leftovers"), (-1, "leftovers")]);
+    assert_eq!(site.run(&[&["db"], &all[..]].concat()).code, Some(3));
+    let planned = site.said(&["db", "move", "--from", "primary", "--all", "--to", "archive", "--dry-run"]);
+    assert_snapshot!(planned.1, @"
+        Chat -200: no row would be copied to archive; an earlier move would be brought to its end.
+        Chat -1: no row would be copied to archive; an earlier move would be brought to its end.
+        ");
+    let of_kind = |kind, how: &[&str]| site.json(&[&["move", "--where", kind][..], how].concat());
+    let unknown = of_kind("private", &["--to", "archive", "--dry-run"]);
+    assert_eq!(outcomes(&unknown), [], "they are groups, or nothing is known of them");
+    // Elsewhere it is another move.
+    let other = site.json(&["move", "--from", "archive", "--all", "--to", "primary", "--dry-run"]);
+    assert!(outcomes(&other).contains(&(-200, "planned")), "{other}");
+    // It is too late to undo them.
+    let (code, said) = site.said(&["db", "move", "--all", "--abort"]);
+    assert_eq!((code, said.matches("only its old rows in `primary` are left to delete").count()), (1, 2), "{said}");
+    sqlite(&site.data("primary.db")).execute_batch("DROP TRIGGER held").unwrap();
+    assert_eq!(outcomes(&site.json(&all)), [(-200, "moved"), (-1, "moved")]);
+    assert_eq!((messages(&site, "primary.db", -200), messages(&site, "archive.db", -200)), (0, 3));
+    assert_eq!(outcomes(&site.json(&all)), []);
+}
+
+#[test]
+fn undoing_all_moves_is_about_those_that_were_broken_off_and_no_other_chat() {
+    let site = talked();
+    assert_eq!(outcomes(&site.json(&["move", "--all", "--abort"])), []);
+    let begun = "INSERT INTO switchyard_moves VALUES (-200, 'primary', 'archive', 'copying', '2026-01-01 00:00:00')";
+    sqlite(&site.data("primary.db")).execute_batch(begun).unwrap();
+    assert_eq!(outcomes(&site.json(&["move", "--from", "archive", "--all", "--abort"])), []);
+    assert_eq!(outcomes(&site.json(&["move", "--where", "private", "--abort"])), []);
+    assert_eq!(outcomes(&site.json(&["move", "--from", "primary", "--all", "--abort"])), [(-200, "undone")]);
+    sqlite(&site.data("primary.db")).execute_batch(begun).unwrap();
+    assert_eq!(site.run(&["db", "move", "--all", "--abort"]).code, Some(0));
+    sqlite(&site.data("primary.db")).execute_batch(begun).unwrap();
+    assert_eq!(outcomes(&site.json(&["move", "-200", "--abort", "--forget"])), [(-200, "forgotten")]);
+    assert_eq!(outcomes(&site.json(&["move", "--all", "--abort"])), []);
+    assert_eq!(site.run(&["db", "move", "-200", "--to", "archive", "--forget"]).code, Some(2));
+    assert_eq!(messages(&site, "primary.db", -200), 3);
 }
 
 #[test]

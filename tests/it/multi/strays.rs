@@ -125,6 +125,21 @@ fn a_row_that_home_does_not_have_or_has_otherwise_stays_and_is_told_of() {
 }
 
 #[test]
+fn all_of_one_chat_go_where_that_is_asked_for_and_no_others() {
+    let scratch = Scratch::new();
+    let (db, control) = with_copies(&scratch);
+    let keep = MoveOptions { keep: true, ..MoveOptions::default() };
+    control.move_chat(OTHER, &name("archive"), &keep, |_| ControlFlow::Continue(())).unwrap();
+    sqlite(&scratch.file("archive.db")).execute_batch("DELETE FROM chat_messages WHERE message_id = '0'").unwrap();
+    let cleared = control.clear_strays(Clear::AllOf(CHAT)).unwrap().cleared;
+    assert_eq!(sums(&cleared), (6, 0, 0), "{cleared:?}");
+    assert!(cleared.iter().all(|one| one.stray.chat == CHAT && one.why.is_none()), "{cleared:?}");
+    assert_eq!((rows(&scratch, "primary.db", CHAT), rows(&scratch, "archive.db", CHAT)), (0, 1));
+    assert_eq!(rows(&scratch, "primary.db", OTHER), 1);
+    db.close();
+}
+
+#[test]
 fn an_attachment_goes_with_the_last_message_that_shows_it_and_only_if_home_has_it() {
     let scratch = Scratch::new();
     let mut before = config(&scratch);

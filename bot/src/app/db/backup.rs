@@ -44,11 +44,14 @@ impl Db {
         options.sources.clone_from(sources);
         options.keep = keep.map(|keep| keep as usize);
         let mut outcome = Outcome::Done;
+        let (mut is_first, mut loaded) = (true, Ok(config.clone()));
         loop {
             let begun = Instant::now();
             let bar = self.bar();
             let mut progress = shown(&bar, &signals);
-            let made = upkeep::backup(&config.database, folder, &options, &mut progress);
+            let made = loaded.map_err(AppError::from).and_then(|config| {
+                upkeep::backup(&config.database, folder, &options, &mut progress).map_err(AppError::from)
+            });
             bar.finish_and_clear();
             match made {
                 Ok(report) => {
@@ -57,10 +60,10 @@ impl Db {
                         outcome = Outcome::DoneInPart;
                     }
                 }
-                Err(error) if every.is_none() => return Err(error.into()),
+                Err(error) if every.is_none() => return Err(error),
                 Err(_) if signals.received().is_some() => {}
+                Err(AppError::Databases(error)) if is_first && error.is_misuse() => return Err(error.into()),
                 // The next one may go well.
-                Err(error) if error.is_misuse() => return Err(error.into()),
                 Err(error) => {
                     say(&format!("error: {error}"));
                     outcome = Outcome::DoneInPart;
@@ -71,6 +74,8 @@ impl Db {
             if signals.received().is_some() {
                 return Ok(outcome);
             }
+            // There may be sources by now that there were not.
+            (is_first, loaded) = (false, self.layers.load());
         }
     }
 

@@ -3,7 +3,7 @@
 use super::{Db, PATIENCE, Whom, ask, tell, who_runs};
 use crate::app::{AppError, Outcome};
 use crate::cli::{JournalArgs, StraysArgs};
-use crate::control::leftovers::{JournalReport, Lacking, Settle, SettledReport, StraysReport};
+use crate::control::leftovers::{Clearing, JournalReport, Lacking, Settle, SettledReport, StraysReport};
 use crate::control::protocol::{Answer, Command};
 use crate::databases;
 use crate::text::chart::{counted, thousands};
@@ -55,21 +55,22 @@ impl Db {
     }
 
     pub(super) fn strays(&self, whom: Whom<'_>, what: StraysArgs) -> Result<Outcome, AppError> {
-        let StraysArgs { clear, different } = what;
+        let StraysArgs { clear, different, only_here } = what;
+        let clearing = Clearing { different, only_here };
         let report = match whom {
             Whom::Bot(client, wait) => {
                 let fits = |answer| if let Answer::Strays(report) = answer { Some(report) } else { None };
-                let command = if clear { Command::ClearStrays { different } } else { Command::Strays };
+                let command = if clear { Command::ClearStrays(clearing) } else { Command::Strays };
                 ask(client, command, PATIENCE + wait * LONG, fits)?
             }
-            Whom::Files(config, _) if clear => databases::clear_strays(config, different)?,
+            Whom::Files(config, _) if clear => databases::clear_strays(config, clearing)?,
             Whom::Files(config, mute) => {
                 let report = databases::look_at_strays(&config.database)?;
                 self.say(&format!("{} This is what the files show.", who_runs(config, mute)));
                 report
             }
         };
-        self.tell(&report, |report| strays(report, tell::columns()))?;
+        self.tell(&report, |report| strays(report, only_here, tell::columns()))?;
         Ok(if report.is_whole() { Outcome::Done } else { Outcome::DoneInPart })
     }
 }
@@ -136,11 +137,12 @@ fn settled(report: &SettledReport, terminal: Option<usize>) -> String {
     text
 }
 
-/// The rows in files that do not own them.
-fn strays(report: &StraysReport, terminal: Option<usize>) -> String {
+/// The rows in files that do not own them; of one chat where only those were meant.
+fn strays(report: &StraysReport, only_of: Option<i64>, terminal: Option<usize>) -> String {
     let StraysReport { cleared, strays, missing, .. } = report;
     if strays.is_empty() {
-        return "No database has rows of chats that live in another.\n".to_owned() + &lacking(missing);
+        let whose = only_of.map_or_else(|| "chats that live".to_owned(), |chat| format!("chat {chat} that lives"));
+        return format!("No database has rows of {whose} in another.\n") + &lacking(missing);
     }
     let mut columns = vec![
         Column::Left("SOURCE"),

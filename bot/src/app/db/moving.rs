@@ -110,7 +110,7 @@ impl Db {
 }
 
 fn request(what: &MoveArgs) -> MoveRequest {
-    let MoveArgs { chats, all, from, kind, to, dry_run, keep, abort, vacuum } = what;
+    let MoveArgs { chats, all, from, kind, to, dry_run, keep, abort, forget, vacuum } = what;
     MoveRequest {
         chats: chats.clone(),
         to: to.as_ref().map(ToString::to_string),
@@ -120,6 +120,7 @@ fn request(what: &MoveArgs) -> MoveRequest {
         dry_run: *dry_run,
         keep: *keep,
         abort: *abort,
+        forget: *forget,
         vacuum: *vacuum,
     }
 }

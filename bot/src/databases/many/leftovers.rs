@@ -2,12 +2,13 @@
 
 use config::Config;
 use database::multi::{self, Clear, Control};
-use database::{DatabaseConfig, DatabaseWrapper, Form, Missing, Options, SourceName};
+use database::{ChatId, DatabaseConfig, DatabaseWrapper, Form, Missing, Options, SourceName};
 
 use super::{Following, Many, unknown};
 use crate::control::Operator as _;
 use crate::control::leftovers::{
-    JournalCounts, JournalEntry, JournalReport, Lacking, SetAsideReport, Settle, SettledReport, Stray, StraysReport,
+    Clearing, JournalCounts, JournalEntry, JournalReport, Lacking, SetAsideReport, Settle, SettledReport, Stray,
+    StraysReport,
 };
 use crate::control::protocol::{Fault, FaultKind};
 use crate::control::report::{Ownerless, ServedBy};
@@ -42,8 +43,12 @@ impl Many {
         Ok(SetAsideReport { source: source.to_string(), file: file.map(|file| file.display().to_string()) })
     }
 
-    pub(super) fn cleared(&self, different: bool, running: bool) -> Result<StraysReport, Fault> {
-        let what = if different { Clear::AtHome } else { Clear::Same };
+    pub(super) fn cleared(&self, what: Clearing, running: bool) -> Result<StraysReport, Fault> {
+        let what = match what {
+            Clearing { only_here: Some(chat), .. } => Clear::AllOf(ChatId(chat)),
+            Clearing { different: true, .. } => Clear::AtHome,
+            Clearing { .. } => Clear::Same,
+        };
         let report = self.control.clear_strays(what);
         let report = report.map_err(|error| Fault::new(FaultKind::Failed, error.to_string()))?;
         let strays = report.cleared.into_iter().map(|one| {
@@ -82,9 +87,9 @@ pub(in crate::databases) fn set_aside(config: &Config, source: &SourceName) -> R
     Ok(in_charge(config, |many| many.was_set_aside(source))??)
 }
 
-pub(in crate::databases) fn clear_strays(config: &Config, different: bool) -> Result<StraysReport, DatabasesError> {
+pub(in crate::databases) fn clear_strays(config: &Config, what: Clearing) -> Result<StraysReport, DatabasesError> {
     has_sources(&config.database, None)?;
-    Ok(in_charge(config, |many| many.cleared(different, false))??)
+    Ok(in_charge(config, |many| many.cleared(what, false))??)
 }
 
 /// Takes the data folder meanwhile.

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use config::Config;
-use database::multi::{self, Control, MappingChange, MoveOptions};
-use database::{ChatId, DatabaseWrapper, Form, Options, SourceName};
+use database::multi::{self, Control, MappingChange, MoveOptions, UnfinishedMove};
+use database::{ChatId, ChatType, DatabaseWrapper, Form, Options, SourceName};
 
 use super::{Many, unknown};
 use crate::control::moves::{Leaving, MoveOutcome, MoveReport, MoveRequest, MoveStep, MovesReport};
@@ -86,6 +86,8 @@ fn moved(
         return Err(Fault::new(FaultKind::BadRequest, "where the chats go is missing (`to`)"));
     }
     let mover = Mover { control, what, to, files, reload };
+    // The files that earlier moves have left are rewritten too.
+    let left = if what.vacuum { control.unfinished_moves().map_err(|error| failed(&error))? } else { Vec::new() };
     let chats = mover.chats(from.as_ref())?;
     let (mut is_broken_off, mut moves) = (false, Vec::new());
     for chat in chats {
@@ -104,16 +106,19 @@ fn moved(
         }));
     }
     if what.vacuum {
-        clear(control, &mut moves);
+        clear(control, &mut moves, &left);
     }
     Ok(MovesReport { moves })
 }
 
-/// Rewrites the files that chats have left, each once.
-fn clear(control: &Control, reports: &mut [MoveReport]) {
+/// Rewrites the files that chats have left, now or in a move that is at its end only now, each once.
+fn clear(control: &Control, reports: &mut [MoveReport], earlier: &[UnfinishedMove]) {
     let mut rewritten = BTreeMap::new();
     for report in reports.iter_mut().filter(|report| report.outcome == MoveOutcome::Moved) {
-        for Leaving { from, .. } in &report.chats {
+        let together = control.goes_along(ChatId(report.chat));
+        let earlier = earlier.iter().filter(|one| one.is_switched && together.contains(&one.chat));
+        let files: Vec<_> = report.chats.iter().map(|one| &one.from).chain(earlier.map(|one| &one.from)).collect();
+        for from in files {
             let done = rewritten.entry(from.clone()).or_insert_with(|| {
                 let name = from.parse::<SourceName>().map_err(|error| error.to_string())?;
                 control.vacuum(&name).map_err(|error| error.to_string())
@@ -127,31 +132,68 @@ fn clear(control: &Control, reports: &mut [MoveReport]) {
 }
 
 impl Mover<'_> {
-    /// The chats that are meant: those that are named, or all of some kind and source that are not at their goal yet.
+    /// The chats that are meant: those that are named, or all of some kind and source that are not at their goal yet, or
+    /// whose move there is not at its end; where moves are undone, all whose move is not.
     fn chats(&self, from: Option<&SourceName>) -> Result<Vec<ChatId>, Fault> {
-        let MoveRequest { chats, all, kind, .. } = self.what;
+        let MoveRequest { chats, all, kind, abort, .. } = self.what;
         if !all && kind.is_none() {
             return Ok(chats.iter().copied().map(ChatId).collect());
         }
-        let failed = |error: multi::MoveError| Fault::new(FaultKind::Failed, error.to_string());
-        let there = self.control.chats_there(from).map_err(failed)?;
-        let is_meant = |one: &multi::ChatThere| {
-            let is_of_kind = kind.as_ref().is_none_or(|kind| match &one.kind {
-                Some(known) => known.as_str() == kind,
-                // People have positive ids.
-                None => kind == "private" && one.chat.0 > 0,
-            });
-            is_of_kind && self.to.as_ref() != Some(&one.source)
-        };
+        let mut found = self.unfinished(from)?;
+        if !abort {
+            let there = self.control.chats_there(from).map_err(|error| failed(&error))?;
+            let is_meant = |one: &multi::ChatThere| {
+                self.is_of_kind(one.chat, one.kind.as_ref()) && self.to.as_ref() != Some(&one.source)
+            };
+            found.extend(there.into_iter().filter(is_meant).map(|one| one.chat));
+        }
         let mut meant: Vec<ChatId> = Vec::new();
-        for one in there.into_iter().filter(is_meant) {
+        for chat in found {
             // A group goes along with the supergroup that it became.
-            let goes_along = self.control.goes_along(one.chat);
+            let goes_along = self.control.goes_along(chat);
             if !meant.iter().any(|chat| goes_along.contains(chat)) {
-                meant.push(one.chat);
+                meant.push(chat);
             }
         }
         Ok(meant)
+    }
+
+    /// The chats of the kind that is meant whose move from there to the goal is not at its end: they may be at the goal.
+    fn unfinished(&self, from: Option<&SourceName>) -> Result<Vec<ChatId>, Fault> {
+        let mut chats = Vec::new();
+        for one in self.control.unfinished_moves().map_err(|error| failed(&error))? {
+            let is_meant = from.is_none_or(|name| name.as_str() == one.from)
+                && self.to.as_ref().is_none_or(|name| name.as_str() == one.to);
+            if !is_meant {
+                continue;
+            }
+            if self.what.kind.is_some() {
+                let home = self.control.explain(one.chat).source;
+                let there = self.control.chats_there(Some(&home)).map_err(|error| failed(&error))?;
+                let there = there.into_iter().find(|there| there.chat == one.chat);
+                let kind = there.and_then(|there| there.kind);
+                if !self.is_of_kind(one.chat, kind.as_ref()) {
+                    continue;
+                }
+            }
+            chats.push(one.chat);
+        }
+        Ok(chats)
+    }
+
+    /// Whether chats of this kind are meant.
+    fn is_of_kind(&self, chat: ChatId, known: Option<&ChatType>) -> bool {
+        self.what.kind.as_ref().is_none_or(|kind| match known {
+            Some(known) => known.as_str() == kind,
+            // People have positive ids.
+            None => kind == "private" && chat.0 > 0,
+        })
+    }
+
+    /// Whether a chat has left rows behind that its move has not deleted yet.
+    fn has_left_rows(&self, chat: ChatId) -> Result<bool, multi::MoveError> {
+        let together = self.control.goes_along(chat);
+        Ok(self.control.unfinished_moves()?.iter().any(|one| one.is_switched && together.contains(&one.chat)))
     }
 
     fn one(
@@ -163,6 +205,10 @@ impl Mover<'_> {
         let leaving = |chats: Vec<(ChatId, SourceName)>| {
             chats.into_iter().map(|(chat, from)| Leaving { chat: chat.0, from: from.to_string() }).collect()
         };
+        if self.what.abort && self.what.forget {
+            self.control.forget_move(chat)?;
+            return Ok(MoveReport::of(chat.0, MoveOutcome::Forgotten));
+        }
         let Some(to) = self.to.as_ref().filter(|_| !self.what.abort) else {
             let deleted = self.control.abort_move(chat, tell)?;
             return Ok(MoveReport { deleted, ..MoveReport::of(chat.0, MoveOutcome::Undone) });
@@ -172,7 +218,12 @@ impl Mover<'_> {
         let longest_step: Option<Duration> = usual.longest_step.filter(|_| self.reload.is_some());
         let options = MoveOptions { keep, longest_step, ..usual };
         if dry_run {
-            let plan = self.control.plan_move(chat, to, &options)?;
+            let plan = match self.control.plan_move(chat, to, &options) {
+                Err(multi::MoveError::AlreadyThere { .. }) if self.has_left_rows(chat)? => {
+                    return Ok(MoveReport { to: Some(to.to_string()), ..MoveReport::of(chat.0, MoveOutcome::Planned) });
+                }
+                plan => plan?,
+            };
             let rows = plan.rows.values().sum();
             return Ok(MoveReport {
                 to: Some(plan.to.to_string()),
@@ -230,6 +281,10 @@ impl Mover<'_> {
             }
         }
     }
+}
+
+fn failed(error: &multi::MoveError) -> Fault {
+    Fault::new(FaultKind::Failed, error.to_string())
 }
 
 fn lines(mapping: &[MappingChange]) -> Vec<String> {

@@ -4,17 +4,13 @@ use std::ffi::OsStr;
 use std::ops::ControlFlow;
 use std::time::Duration;
 
-use database::multi::{MoveError, MoveOptions, Progress, Stage};
+use database::multi::{Clear, MoveError, MoveOptions, Progress, Stage};
 use database::{DatabaseConfig, DatabaseWrapper, Durability, ErrorKind, Health, NewMessage, OnUnavailable, UserId};
 
 use super::{CHAT, OTHER, answers, fill, go_on, moved, rows_in, small, sources};
 use crate::child::Child;
 use crate::multi::{eventually, name, open};
 use crate::support::{HandClock, Scratch, rows, sqlite, time};
-
-/// Takes away what was written at the target.
-const CLEAR: &str = "DELETE FROM chat_settings; DELETE FROM chat_messages; DELETE FROM chat_stats;
-                     DELETE FROM chat_user_stats";
 
 /// What moving the chat to a source is refused with. Planning it is refused with the same.
 fn said(config: &DatabaseConfig, to: &str) -> String {
@@ -158,19 +154,33 @@ fn leftovers_that_became_the_chats_own_are_not_deleted() {
     assert_eq!(db.get_chat_setting(CHAT, "language").unwrap().as_deref(), Some("new"));
     db.close();
     seen.dedup();
-    insta::assert_snapshot!(seen.join("\n"), @"a move of the chat -1 from `primary` to `archive` was broken off, and the chat was mapped to `archive` since then, where that move's leftovers are; map it to `primary` again, and repeat this: what was written in `archive` meanwhile is not deleted");
+    insta::assert_snapshot!(seen.join("\n"), @"a move of the chat -1 from `primary` to `archive` was broken off, and the chat was mapped to `archive` since then, where that move's leftovers are; map it to `primary` again, and repeat this: what was written in `archive` meanwhile is not deleted; or, where it is to stay in `archive`, give that move up with `bot db move -1 --abort --forget`, which deletes nothing");
     // Mapped back, as that says.
     let (db, control) = open(&config);
     let mut seen = vec![moved(&control, CHAT, "archive").unwrap_err().to_string()];
     seen.push(control.abort_move(CHAT, go_on).unwrap_err().to_string());
     seen.dedup();
-    insta::assert_snapshot!(seen.join("\n"), @"a move of the chat -1 from `primary` to `archive` was broken off, and rows of the chat were written in `archive` since then (chat_messages: 1, chat_settings: 1, chat_stats: 1, chat_user_stats: 1), while it was mapped there; keep it there by mapping it to `archive` again, or, where those rows may go, clear them with `bot db strays`, and repeat this");
+    insta::assert_snapshot!(seen.join("\n"), @"a move of the chat -1 from `primary` to `archive` was broken off, and rows of the chat were written in `archive` since then (chat_messages: 1, chat_settings: 1, chat_stats: 1, chat_user_stats: 1), while it was mapped there; give that move up with `bot db move -1 --abort --forget`, which deletes nothing; then map the chat to `archive` again to keep it there, or see what is left there with `bot db strays`");
     let languages = "SELECT value FROM chat_settings WHERE key = 'language'";
-    let language =
+    let language_at =
         |file: &str| -> String { sqlite(&scratch.file(file)).query_row(languages, [], |row| row.get(0)).unwrap() };
-    assert_eq!((language("primary.db"), language("archive.db")), ("word".to_owned(), "new".to_owned()));
+    assert_eq!((language_at("primary.db"), language_at("archive.db")), ("word".to_owned(), "new".to_owned()));
+    // As that says: given up it stands against nothing, and nothing is deleted but what is named then.
+    let before = [CHAT, OTHER].map(|chat| ["primary.db", "archive.db"].map(|file| rows_in(&scratch.file(file), chat)));
+    control.forget_move(CHAT).unwrap();
+    let refused = control.forget_move(CHAT).unwrap_err();
+    assert!(matches!(refused, MoveError::NothingToAbort { .. }), "{refused}");
+    let now = [CHAT, OTHER].map(|chat| ["primary.db", "archive.db"].map(|file| rows_in(&scratch.file(file), chat)));
+    assert_eq!(before, now);
+    assert!(matches!(moved(&control, CHAT, "archive").unwrap_err(), MoveError::ForeignRows { .. }));
+    let same = control.clear_strays(Clear::AtHome).unwrap();
+    assert!(same.cleared.iter().any(|one| one.only_here > 0), "{same:?}");
+    assert!(matches!(moved(&control, CHAT, "archive").unwrap_err(), MoveError::ForeignRows { .. }));
+    control.clear_strays(Clear::AllOf(CHAT)).unwrap();
+    assert_eq!(rows_in(&scratch.file("archive.db"), CHAT), 0);
+    assert_eq!(language_at("primary.db"), "word");
+    control.move_chat(CHAT, &name("archive"), &small(), stop(Stage::Copying)).unwrap_err();
     // What is written where the chat is does not stand against it.
-    sqlite(&scratch.file("archive.db")).execute_batch(CLEAR).unwrap();
     db.set_chat_setting(CHAT, "language", "later").unwrap();
     control.abort_move(CHAT, go_on).unwrap();
     control.move_chat(CHAT, &name("archive"), &small(), stop(Stage::Deleting)).unwrap_err();
@@ -180,13 +190,21 @@ fn leftovers_that_became_the_chats_own_are_not_deleted() {
     let (db, control) = open(&sources(scratch.path(), &[(-1, "primary")]));
     db.set_chat_setting(CHAT, "language", "newer").unwrap();
     let refused = moved(&control, CHAT, "archive").unwrap_err();
-    insta::assert_snapshot!(refused, @"a move of the chat -1 from `primary` to `archive` was broken off, and the chat was mapped to `primary` since then, where that move's leftovers are; map it to `archive` again, and repeat this: what was written in `primary` meanwhile is not deleted");
+    insta::assert_snapshot!(refused, @"a move of the chat -1 from `primary` to `archive` was broken off, and the chat was mapped to `primary` since then, where that move's leftovers are; map it to `archive` again, and repeat this: what was written in `primary` meanwhile is not deleted; or, where it is to stay in `primary`, give that move up with `bot db move -1 --abort --forget`, which deletes nothing");
     db.close();
     assert!(rows_in(&scratch.file("archive.db"), CHAT) > 20);
     let (db, control) = open(&config);
     let refused = moved(&control, CHAT, "archive").unwrap_err();
     assert!(matches!(&refused, MoveError::WrittenSince { name, .. } if name.as_str() == "primary"), "{refused}");
-    assert_eq!((language("primary.db"), language("archive.db")), ("newer".to_owned(), "later".to_owned()));
+    assert_eq!((language_at("primary.db"), language_at("archive.db")), ("newer".to_owned(), "later".to_owned()));
+    // The same the other way round: the chat stays where it was moved, with all that it has there.
+    let there = rows_in(&scratch.file("archive.db"), CHAT);
+    control.forget_move(CHAT).unwrap();
+    assert_eq!((control.explain(CHAT).source, control.unfinished_moves().unwrap()), (name("archive"), vec![]));
+    control.clear_strays(Clear::AllOf(CHAT)).unwrap();
+    assert_eq!([rows_in(&scratch.file("primary.db"), CHAT), rows_in(&scratch.file("archive.db"), CHAT)], [0, there]);
+    moved(&control, CHAT, "primary").unwrap();
+    assert_eq!((language_at("primary.db"), control.explain(CHAT).source), ("later".to_owned(), name("primary")));
     db.close();
 }
 

@@ -125,7 +125,8 @@ pub enum MoveError {
     #[error(
         "a move of the chat {chat} from `{from}` to `{to}` was broken off, and the chat was mapped to `{now}` since \
          then, where that move's leftovers are; map it to `{before}` again, and repeat this: what was written in `{now}` \
-         meanwhile is not deleted"
+         meanwhile is not deleted; or, where it is to stay in `{now}`, give that move up with `bot db move {chat} --abort \
+         --forget`, which deletes nothing"
     )]
     Remapped {
         /// The chat.
@@ -143,8 +144,9 @@ pub enum MoveError {
     /// that too.
     #[error(
         "a move of the chat {chat} from `{from}` to `{to}` was broken off, and rows of the chat were written in `{name}` \
-         since then ({}), while it was mapped there; keep it there by mapping it to `{name}` again, or, where those rows \
-         may go, clear them with `bot db strays`, and repeat this",
+         since then ({}), while it was mapped there; give that move up with `bot db move {chat} --abort --forget`, which \
+         deletes nothing; then map the chat to `{name}` again to keep it there, or see what is left there with `bot db \
+         strays`",
         Tables(tables)
     )]
     WrittenSince {

@@ -3,22 +3,58 @@
 //!
 //! A leftover is no younger than the move, or the same as where the chat is. What leaves no moment behind, such as the
 //! correction of a text that was copied, cannot be told from the copy; the text is then where the chat is as it was.
+//!
+//! Where leftovers stand among such rows neither the same move again nor undoing it would be right; the move can be
+//! forgotten then, and what is left are strays.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use rusqlite::types::ValueRef;
 
+use super::super::control::Control;
+use super::pace::Steps;
+use super::report::{Meter, MoveOptions};
 use super::rows::{Layout, Row, Walk};
-use super::state::Entry;
+use super::state::{self, Entry};
 use super::tables::MOVED;
-use super::{MoveError, copy};
+use super::{MoveError, copy, media};
 use crate::error::Result;
+use crate::ids::ChatId;
 use crate::source::Source;
 use crate::time::Timestamp;
 
 /// How many rows are looked at at a time.
 const AT_ONCE: usize = 1_000;
+
+impl Control {
+    /// Gives up a move that was broken off: no row is copied, none is deleted, and the chat stays where it is. What is
+    /// left of it at the other place are strays from then on.
+    ///
+    /// # Errors
+    /// There is no such move, or where it was to go, or the default source, cannot be used.
+    pub fn forget_move(&self, chat: ChatId) -> Result<(), MoveError> {
+        let chats = self.together(chat);
+        let _under_way = self.router.gates.begin(&chats).ok_or(MoveError::UnderWay { chat })?;
+        let entries = self.unfinished(&chats)?;
+        if entries.is_empty() {
+            return Err(MoveError::NothingToAbort { chat });
+        }
+        let MoveOptions { rows_at_once, longest_step, .. } = MoveOptions::default();
+        let steps = &mut Steps::new(rows_at_once, longest_step);
+        for Entry { chat, from, to, .. } in &entries {
+            // Of one that is configured no more nothing can be noted either.
+            if let Ok(target) = self.source_of(to) {
+                self.check_at_home(&target)?;
+                // The media that it has brought stay like its rows.
+                media::settle(&mut Meter::new(&mut |_| ControlFlow::Continue(())), &target, *chat, steps)?;
+            }
+            state::forget(&self.shared()?, *chat)?;
+            tracing::info!(target: "database::audit", %chat, from, to, "a move that was broken off was given up; its rows stay where they are");
+        }
+        Ok(())
+    }
+}
 
 /// Refuses where a move's place of leftovers holds rows that were written since. `other` is where the chat is; `None`
 /// where that is configured no more.

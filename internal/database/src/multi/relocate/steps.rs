@@ -65,7 +65,7 @@ impl Control {
 
     /// Refuses where a source's chats are served elsewhere, also while it is open again and they are coming home: what
     /// was written meanwhile is not in it yet.
-    fn check_at_home(&self, source: &Source) -> Result<(), MoveError> {
+    pub(super) fn check_at_home(&self, source: &Source) -> Result<(), MoveError> {
         match self.router.away(source.name()) {
             None => Ok(()),
             Some(_) => Err(MoveError::Away { name: source.name().clone() }),
