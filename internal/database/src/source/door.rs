@@ -84,6 +84,9 @@ pub(super) struct Door {
     pub(super) was_used: AtomicBool,
     /// How many callers wait for it to be open, or have just begun to.
     pub(super) waiting: AtomicUsize,
+    /// Whether somebody asks for room to open it: one caller at a time, and nobody while it is open. Changed only while
+    /// the state is locked.
+    is_asking: AtomicBool,
     /// Whether it is among those that may be closed for others.
     pub(super) is_listed: AtomicBool,
     /// `None` for what is opened once, before it is used.
@@ -164,6 +167,7 @@ impl Door {
             rest: Mutex::new(None),
             was_used: AtomicBool::new(false),
             waiting: AtomicUsize::new(0),
+            is_asking: AtomicBool::new(false),
             is_listed: AtomicBool::new(false),
             opener,
         }
@@ -264,6 +268,17 @@ impl Door {
         }
     }
 
+    /// Whether somebody asks for room to open it.
+    pub(super) fn is_asking(&self) -> bool {
+        self.is_asking.load(Ordering::Relaxed)
+    }
+
+    /// The caller asks for room to open it, until this is dropped; both while the state is locked.
+    pub(super) fn ask(&self) -> Asking<'_> {
+        self.is_asking.store(true, Ordering::Relaxed);
+        Asking(self)
+    }
+
     /// Somebody wants it open: as long as this is there it is not closed for others.
     pub(super) fn wanted(&self) -> Wanted<'_> {
         self.waiting.fetch_add(1, Ordering::AcqRel);
@@ -277,5 +292,16 @@ pub(super) struct Wanted<'a>(&'a Door);
 impl Drop for Wanted<'_> {
     fn drop(&mut self) {
         self.0.waiting.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+/// That somebody asks for room to open a source.
+pub(super) struct Asking<'a>(&'a Door);
+
+impl Drop for Asking<'_> {
+    fn drop(&mut self) {
+        self.0.is_asking.store(false, Ordering::Relaxed);
+        // They wait for the opening from now on, or one of them asks.
+        self.0.changed.notify_all();
     }
 }

@@ -17,19 +17,13 @@ const FAILED_FOR: Duration = Duration::from_secs(1);
 /// How much sooner than its callers an opening gives up at most.
 const TO_TELL: Duration = Duration::from_millis(500);
 
-/// What whoever begins an attempt has for it.
-struct Ready {
-    permit: Option<Permit>,
-    has_waited: bool,
-}
-
 impl Source {
     /// The database, opened by this call or another; waits until the deadline at most.
     pub(super) fn wait_open(self: &Arc<Self>, deadline: Instant) -> Result<Arc<Database>, ErrorKind> {
         let Door { state, changed, opener, .. } = &self.door;
         let _wanted = self.door.wanted();
         let busy = || ErrorKind::Busy { waited: self.config.timeout };
-        let mut ready = None;
+        let mut room = None;
         let mut state = state.lock();
         let mut waited = false;
         loop {
@@ -41,6 +35,8 @@ impl Source {
                     return Err(failure.why.clone().into());
                 }
                 State::Opening(_) | State::Closing(_) => {
+                    // Nobody keeps room for a source while they wait for it.
+                    room = None;
                     waited = matches!(*state, State::Opening(_));
                     if changed.wait_until(&mut state, deadline).timed_out()
                         && let Some(is_overdue) = self.is_overdue(&state)
@@ -58,12 +54,17 @@ impl Source {
                         return Err(ErrorKind::SourceUnavailable { reason });
                     }
                 }
+                // Another stands in line for room and will open it. Where that one's time is over first, the next one does.
+                State::Closed | State::Failed(_) if room.is_none() && self.door.is_asking() => {
+                    if changed.wait_until(&mut state, deadline).timed_out() && self.door.is_asking() {
+                        return Err(busy());
+                    }
+                }
                 now @ (State::Closed | State::Failed(_)) => {
                     let Some(opener) = opener else { return Err(ErrorKind::Closed) };
-                    let Some(Ready { permit, has_waited }) = ready.take() else {
-                        // Others may open it meanwhile, where they have room.
-                        let found = MutexGuard::unlocked(&mut state, || self.room(deadline));
-                        ready = Some(found.ok_or_else(busy)?);
+                    let Some((permit, has_waited)) = room.take() else {
+                        let _asking = self.door.ask();
+                        room = Some(MutexGuard::unlocked(&mut state, || self.room(deadline)).ok_or_else(busy)?);
                         continue;
                     };
                     let earlier = match std::mem::replace(now, State::Closed) {
@@ -104,14 +105,13 @@ impl Source {
         }
     }
 
-    /// Room for the source's connections, where they count.
-    fn room(&self, deadline: Instant) -> Option<Ready> {
+    /// Room for the source's connections, where they count, and whether it had to be waited for.
+    fn room(&self, deadline: Instant) -> Option<(Option<Permit>, bool)> {
         match self.budget() {
             Some((budget, Stays::WhileThereIsRoom)) => {
-                let (permit, has_waited) = budget.room(WRITER, deadline)?;
-                Some(Ready { permit: Some(permit), has_waited })
+                budget.room(WRITER, deadline).map(|(permit, has_waited)| (Some(permit), has_waited))
             }
-            _ => Some(Ready { permit: None, has_waited: false }),
+            _ => Some((None, false)),
         }
     }
 
@@ -213,3 +213,8 @@ pub(super) fn wait_closed(old: &Weak<()>, deadline: Instant) -> bool {
     }
     old.strong_count() == 0
 }
+
+#[cfg(test)]
+#[cfg(feature = "multi-source")]
+#[path = "opening_tests.rs"]
+mod tests;

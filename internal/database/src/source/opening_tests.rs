@@ -1,0 +1,97 @@
+//! Tests of who opens a source and for how long others wait: more sources than there is room for, and callers whose time
+//! was spent elsewhere.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use super::super::{Budget, SourceConfig};
+use super::*;
+use crate::params;
+use crate::time::SystemClock;
+
+/// Opens files as they come, within a budget, and counts what is said to be unavailable.
+struct Plain {
+    budget: Arc<Budget>,
+    failed: AtomicU32,
+}
+
+impl Opener for Plain {
+    fn open(&self, config: &SourceConfig, deadline: Instant) -> Result<Database, OpenError> {
+        Database::open(config, deadline, &SystemClock, &|_| Ok(()))
+    }
+
+    fn failed(&self, _config: &SourceConfig) -> bool {
+        self.failed.fetch_add(1, Ordering::Relaxed);
+        false
+    }
+
+    fn budget(&self) -> Option<(Arc<Budget>, Stays)> {
+        Some((Arc::clone(&self.budget), Stays::WhileThereIsRoom))
+    }
+}
+
+/// So many sources, of which so many have room at a time, each with this timeout.
+fn sources(count: usize, slots: u64, timeout: Duration) -> (tempfile::TempDir, Arc<Plain>, Vec<Arc<Source>>) {
+    let folder = tempfile::tempdir().unwrap();
+    let opener = Arc::new(Plain { budget: Budget::of(slots * WRITER), failed: AtomicU32::new(0) });
+    let source = |number: usize| {
+        let config = SourceConfig { timeout, ..SourceConfig::new(folder.path().join(format!("{number}.db"))) };
+        Arc::new(Source::lazy(config, Arc::clone(&opener) as Arc<dyn Opener>))
+    };
+    let sources = (0..count).map(source).collect();
+    (folder, opener, sources)
+}
+
+fn read(source: &Arc<Source>, deadline: Instant) -> crate::Result<i64> {
+    let count = source
+        .read_by("test.read", deadline, |tx| tx.value::<i64>("settings", "SELECT COUNT(*) FROM settings", params![]));
+    count.map(Option::unwrap_or_default)
+}
+
+/// Threads read from sources at random, so many times each. Answers how many calls failed.
+fn crowd(count: usize, slots: u64, threads: u64, rounds: u32, timeout: Duration) -> u32 {
+    let (_folder, opener, sources) = sources(count, slots, timeout);
+    let failed = AtomicU32::new(0);
+    std::thread::scope(|scope| {
+        for thread in 1..=threads {
+            let (sources, failed) = (&sources, &failed);
+            scope.spawn(move || {
+                let mut state = thread;
+                for _ in 0..rounds {
+                    // (Knuth's multiplier.)
+                    state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                    let source = &sources[(state >> 33) as usize % count];
+                    if read(source, Instant::now() + timeout).is_err() {
+                        failed.fetch_add(1, Ordering::Relaxed);
+                    }
+                }
+            });
+        }
+    });
+    sources.iter().for_each(|source| source.close());
+    drop(sources);
+    assert_eq!((opener.budget.used(), opener.failed.load(Ordering::Relaxed)), (0, 0));
+    failed.into_inner()
+}
+
+#[test]
+fn callers_who_want_the_same_source_stand_in_line_once() {
+    assert_eq!(crowd(8, 4, 16, 60, Duration::from_secs(10)), 0);
+}
+
+#[test]
+fn whoever_waits_for_anothers_place_in_line_takes_it_over_where_that_ones_time_is_over() {
+    let (_folder, opener, sources) = sources(1, 1, Duration::from_secs(30));
+    let (permit, _) = opener.budget.room(WRITER, Instant::now()).unwrap();
+    std::thread::scope(|scope| {
+        let first = scope.spawn(|| read(&sources[0], Instant::now() + Duration::from_millis(200)));
+        while !sources[0].door.is_asking() {
+            std::thread::yield_now();
+        }
+        let second = scope.spawn(|| read(&sources[0], Instant::now() + Duration::from_secs(30)));
+        let error = first.join().unwrap().unwrap_err();
+        assert!(matches!(error.kind(), ErrorKind::Busy { .. }), "{error}");
+        drop(permit);
+        second.join().unwrap().unwrap();
+    });
+    sources[0].close();
+}
