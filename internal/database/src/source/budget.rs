@@ -138,9 +138,9 @@ impl Budget {
         self.take(&mut self.state.lock(), count, most.saturating_add(most / 8))
     }
 
-    /// Room for a source, made by others where there is none, and whether it had to be waited for; `None` where it did
-    /// not come about before the deadline. Whoever comes first goes first.
-    pub(super) fn room(self: &Arc<Self>, count: u64, deadline: Instant) -> Option<(Permit, bool)> {
+    /// Room for a source, made by others where there is none; `None` where it did not come about before the deadline.
+    /// Whoever comes first goes first.
+    pub(super) fn room(self: &Arc<Self>, count: u64, deadline: Instant) -> Option<Permit> {
         let place = {
             let (mut state, most) = (self.state.lock(), self.most());
             if state.line.is_empty()
@@ -150,7 +150,7 @@ impl Budget {
                     // (Where that fails, whoever waits does it.)
                     self.have_made(state);
                 }
-                return Some((permit, false));
+                return Some(permit);
             }
             let place = Arc::new(Place { count, given: Mutex::new(None), came: Condvar::new() });
             state.line.push_back(Arc::clone(&place));
@@ -170,13 +170,13 @@ impl Budget {
                 place.came.wait_until(&mut given, until.min(deadline));
             }
             if let Some(permit) = given.take() {
-                return Some((permit, true));
+                return Some(permit);
             }
             drop(given);
             if Instant::now() >= deadline {
                 self.state.lock().line.retain(|other| !Arc::ptr_eq(other, &place));
                 // It may have come at this very moment.
-                return place.given.lock().take().map(|permit| (permit, true));
+                return place.given.lock().take();
             }
         }
     }

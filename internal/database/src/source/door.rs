@@ -109,13 +109,11 @@ pub(super) struct Opening {
     /// How it failed before.
     pub(super) earlier: Option<Failure>,
     pub(super) since: Instant,
-    /// Whether whoever began it had waited for room before: their time is no measure of the disk.
-    pub(super) has_waited: bool,
 }
 
 impl Opening {
-    pub(super) fn now(earlier: Option<Failure>, has_waited: bool) -> Self {
-        Self { earlier, since: Instant::now(), has_waited }
+    pub(super) fn now(earlier: Option<Failure>) -> Self {
+        Self { earlier, since: Instant::now() }
     }
 }
 
@@ -230,7 +228,7 @@ impl Door {
         if is_this {
             *open = None;
             *self.left.lock() = Some(database.left());
-            *state = State::Opening(Opening::now(None, false));
+            *state = State::Opening(Opening::now(None));
         }
         is_this
     }

@@ -54,15 +54,15 @@ impl Source {
                         return Err(ErrorKind::SourceUnavailable { reason });
                     }
                 }
+                // There is no time left to open it.
+                State::Closed | State::Failed(_) if room.is_none() && Instant::now() >= deadline => return Err(busy()),
                 // Another stands in line for room and will open it. Where that one's time is over first, the next one does.
                 State::Closed | State::Failed(_) if room.is_none() && self.door.is_asking() => {
-                    if changed.wait_until(&mut state, deadline).timed_out() && self.door.is_asking() {
-                        return Err(busy());
-                    }
+                    changed.wait_until(&mut state, deadline);
                 }
                 now @ (State::Closed | State::Failed(_)) => {
                     let Some(opener) = opener else { return Err(ErrorKind::Closed) };
-                    let Some((permit, has_waited)) = room.take() else {
+                    let Some(permit) = room.take() else {
                         let _asking = self.door.ask();
                         room = Some(MutexGuard::unlocked(&mut state, || self.room(deadline)).ok_or_else(busy)?);
                         continue;
@@ -71,7 +71,7 @@ impl Source {
                         State::Failed(failure) => Some(failure),
                         _ => None,
                     };
-                    *now = State::Opening(Opening::now(earlier.clone(), has_waited));
+                    *now = State::Opening(Opening::now(earlier.clone()));
                     let permit = match MutexGuard::unlocked(&mut state, || self.as_left(&**opener, permit, deadline)) {
                         Ok(()) => continue,
                         Err(permit) => permit,
@@ -91,35 +91,34 @@ impl Source {
         }
     }
 
-    /// Whether the source's own disk has had all the time that it may take, where a caller's time is over; `None` where
-    /// nothing is waited for any more.
+    /// Whether the source's own disk has had all the time that it may take, where a caller's time is over: callers may
+    /// have spent theirs elsewhere. `None` where nothing is waited for any more.
     fn is_overdue(&self, state: &State) -> Option<bool> {
         match state {
-            State::Opening(Opening { has_waited: false, .. }) => Some(true),
-            State::Opening(Opening { since, .. }) | State::Closing(since) => {
-                Some(since.elapsed() >= self.config.timeout)
-            }
-            // It was closed for others just now, and there is no time left to open it.
-            State::Closed => Some(false),
+            State::Opening(Opening { since, .. }) => Some(since.elapsed() >= self.time_to_open()),
+            State::Closing(since) => Some(since.elapsed() >= self.config.timeout),
             _ => None,
         }
     }
 
-    /// Room for the source's connections, where they count, and whether it had to be waited for.
-    fn room(&self, deadline: Instant) -> Option<(Option<Permit>, bool)> {
+    /// How long an opening may take. Those who wait from its beginning are told then that another process had it, rather
+    /// than that it could not be opened in their time.
+    fn time_to_open(&self) -> Duration {
+        let timeout = self.config.timeout;
+        timeout - (timeout / 5).min(TO_TELL)
+    }
+
+    /// Room for the source's connections, where they count.
+    pub(super) fn room(&self, deadline: Instant) -> Option<Option<Permit>> {
         match self.budget() {
-            Some((budget, Stays::WhileThereIsRoom)) => {
-                budget.room(WRITER, deadline).map(|(permit, has_waited)| (Some(permit), has_waited))
-            }
-            _ => Some((None, false)),
+            Some((budget, Stays::WhileThereIsRoom)) => budget.room(WRITER, deadline).map(Some),
+            _ => Some(None),
         }
     }
 
     /// Opens the database and tells whoever waits for it.
     fn open_now(self: &Arc<Self>, opener: &dyn Opener, permit: Option<Permit>, earlier: Option<Failure>) {
-        // Those who wait are told that another process had it, rather than that it could not be opened in their time.
-        let timeout = self.config.timeout;
-        let deadline = Instant::now() + timeout - (timeout / 5).min(TO_TELL);
+        let deadline = Instant::now() + self.time_to_open();
         let is_closed = earlier.as_ref().is_none_or(|failure| wait_closed(&failure.old, deadline));
         let left = *self.door.left.lock();
         let opened = catch_unwind(AssertUnwindSafe(|| {

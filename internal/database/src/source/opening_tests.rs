@@ -11,11 +11,14 @@ use crate::time::SystemClock;
 /// Opens files as they come, within a budget, and counts what is said to be unavailable.
 struct Plain {
     budget: Arc<Budget>,
+    /// How long the disk takes.
+    pause: Duration,
     failed: AtomicU32,
 }
 
 impl Opener for Plain {
     fn open(&self, config: &SourceConfig, deadline: Instant) -> Result<Database, OpenError> {
+        std::thread::park_timeout(self.pause);
         Database::open(config, deadline, &SystemClock, &|_| Ok(()))
     }
 
@@ -31,8 +34,18 @@ impl Opener for Plain {
 
 /// So many sources, of which so many have room at a time, each with this timeout.
 fn sources(count: usize, slots: u64, timeout: Duration) -> (tempfile::TempDir, Arc<Plain>, Vec<Arc<Source>>) {
+    sources_on_disk(count, slots, timeout, Duration::ZERO)
+}
+
+/// The same on a disk that takes so long each time.
+fn sources_on_disk(
+    count: usize,
+    slots: u64,
+    timeout: Duration,
+    pause: Duration,
+) -> (tempfile::TempDir, Arc<Plain>, Vec<Arc<Source>>) {
     let folder = tempfile::tempdir().unwrap();
-    let opener = Arc::new(Plain { budget: Budget::of(slots * WRITER), failed: AtomicU32::new(0) });
+    let opener = Arc::new(Plain { budget: Budget::of(slots * WRITER), pause, failed: AtomicU32::new(0) });
     let source = |number: usize| {
         let config = SourceConfig { timeout, ..SourceConfig::new(folder.path().join(format!("{number}.db"))) };
         Arc::new(Source::lazy(config, Arc::clone(&opener) as Arc<dyn Opener>))
@@ -81,7 +94,7 @@ fn callers_who_want_the_same_source_stand_in_line_once() {
 #[test]
 fn whoever_waits_for_anothers_place_in_line_takes_it_over_where_that_ones_time_is_over() {
     let (_folder, opener, sources) = sources(1, 1, Duration::from_secs(30));
-    let (permit, _) = opener.budget.room(WRITER, Instant::now()).unwrap();
+    let permit = opener.budget.room(WRITER, Instant::now()).unwrap();
     std::thread::scope(|scope| {
         let first = scope.spawn(|| read(&sources[0], Instant::now() + Duration::from_millis(200)));
         while !sources[0].door.is_asking() {
@@ -94,4 +107,29 @@ fn whoever_waits_for_anothers_place_in_line_takes_it_over_where_that_ones_time_i
         second.join().unwrap().unwrap();
     });
     sources[0].close();
+}
+
+#[test]
+fn who_comes_with_no_time_left_is_told_that_it_is_busy_and_the_source_is_not_taken_for_one_that_is_down() {
+    let timeout = Duration::from_secs(30);
+    let (_folder, opener, sources) = sources_on_disk(2, 2, timeout, Duration::from_millis(300));
+    // None at all, and not enough.
+    for (source, left) in sources.iter().zip([Duration::ZERO, Duration::from_millis(50)]) {
+        let error = read(source, Instant::now() + left).unwrap_err();
+        assert!(matches!(error.kind(), ErrorKind::Busy { .. }), "{error}");
+    }
+    // Nobody would wait for the first one. The second is opened all the same.
+    assert_eq!([sources[0].is_opening(), sources[1].is_opening()], [false, true]);
+    sources.iter().for_each(|source| assert!(read(source, Instant::now() + timeout).is_ok()));
+    assert_eq!(opener.failed.load(Ordering::Relaxed), 0);
+    sources.iter().for_each(|source| source.close());
+}
+
+#[test]
+fn a_source_is_down_where_its_disk_has_had_all_the_time_there_is() {
+    let timeout = Duration::from_secs(2);
+    let (_folder, opener, sources) = sources_on_disk(1, 1, timeout, Duration::from_secs(3));
+    let error = read(&sources[0], Instant::now() + timeout).unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::SourceUnavailable { .. }), "{error}");
+    assert_eq!(opener.failed.load(Ordering::Relaxed), 1);
 }
