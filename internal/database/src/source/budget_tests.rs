@@ -93,6 +93,20 @@ fn further_readers_leave_a_quarter_for_others() {
 }
 
 #[test]
+fn who_asks_again_and_again_has_a_reader_from_who_was_not_used_for_longest() {
+    let (budget, _guests, left) = full(4);
+    assert!(budget.spare(READER).is_none());
+    let until = Instant::now() + LONG;
+    let earned =
+        || std::iter::repeat_with(|| budget.earned(READER)).take_while(|_| Instant::now() < until).flatten().next();
+    let readers: Vec<_> = (0..2).filter_map(|_| earned()).collect();
+    assert_eq!((readers.len(), left.lock().first()), (2, Some(&0)));
+    assert!(budget.earned(READER).is_none(), "all readers together have a quarter");
+    drop(readers);
+    assert!(budget.earned(READER).is_some());
+}
+
+#[test]
 fn many_at_once_never_have_more_than_there_is_and_each_gets_some() {
     const PERMITS: u64 = 5 * WRITER;
     let budget = Budget::of(PERMITS);

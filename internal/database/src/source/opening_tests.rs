@@ -11,9 +11,17 @@ use crate::time::SystemClock;
 /// Opens files as they come, within a budget, and counts what is said to be unavailable.
 struct Plain {
     budget: Arc<Budget>,
+    stays: Stays,
     /// How long the disk takes.
     pause: Duration,
     failed: AtomicU32,
+}
+
+impl Default for Plain {
+    fn default() -> Self {
+        let (budget, stays, failed) = (Budget::of_process(), Stays::WhileThereIsRoom, AtomicU32::new(0));
+        Self { budget, stays, pause: Duration::ZERO, failed }
+    }
 }
 
 impl Opener for Plain {
@@ -28,7 +36,7 @@ impl Opener for Plain {
     }
 
     fn budget(&self) -> Option<(Arc<Budget>, Stays)> {
-        Some((Arc::clone(&self.budget), Stays::WhileThereIsRoom))
+        Some((Arc::clone(&self.budget), self.stays))
     }
 }
 
@@ -45,7 +53,7 @@ fn sources_on_disk(
     pause: Duration,
 ) -> (tempfile::TempDir, Arc<Plain>, Vec<Arc<Source>>) {
     let folder = tempfile::tempdir().unwrap();
-    let opener = Arc::new(Plain { budget: Budget::of(slots * WRITER), pause, failed: AtomicU32::new(0) });
+    let opener = Arc::new(Plain { budget: Budget::of(slots * WRITER), pause, ..Plain::default() });
     let source = |number: usize| {
         let config = SourceConfig { timeout, ..SourceConfig::new(folder.path().join(format!("{number}.db"))) };
         Arc::new(Source::lazy(config, Arc::clone(&opener) as Arc<dyn Opener>))
@@ -107,6 +115,37 @@ fn whoever_waits_for_anothers_place_in_line_takes_it_over_where_that_ones_time_i
         second.join().unwrap().unwrap();
     });
     sources[0].close();
+}
+
+#[test]
+fn a_source_that_is_read_much_has_readers_however_many_others_are_open() {
+    let timeout = Duration::from_secs(10);
+    let (folder, opener, sources) = sources(40, 24, timeout);
+    let read_all = |sources: &[Arc<Source>]| {
+        sources.iter().for_each(|source| assert!(read(source, Instant::now() + timeout).is_ok()));
+    };
+    read_all(&sources);
+    let connections = |source: &Source| source.status().connections.0;
+    read_all(&sources[..1]);
+    assert_eq!(connections(&sources[0]), 1, "one that is cold is read on its writer");
+    let began = Instant::now();
+    while connections(&sources[0]) < 2 && began.elapsed() < timeout {
+        read_all(&sources[..1]);
+    }
+    assert_eq!(connections(&sources[0]), 2);
+    // The default source, which stays open and has one reader of its own.
+    let stays = Plain { budget: Arc::clone(&opener.budget), stays: Stays::Always, ..Plain::default() };
+    let default = Arc::new(Source::lazy(SourceConfig::new(folder.path().join("default.db")), Arc::new(stays)));
+    let began = Instant::now();
+    while connections(&default) < 3 && began.elapsed() < timeout {
+        let outer = default.read("test.outer", |_| {
+            // While the one reader is in use.
+            Ok(drop(read(&default, Instant::now() + Duration::from_millis(2))))
+        });
+        outer.unwrap();
+    }
+    assert_eq!(connections(&default), 3);
+    sources.iter().chain([&default]).for_each(|source| source.close());
 }
 
 #[test]
