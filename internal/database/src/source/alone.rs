@@ -64,13 +64,13 @@ impl Database {
             let connection = &link.connection;
             let failed = |error: rusqlite::Error| context.sqlite(&error);
             let written = self.synced(link, &context, || {
-                run(connection, "BEGIN IMMEDIATE").map_err(failed)?;
+                run(link, "BEGIN IMMEDIATE").map_err(failed)?;
                 let answer = f(&mut WriteTx::new(link, context, false))?;
                 if connection.is_autocommit() {
                     return Err(context.transaction_gone());
                 }
                 link.without_deadline();
-                match run(connection, "COMMIT") {
+                match run(link, "COMMIT") {
                     Ok(()) if self.is_in_place() => Ok(answer),
                     Ok(()) => Err(context.error(ErrorKind::FileReplaced)),
                     Err(error) if error.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull) => {
@@ -98,7 +98,7 @@ impl Database {
         let done = f();
         if !connection.is_autocommit() {
             // Not within a transaction, where the setting below would not count.
-            run(connection, "ROLLBACK").map_err(failed)?;
+            run(link, "ROLLBACK").map_err(failed)?;
         }
         connection::make_durable(connection, self.durability).map_err(failed)?;
         done

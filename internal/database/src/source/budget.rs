@@ -49,6 +49,8 @@ enum Limit {
 #[derive(Default)]
 struct State {
     used: u64,
+    /// How many of those are for readers.
+    readers: u64,
     /// Whoever waits for room, first come, first served.
     line: VecDeque<Arc<Place>>,
     /// How many threads make room.
@@ -92,6 +94,14 @@ pub(super) type Close = Box<dyn FnOnce() + Send>;
 pub(super) struct Permit {
     budget: Arc<Budget>,
     count: u64,
+    what: What,
+}
+
+/// What a permit is for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum What {
+    Source,
+    Reader,
 }
 
 impl Budget {
@@ -126,31 +136,40 @@ impl Budget {
         self.state.lock().used
     }
 
-    /// A permit for what can do without: only while a quarter is left for sources that have to be opened.
+    /// A permit for a reader of whoever can do without: only while a quarter is left for sources that have to be opened.
     pub(super) fn spare(self: &Arc<Self>, count: u64) -> Option<Permit> {
         let most = self.most();
-        self.take(&mut self.state.lock(), count, most - most / 4)
+        self.take(&mut self.state.lock(), What::Reader, count, most - most / 4)
     }
 
-    /// A permit for what cannot wait, since others wait for whoever asks: from what is kept for everything else.
+    /// The same for whoever has asked in vain again and again: while all readers together have no more than a quarter,
+    /// and nobody waits for room. Who was not used for longest gives way for it.
+    pub(super) fn earned(self: &Arc<Self>, count: u64) -> Option<Permit> {
+        let (mut state, most) = (self.state.lock(), self.most());
+        if !state.line.is_empty() || state.readers.saturating_add(count) > most / 4 {
+            return None;
+        }
+        let permit = self.take(&mut state, What::Reader, count, most);
+        self.make_ready(state, most);
+        permit
+    }
+
+    /// A permit for a reader that cannot wait, since others wait for whoever asks: from what is kept for everything else.
     pub(super) fn overdraw(self: &Arc<Self>, count: u64) -> Option<Permit> {
         let most = self.most();
-        self.take(&mut self.state.lock(), count, most.saturating_add(most / 8))
+        self.take(&mut self.state.lock(), What::Reader, count, most.saturating_add(most / 8))
     }
 
-    /// Room for a source, made by others where there is none, and whether it had to be waited for; `None` where it did
-    /// not come about before the deadline. Whoever comes first goes first.
-    pub(super) fn room(self: &Arc<Self>, count: u64, deadline: Instant) -> Option<(Permit, bool)> {
+    /// Room for a source, made by others where there is none; `None` where it did not come about before the deadline.
+    /// Whoever comes first goes first.
+    pub(super) fn room(self: &Arc<Self>, count: u64, deadline: Instant) -> Option<Permit> {
         let place = {
             let (mut state, most) = (self.state.lock(), self.most());
             if state.line.is_empty()
-                && let Some(permit) = self.take(&mut state, count, most)
+                && let Some(permit) = self.take(&mut state, What::Source, count, most)
             {
-                if most - state.used < ready(most) / 2 {
-                    // (Where that fails, whoever waits does it.)
-                    self.have_made(state);
-                }
-                return Some((permit, false));
+                self.make_ready(state, most);
+                return Some(permit);
             }
             let place = Arc::new(Place { count, given: Mutex::new(None), came: Condvar::new() });
             state.line.push_back(Arc::clone(&place));
@@ -170,13 +189,13 @@ impl Budget {
                 place.came.wait_until(&mut given, until.min(deadline));
             }
             if let Some(permit) = given.take() {
-                return Some((permit, true));
+                return Some(permit);
             }
             drop(given);
             if Instant::now() >= deadline {
                 self.state.lock().line.retain(|other| !Arc::ptr_eq(other, &place));
                 // It may have come at this very moment.
-                return place.given.lock().take().map(|permit| (permit, true));
+                return place.given.lock().take();
             }
         }
     }
@@ -185,11 +204,19 @@ impl Budget {
     fn hand_on(self: &Arc<Self>, state: &mut State) {
         let most = self.most();
         while let Some(first) = state.line.front().map(|first| first.count)
-            && let Some(permit) = self.take(state, first, most)
+            && let Some(permit) = self.take(state, What::Source, first, most)
             && let Some(place) = state.line.pop_front()
         {
             *place.given.lock() = Some(permit);
             place.came.notify_one();
+        }
+    }
+
+    /// Lets a thread make room where few permits are left.
+    fn make_ready(self: &Arc<Self>, state: MutexGuard<'_, State>, most: u64) {
+        if most.saturating_sub(state.used) < ready(most) / 2 {
+            // (Where that fails, whoever waits does it.)
+            self.have_made(state);
         }
     }
 
@@ -261,10 +288,13 @@ impl Budget {
         self.state.lock().ring.push_back(tenant);
     }
 
-    fn take(self: &Arc<Self>, state: &mut State, count: u64, most: u64) -> Option<Permit> {
+    fn take(self: &Arc<Self>, state: &mut State, what: What, count: u64, most: u64) -> Option<Permit> {
         let used = state.used.checked_add(count).filter(|used| *used <= most)?;
         state.used = used;
-        Some(Permit { budget: Arc::clone(self), count })
+        if what == What::Reader {
+            state.readers += count;
+        }
+        Some(Permit { budget: Arc::clone(self), count, what })
     }
 }
 
@@ -277,6 +307,9 @@ impl Drop for Permit {
     fn drop(&mut self) {
         let mut state = self.budget.state.lock();
         state.used -= self.count;
+        if self.what == What::Reader {
+            state.readers -= self.count;
+        }
         self.budget.hand_on(&mut state);
     }
 }

@@ -41,7 +41,7 @@ fn full(count: u32) -> (Arc<Budget>, Vec<Arc<Guest>>, Names) {
     let left = Names::default();
     let guests: Vec<_> = (0..count)
         .map(|name| {
-            let (permit, _) = budget.room(WRITER, Instant::now() + LONG).unwrap();
+            let permit = budget.room(WRITER, Instant::now() + LONG).unwrap();
             let [was_used, is_in_use] = [false, false].map(AtomicBool::new);
             let permit = Mutex::new(Some(permit));
             Arc::new(Guest { name, was_used, is_in_use, permit, left: Arc::clone(&left) })
@@ -78,8 +78,8 @@ fn room_is_made_for_whoever_waits_and_where_all_are_in_use_the_wait_ends() {
     assert!(budget.room(WRITER, Instant::now() + Duration::from_millis(30)).is_none());
     assert!(left.lock().is_empty());
     guests[1].is_in_use.store(false, Ordering::Relaxed);
-    let (_permit, has_waited) = budget.room(WRITER, Instant::now() + LONG).unwrap();
-    assert_eq!((has_waited, &**left.lock()), (true, &[1][..]));
+    let _permit = budget.room(WRITER, Instant::now() + LONG).unwrap();
+    assert_eq!(*left.lock(), [1]);
 }
 
 #[test]
@@ -93,6 +93,20 @@ fn further_readers_leave_a_quarter_for_others() {
 }
 
 #[test]
+fn who_asks_again_and_again_has_a_reader_from_who_was_not_used_for_longest() {
+    let (budget, _guests, left) = full(4);
+    assert!(budget.spare(READER).is_none());
+    let until = Instant::now() + LONG;
+    let earned =
+        || std::iter::repeat_with(|| budget.earned(READER)).take_while(|_| Instant::now() < until).flatten().next();
+    let readers: Vec<_> = (0..2).filter_map(|_| earned()).collect();
+    assert_eq!((readers.len(), left.lock().first()), (2, Some(&0)));
+    assert!(budget.earned(READER).is_none(), "all readers together have a quarter");
+    drop(readers);
+    assert!(budget.earned(READER).is_some());
+}
+
+#[test]
 fn many_at_once_never_have_more_than_there_is_and_each_gets_some() {
     const PERMITS: u64 = 5 * WRITER;
     let budget = Budget::of(PERMITS);
@@ -101,7 +115,7 @@ fn many_at_once_never_have_more_than_there_is_and_each_gets_some() {
         for _ in 0..16 {
             scope.spawn(|| {
                 for _ in 0..200 {
-                    let (permit, _) = budget.room(WRITER, Instant::now() + LONG).unwrap();
+                    let permit = budget.room(WRITER, Instant::now() + LONG).unwrap();
                     most.fetch_max(now.fetch_add(WRITER, Ordering::SeqCst) + WRITER, Ordering::SeqCst);
                     std::thread::yield_now();
                     now.fetch_sub(WRITER, Ordering::SeqCst);

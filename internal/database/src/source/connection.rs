@@ -76,6 +76,14 @@ impl Link {
         Self { _permit: permit, ..self }
     }
 
+    /// Runs a cached statement with these values, and answers how many rows it changed.
+    pub(super) fn execute(&self, sql: &str, values: impl rusqlite::Params) -> rusqlite::Result<usize> {
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let rows = statement.execute(values)?;
+        self.prepared.used(&self.connection, sql, &statement);
+        Ok(rows)
+    }
+
     /// From now on it may prepare only what a reader may, or again anything.
     pub(super) fn only_reads(&self, only: bool) {
         if let Some(reads) = &self.reads {

@@ -84,6 +84,9 @@ pub(super) struct Door {
     pub(super) was_used: AtomicBool,
     /// How many callers wait for it to be open, or have just begun to.
     pub(super) waiting: AtomicUsize,
+    /// Whether somebody asks for room to open it: one caller at a time, and nobody while it is open. Changed only while
+    /// the state is locked.
+    is_asking: AtomicBool,
     /// Whether it is among those that may be closed for others.
     pub(super) is_listed: AtomicBool,
     /// `None` for what is opened once, before it is used.
@@ -106,13 +109,11 @@ pub(super) struct Opening {
     /// How it failed before.
     pub(super) earlier: Option<Failure>,
     pub(super) since: Instant,
-    /// Whether whoever began it had waited for room before: their time is no measure of the disk.
-    pub(super) has_waited: bool,
 }
 
 impl Opening {
-    pub(super) fn now(earlier: Option<Failure>, has_waited: bool) -> Self {
-        Self { earlier, since: Instant::now(), has_waited }
+    pub(super) fn now(earlier: Option<Failure>) -> Self {
+        Self { earlier, since: Instant::now() }
     }
 }
 
@@ -164,6 +165,7 @@ impl Door {
             rest: Mutex::new(None),
             was_used: AtomicBool::new(false),
             waiting: AtomicUsize::new(0),
+            is_asking: AtomicBool::new(false),
             is_listed: AtomicBool::new(false),
             opener,
         }
@@ -226,7 +228,7 @@ impl Door {
         if is_this {
             *open = None;
             *self.left.lock() = Some(database.left());
-            *state = State::Opening(Opening::now(None, false));
+            *state = State::Opening(Opening::now(None));
         }
         is_this
     }
@@ -264,6 +266,17 @@ impl Door {
         }
     }
 
+    /// Whether somebody asks for room to open it.
+    pub(super) fn is_asking(&self) -> bool {
+        self.is_asking.load(Ordering::Relaxed)
+    }
+
+    /// The caller asks for room to open it, until this is dropped; both while the state is locked.
+    pub(super) fn ask(&self) -> Asking<'_> {
+        self.is_asking.store(true, Ordering::Relaxed);
+        Asking(self)
+    }
+
     /// Somebody wants it open: as long as this is there it is not closed for others.
     pub(super) fn wanted(&self) -> Wanted<'_> {
         self.waiting.fetch_add(1, Ordering::AcqRel);
@@ -277,5 +290,16 @@ pub(super) struct Wanted<'a>(&'a Door);
 impl Drop for Wanted<'_> {
     fn drop(&mut self) {
         self.0.waiting.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+/// That somebody asks for room to open a source.
+pub(super) struct Asking<'a>(&'a Door);
+
+impl Drop for Asking<'_> {
+    fn drop(&mut self) {
+        self.0.is_asking.store(false, Ordering::Relaxed);
+        // They wait for the opening from now on, or one of them asks.
+        self.0.changed.notify_all();
     }
 }

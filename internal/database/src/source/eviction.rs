@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use super::budget::{self, Budget, Leaving, Permit, Tenant, WRITER};
+use super::budget::{self, Budget, Leaving, Permit, Tenant};
 use super::door::{Opener, State, Stays};
 use super::{Database, OpenError, Source};
 
@@ -83,11 +83,7 @@ impl Source {
     /// Moves the log into the file where the source was closed without that: for the end.
     pub(super) fn tidy(&self, deadline: Instant) {
         let Some(rest) = self.door.rest.lock().take() else { return };
-        let permit = match self.budget() {
-            Some((budget, Stays::WhileThereIsRoom)) => budget.room(WRITER, deadline).map(Some),
-            _ => Some(None),
-        };
-        let Some(_permit) = permit else {
+        let Some(_permit) = self.room(deadline) else {
             tracing::debug!(source = %self.name(), "the log is left for the next start");
             return;
         };

@@ -169,7 +169,7 @@ impl Database {
         // IMMEDIATE: a transaction that begins by reading could not become a writer later, whatever the timeout.
         let begin = if is_first { "BEGIN IMMEDIATE" } else { "SAVEPOINT part" };
         link.until(deadline);
-        if let Err(error) = run(connection, begin) {
+        if let Err(error) = run(link, begin) {
             if connection.is_autocommit() != is_first {
                 state.lose();
             }
@@ -181,19 +181,19 @@ impl Database {
                 let failed = |error: rusqlite::Error| context.sqlite(&error);
                 if displaced.is_some() {
                     tx = tx.elsewhere();
-                    run(connection, "SAVEPOINT made").map_err(failed)?;
+                    run(link, "SAVEPOINT made").map_err(failed)?;
                 }
                 let answer = f(&mut tx)?;
                 let refused = tx.take_refusal();
                 if refused.is_some() {
-                    run(connection, "ROLLBACK TO made").map_err(failed)?;
+                    run(link, "ROLLBACK TO made").map_err(failed)?;
                 }
                 let operation = recorder.zip(tx.take_recording()).map(|(Recorder { op, route, .. }, steps)| {
                     Operation { op: (*op).to_owned(), route: *route, steps }
                 });
                 if let (Some(displaced), Some(operation)) = (displaced, &operation) {
                     // Whoever it belongs to judges by rows of its own, whatever is refused here.
-                    run(connection, "RELEASE made").map_err(failed)?;
+                    run(link, "RELEASE made").map_err(failed)?;
                     journal::note(&mut tx, displaced, operation)?;
                 }
                 Ok::<_, Error>((answer, operation, refused))
@@ -218,7 +218,7 @@ impl Database {
         }
         match ran {
             Ok(Ok((answer, operation, refused))) => {
-                if !is_first && let Err(error) = run(connection, "RELEASE part") {
+                if !is_first && let Err(error) = run(link, "RELEASE part") {
                     let error = context.sqlite(&error);
                     state.lose();
                     return Part::failed(error);
@@ -245,7 +245,7 @@ impl Database {
     /// Commits the open transaction, if there is one, and tells its members. Fails with the observer's panic.
     pub(super) fn commit(&self, state: &mut State) -> std::thread::Result<()> {
         let (Some(open), Held::Open(link)) = (&mut state.open, &state.connection) else { return Ok(()) };
-        let outcome = match run(&link.connection, "COMMIT") {
+        let outcome = match run(link, "COMMIT") {
             Ok(()) if self.is_in_place() => Outcome::Committed,
             Ok(()) => Outcome::Replaced,
             // Without room the log has no commit, so this much is known.
@@ -294,11 +294,10 @@ fn join(state: &mut State, observer: Option<&WriteObserver>, operation: Option<O
 /// Undoes a part that failed, and leaves the others' as they are.
 fn undo(state: &mut State, is_first: bool) {
     let Held::Open(link) = &state.connection else { return };
-    let connection = &link.connection;
     let undone = if is_first {
-        run(connection, "ROLLBACK")
+        run(link, "ROLLBACK")
     } else {
-        run(connection, "ROLLBACK TO part").and_then(|()| run(connection, "RELEASE part"))
+        run(link, "ROLLBACK TO part").and_then(|()| run(link, "RELEASE part"))
     };
     if undone.is_err() {
         state.lose();

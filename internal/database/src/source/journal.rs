@@ -3,7 +3,7 @@
 
 use std::time::Instant;
 
-use rusqlite::{Connection, OptionalExtension as _};
+use rusqlite::OptionalExtension as _;
 
 use super::connection::Link;
 use super::context::Context;
@@ -66,27 +66,26 @@ impl Database {
         const OP: &str = "journal.make_noted";
         let context = self.context(OP);
         self.on_writer(OP, deadline, |link| {
-            let connection = &link.connection;
             let failed = |error: rusqlite::Error| context.sqlite(&error);
             check()?;
             // On disk before the only other copy is removed, whatever is said of other writes.
             self.synced(link, &context, || {
-                run(connection, "BEGIN IMMEDIATE").map_err(failed)?;
+                run(link, "BEGIN IMMEDIATE").map_err(failed)?;
                 // All of it has to come home, however long it takes.
                 link.without_deadline();
                 let mut parked = 0;
                 for episode in noted.chunk_by(|one, next| one.episode == next.episode) {
                     let (name, Some(end)) = (&episode[0].episode, episode.last()) else { continue };
-                    let last = last_made(connection, name).map_err(failed)?;
+                    let last = last_made(link, name).map_err(failed)?;
                     for one in episode.iter().filter(|one| one.seq > last) {
                         if let Made::Parked(reason) = make(link, context, one)? {
-                            park(connection, one, &reason).map_err(failed)?;
+                            park(link, one, &reason).map_err(failed)?;
                             parked += 1;
                         }
                     }
-                    remember(connection, name, end.seq.max(last)).map_err(failed)?;
+                    remember(link, name, end.seq.max(last)).map_err(failed)?;
                 }
-                run(connection, "COMMIT").map_err(failed)?;
+                run(link, "COMMIT").map_err(failed)?;
                 Ok(parked)
             })
         })
@@ -105,7 +104,7 @@ pub(super) fn make(link: &Link, context: Context<'_>, noted: &Noted) -> Result<M
             return Ok(Made::Parked(format!("it is not understood ({place})")));
         }
     };
-    run(connection, "SAVEPOINT noted").map_err(failed)?;
+    run(link, "SAVEPOINT noted").map_err(failed)?;
     let made = WriteTx::new(link, context, false).replay(&operation.steps);
     if connection.is_autocommit() {
         // The transaction is gone with all that was made in it: a full disk does that.
@@ -114,11 +113,11 @@ pub(super) fn make(link: &Link, context: Context<'_>, noted: &Noted) -> Result<M
     let settled = match made {
         Ok(()) => Made::Settled,
         Err(error) => {
-            run(connection, "ROLLBACK TO noted").map_err(failed)?;
+            run(link, "ROLLBACK TO noted").map_err(failed)?;
             settle(error)?
         }
     };
-    run(connection, "RELEASE noted").map_err(failed)?;
+    run(link, "RELEASE noted").map_err(failed)?;
     Ok(settled)
 }
 
@@ -134,20 +133,23 @@ fn settle(error: Error) -> Result<Made> {
     }
 }
 
-fn last_made(connection: &Connection, episode: &str) -> rusqlite::Result<i64> {
+fn last_made(link: &Link, episode: &str) -> rusqlite::Result<i64> {
     let sql = "SELECT seq FROM switchyard_made WHERE episode = ?1";
-    connection.prepare_cached(sql)?.query_row([episode], |row| row.get(0)).optional().map(Option::unwrap_or_default)
+    let mut statement = link.connection.prepare_cached(sql)?;
+    let last = statement.query_row([episode], |row| row.get(0)).optional();
+    link.prepared.used(&link.connection, sql, &statement);
+    last.map(Option::unwrap_or_default)
 }
 
-fn remember(connection: &Connection, episode: &str, seq: i64) -> rusqlite::Result<()> {
+fn remember(link: &Link, episode: &str, seq: i64) -> rusqlite::Result<()> {
     let sql = "INSERT INTO switchyard_made (episode, seq) VALUES (?1, ?2)
                ON CONFLICT (episode) DO UPDATE SET seq = excluded.seq";
-    connection.prepare_cached(sql)?.execute((episode, seq)).map(drop)
+    link.execute(sql, (episode, seq)).map(drop)
 }
 
-fn park(connection: &Connection, noted: &Noted, reason: &str) -> rusqlite::Result<()> {
+fn park(link: &Link, noted: &Noted, reason: &str) -> rusqlite::Result<()> {
     let sql = "INSERT INTO switchyard_parked (episode, seq, operation, reason) VALUES (?1, ?2, ?3, ?4)";
-    connection.prepare_cached(sql)?.execute((&noted.episode, noted.seq, &noted.operation, reason)).map(drop)
+    link.execute(sql, (&noted.episode, noted.seq, &noted.operation, reason)).map(drop)
 }
 
 #[cfg(test)]

@@ -17,19 +17,13 @@ const FAILED_FOR: Duration = Duration::from_secs(1);
 /// How much sooner than its callers an opening gives up at most.
 const TO_TELL: Duration = Duration::from_millis(500);
 
-/// What whoever begins an attempt has for it.
-struct Ready {
-    permit: Option<Permit>,
-    has_waited: bool,
-}
-
 impl Source {
     /// The database, opened by this call or another; waits until the deadline at most.
     pub(super) fn wait_open(self: &Arc<Self>, deadline: Instant) -> Result<Arc<Database>, ErrorKind> {
         let Door { state, changed, opener, .. } = &self.door;
         let _wanted = self.door.wanted();
         let busy = || ErrorKind::Busy { waited: self.config.timeout };
-        let mut ready = None;
+        let mut room = None;
         let mut state = state.lock();
         let mut waited = false;
         loop {
@@ -41,6 +35,8 @@ impl Source {
                     return Err(failure.why.clone().into());
                 }
                 State::Opening(_) | State::Closing(_) => {
+                    // Nobody keeps room for a source while they wait for it.
+                    room = None;
                     waited = matches!(*state, State::Opening(_));
                     if changed.wait_until(&mut state, deadline).timed_out()
                         && let Some(is_overdue) = self.is_overdue(&state)
@@ -58,19 +54,24 @@ impl Source {
                         return Err(ErrorKind::SourceUnavailable { reason });
                     }
                 }
+                // There is no time left to open it.
+                State::Closed | State::Failed(_) if room.is_none() && Instant::now() >= deadline => return Err(busy()),
+                // Another stands in line for room and will open it. Where that one's time is over first, the next one does.
+                State::Closed | State::Failed(_) if room.is_none() && self.door.is_asking() => {
+                    changed.wait_until(&mut state, deadline);
+                }
                 now @ (State::Closed | State::Failed(_)) => {
                     let Some(opener) = opener else { return Err(ErrorKind::Closed) };
-                    let Some(Ready { permit, has_waited }) = ready.take() else {
-                        // Others may open it meanwhile, where they have room.
-                        let found = MutexGuard::unlocked(&mut state, || self.room(deadline));
-                        ready = Some(found.ok_or_else(busy)?);
+                    let Some(permit) = room.take() else {
+                        let _asking = self.door.ask();
+                        room = Some(MutexGuard::unlocked(&mut state, || self.room(deadline)).ok_or_else(busy)?);
                         continue;
                     };
                     let earlier = match std::mem::replace(now, State::Closed) {
                         State::Failed(failure) => Some(failure),
                         _ => None,
                     };
-                    *now = State::Opening(Opening::now(earlier.clone(), has_waited));
+                    *now = State::Opening(Opening::now(earlier.clone()));
                     let permit = match MutexGuard::unlocked(&mut state, || self.as_left(&**opener, permit, deadline)) {
                         Ok(()) => continue,
                         Err(permit) => permit,
@@ -90,36 +91,34 @@ impl Source {
         }
     }
 
-    /// Whether the source's own disk has had all the time that it may take, where a caller's time is over; `None` where
-    /// nothing is waited for any more.
+    /// Whether the source's own disk has had all the time that it may take, where a caller's time is over: callers may
+    /// have spent theirs elsewhere. `None` where nothing is waited for any more.
     fn is_overdue(&self, state: &State) -> Option<bool> {
         match state {
-            State::Opening(Opening { has_waited: false, .. }) => Some(true),
-            State::Opening(Opening { since, .. }) | State::Closing(since) => {
-                Some(since.elapsed() >= self.config.timeout)
-            }
-            // It was closed for others just now, and there is no time left to open it.
-            State::Closed => Some(false),
+            State::Opening(Opening { since, .. }) => Some(since.elapsed() >= self.time_to_open()),
+            State::Closing(since) => Some(since.elapsed() >= self.config.timeout),
             _ => None,
         }
     }
 
+    /// How long an opening may take. Those who wait from its beginning are told then that another process had it, rather
+    /// than that it could not be opened in their time.
+    fn time_to_open(&self) -> Duration {
+        let timeout = self.config.timeout;
+        timeout - (timeout / 5).min(TO_TELL)
+    }
+
     /// Room for the source's connections, where they count.
-    fn room(&self, deadline: Instant) -> Option<Ready> {
+    pub(super) fn room(&self, deadline: Instant) -> Option<Option<Permit>> {
         match self.budget() {
-            Some((budget, Stays::WhileThereIsRoom)) => {
-                let (permit, has_waited) = budget.room(WRITER, deadline)?;
-                Some(Ready { permit: Some(permit), has_waited })
-            }
-            _ => Some(Ready { permit: None, has_waited: false }),
+            Some((budget, Stays::WhileThereIsRoom)) => budget.room(WRITER, deadline).map(Some),
+            _ => Some(None),
         }
     }
 
     /// Opens the database and tells whoever waits for it.
     fn open_now(self: &Arc<Self>, opener: &dyn Opener, permit: Option<Permit>, earlier: Option<Failure>) {
-        // Those who wait are told that another process had it, rather than that it could not be opened in their time.
-        let timeout = self.config.timeout;
-        let deadline = Instant::now() + timeout - (timeout / 5).min(TO_TELL);
+        let deadline = Instant::now() + self.time_to_open();
         let is_closed = earlier.as_ref().is_none_or(|failure| wait_closed(&failure.old, deadline));
         let left = *self.door.left.lock();
         let opened = catch_unwind(AssertUnwindSafe(|| {
@@ -213,3 +212,8 @@ pub(super) fn wait_closed(old: &Weak<()>, deadline: Instant) -> bool {
     }
     old.strong_count() == 0
 }
+
+#[cfg(test)]
+#[cfg(feature = "multi-source")]
+#[path = "opening_tests.rs"]
+mod tests;

@@ -2,8 +2,9 @@
 
 use std::time::Instant;
 
-use rusqlite::{Connection, OptionalExtension as _};
+use rusqlite::OptionalExtension as _;
 
+use super::connection::Link;
 use super::database::Database;
 use super::journal::{Made, Noted, make};
 use super::writer::run;
@@ -35,10 +36,9 @@ impl Database {
         const OP: &str = "parked.settle_parked";
         let context = self.context(OP);
         self.on_writer(OP, deadline, |link| {
-            let connection = &link.connection;
             let failed = |error: rusqlite::Error| context.sqlite(&error);
-            run(connection, "BEGIN IMMEDIATE").map_err(failed)?;
-            let parked = parked(connection).map_err(failed)?;
+            run(link, "BEGIN IMMEDIATE").map_err(failed)?;
+            let parked = parked(link).map_err(failed)?;
             let mut tried = Vec::new();
             for noted in parked {
                 let still = match what(&noted) {
@@ -52,17 +52,19 @@ impl Database {
                 };
                 let Noted { episode, seq, .. } = &noted;
                 match &still {
-                    None => connection
-                        .prepare_cached("DELETE FROM switchyard_parked WHERE episode = ?1 AND seq = ?2")
-                        .and_then(|mut sql| sql.execute((episode, seq))),
-                    Some(reason) => connection
-                        .prepare_cached("UPDATE switchyard_parked SET reason = ?3 WHERE episode = ?1 AND seq = ?2")
-                        .and_then(|mut sql| sql.execute((episode, seq, reason))),
+                    None => {
+                        let sql = "DELETE FROM switchyard_parked WHERE episode = ?1 AND seq = ?2";
+                        link.execute(sql, (episode, seq))
+                    }
+                    Some(reason) => {
+                        let sql = "UPDATE switchyard_parked SET reason = ?3 WHERE episode = ?1 AND seq = ?2";
+                        link.execute(sql, (episode, seq, reason))
+                    }
                 }
                 .map_err(failed)?;
                 tried.push(Tried { noted, still });
             }
-            run(connection, "COMMIT").map_err(failed)?;
+            run(link, "COMMIT").map_err(failed)?;
             Ok(tried)
         })
     }
@@ -71,7 +73,7 @@ impl Database {
     pub(crate) fn all_parked(&self, deadline: Instant) -> Result<Vec<Noted>> {
         const OP: &str = "parked.all_parked";
         let context = self.context(OP);
-        self.on_writer(OP, deadline, |link| parked(&link.connection).map_err(|error| context.sqlite(&error)))
+        self.on_writer(OP, deadline, |link| parked(link).map_err(|error| context.sqlite(&error)))
     }
 
     /// Why a write is kept aside here, if it is.
@@ -86,8 +88,11 @@ impl Database {
     }
 }
 
-fn parked(connection: &Connection) -> rusqlite::Result<Vec<Noted>> {
-    let mut sql = connection.prepare_cached("SELECT seq, episode, operation FROM switchyard_parked ORDER BY rowid")?;
+fn parked(link: &Link) -> rusqlite::Result<Vec<Noted>> {
+    let sql = "SELECT seq, episode, operation FROM switchyard_parked ORDER BY rowid";
+    let mut statement = link.connection.prepare_cached(sql)?;
     let noted = |row: &rusqlite::Row<'_>| Ok(Noted { seq: row.get(0)?, episode: row.get(1)?, operation: row.get(2)? });
-    sql.query_map([], noted)?.collect()
+    let parked = statement.query_map([], noted)?.collect();
+    link.prepared.used(&link.connection, sql, &statement);
+    parked
 }

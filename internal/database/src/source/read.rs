@@ -14,6 +14,9 @@ use super::write::begins_with;
 use crate::error::{ErrorKind, Result};
 use crate::params;
 
+/// What begins a snapshot.
+const BEGIN: &str = "BEGIN";
+
 /// One read. A single statement sees one moment of the database by itself; a read of several says
 /// [`ReadTx::snapshot`] first, so that all of them see the same moment.
 pub struct ReadTx<'a> {
@@ -34,7 +37,9 @@ impl<'a> ReadTx<'a> {
     /// The database cannot be read.
     pub fn snapshot(&self) -> Result<()> {
         if !self.held.get() {
-            self.prepare("BEGIN")?.raw_execute().map_err(|error| self.context.sqlite(&error))?;
+            let mut begin = self.prepare(BEGIN)?;
+            begin.raw_execute().map_err(|error| self.context.sqlite(&error))?;
+            self.link.prepared.used(&self.link.connection, BEGIN, &begin);
             self.held.set(true);
         }
         Ok(())

@@ -21,6 +21,10 @@ thread_local! {
     static LAST: Cell<usize> = const { Cell::new(0) };
 }
 
+/// Of the reads that ask for one more connection in vain every so many-th has others give way for it: what is cold does
+/// without.
+const OFTEN: usize = 16;
+
 /// A bounded set of read-only connections.
 pub(super) struct Readers {
     path: PathBuf,
@@ -28,6 +32,8 @@ pub(super) struct Readers {
     slots: Box<[Slot]>,
     /// What connections count against, and whether the first one is counted with the source.
     budget: Option<(Arc<Budget>, First)>,
+    /// How often room for another one was asked for in vain.
+    in_vain: AtomicUsize,
     is_closed: AtomicBool,
     /// How many callers wait for a connection; they do so with `line`.
     waiting: AtomicUsize,
@@ -88,6 +94,7 @@ impl Readers {
             file,
             slots: (0..most).map(|_| Slot::default()).collect(),
             budget: None,
+            in_vain: AtomicUsize::new(0),
             is_closed: AtomicBool::new(false),
             waiting: AtomicUsize::new(0),
             line: Mutex::new(()),
@@ -160,7 +167,7 @@ impl Readers {
             None => (places.clone().find_map(new), None),
             Some((_, First::Counted)) if let Some(first) = new(0) => (Some(first), None),
             // Before any slot is taken: others would wait for whoever has one, and not be told that nobody does.
-            Some((budget, first)) => match (room(budget, READER), first) {
+            Some((budget, first)) => match (room(budget, READER).or_else(|| self.earned(budget)), first) {
                 (None, First::Spare) => return Err(NoReader::NoRoom),
                 // The first one is in use: it has to do.
                 (None, First::Counted) => return Err(NoReader::Busy),
@@ -170,6 +177,13 @@ impl Readers {
         let (place, reader) = found.ok_or(NoReader::Busy)?;
         LAST.set(place);
         Ok((reader, permit))
+    }
+
+    /// Room for another connection where that was asked for often enough.
+    fn earned(&self, budget: &Arc<Budget>) -> Option<Permit> {
+        let asked = self.in_vain.fetch_add(1, Ordering::Relaxed) + 1;
+        let is_its_turn = asked.is_multiple_of(OFTEN) && self.open_now() < self.slots.len();
+        if is_its_turn { budget.earned(READER) } else { None }
     }
 
     /// A slot's connection, where it has one that nobody uses.

@@ -116,6 +116,7 @@ impl<'a> WriteTx<'a> {
                 bind_stored(&mut statement, row)?;
                 changed += statement.raw_execute()? as u64;
             }
+            self.link.prepared.used(&self.link.connection, sql, &statement);
             Ok(changed)
         };
         run().map_err(|error| self.context.sqlite(&error))
@@ -177,6 +178,9 @@ impl<'a> WriteTx<'a> {
         // It would be kept at once and by itself.
         if self.link.connection.is_autocommit() {
             return Err(self.context.transaction_gone());
+        }
+        if !is_change {
+            self.link.prepared.changes();
         }
         let run = || {
             let mut statement = self.link.connection.prepare_cached(sql)?;

@@ -8,7 +8,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parking_lot::{Mutex, MutexGuard};
-use rusqlite::Connection;
 
 use super::batch::{Batch, Outcome};
 use super::connection::{self, Link};
@@ -206,7 +205,7 @@ impl State {
     pub(super) fn lose(&mut self) {
         if let Held::Open(link) = &self.connection
             && !link.connection.is_autocommit()
-            && run(&link.connection, "ROLLBACK").is_err()
+            && run(link, "ROLLBACK").is_err()
             && !link.connection.is_autocommit()
         {
             // Closing the connection ends the transaction for certain.
@@ -308,6 +307,9 @@ impl Database {
 }
 
 /// Runs a statement that begins or ends something.
-pub(super) fn run(connection: &Connection, sql: &str) -> rusqlite::Result<()> {
-    connection.prepare_cached(sql)?.raw_execute().map(drop)
+pub(super) fn run(link: &Link, sql: &str) -> rusqlite::Result<()> {
+    let mut statement = link.connection.prepare_cached(sql)?;
+    statement.raw_execute()?;
+    link.prepared.used(&link.connection, sql, &statement);
+    Ok(())
 }

@@ -95,3 +95,55 @@ fn a_database_that_is_only_read_has_no_connection_that_writes() {
     assert!(matches!(error.kind(), ErrorKind::ReadOnly), "{error}");
     assert!(!database.writer.is_open());
 }
+
+/// In debug builds every use of a cached statement is looked at.
+#[cfg(debug_assertions)]
+mod prepared_again {
+    use super::super::connection::Link;
+    use super::super::context::Context;
+    use super::super::writer::run;
+    use super::super::{ReadTx, WriteTx};
+    use super::*;
+
+    /// Uses the writer's connection before and after all that is prepared on it has expired, for no reason.
+    fn use_expired(work: impl Fn(&Link)) {
+        let folder = tempfile::tempdir().unwrap();
+        let database = open(&folder, "a.db");
+        let mut seat = database.writer.take(soon()).unwrap();
+        let Held::Open(link) = &mut seat.state().connection else { panic!("it is open") };
+        work(link);
+        let allow = |_: rusqlite::hooks::AuthContext<'_>| rusqlite::hooks::Authorization::Allow;
+        link.connection.authorizer(Some(allow)).unwrap();
+        work(link);
+    }
+
+    #[test]
+    #[should_panic(expected = "the schema is the same: BEGIN IMMEDIATE")]
+    fn what_begins_and_ends_transactions_stays_prepared() {
+        use_expired(|link| {
+            run(link, "BEGIN IMMEDIATE").unwrap();
+            run(link, "COMMIT").unwrap();
+        });
+    }
+
+    #[test]
+    #[should_panic(expected = "the schema is the same: DELETE FROM settings WHERE key = ?1")]
+    fn what_moves_rows_stays_prepared() {
+        use_expired(|link| {
+            let name = crate::SourceName::primary();
+            let context = Context { op: "test.move", source: &name, timeout: Duration::ZERO };
+            let rows = [[rusqlite::types::ValueRef::Text(b"a")]];
+            WriteTx::new(link, context, false).execute_stored("DELETE FROM settings WHERE key = ?1", rows).unwrap();
+        });
+    }
+
+    #[test]
+    #[should_panic(expected = "the schema is the same: BEGIN")]
+    fn what_begins_a_snapshot_stays_prepared() {
+        use_expired(|link| {
+            let name = crate::SourceName::primary();
+            let context = Context { op: "test.snapshot", source: &name, timeout: Duration::ZERO };
+            ReadTx::new(link, context).snapshot().unwrap();
+        });
+    }
+}

@@ -33,7 +33,7 @@ impl Source {
         if matches!(*state, State::Shut) || door.opener.is_none() {
             return Err(Error::new(op, self.name(), ErrorKind::Closed));
         }
-        let before = match std::mem::replace(&mut *state, State::Opening(Opening::now(None, false))) {
+        let before = match std::mem::replace(&mut *state, State::Opening(Opening::now(None))) {
             State::Failed(failure) => Some(failure),
             _ => None,
         };
