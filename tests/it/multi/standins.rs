@@ -1,5 +1,6 @@
 //! A source that is away: who serves its chats meanwhile, and how they come home.
 
+mod again;
 mod coming;
 pub(crate) mod failing;
 pub(crate) mod killed;

@@ -28,6 +28,30 @@ impl Absent {
         let away = left.into_iter().map(|away| (away.displaced.home.clone(), away)).collect();
         Self { away, leaving: BTreeSet::new() }
     }
+
+    /// Takes up those of these sources whose writes wait elsewhere, as of a source that is configured again. Answers
+    /// which they are.
+    pub(super) fn take_up(
+        &mut self,
+        config: &DatabaseConfig,
+        default: &Arc<Source>,
+        clock: &Arc<dyn Clock>,
+        names: &BTreeSet<SourceName>,
+    ) -> Vec<SourceName> {
+        if names.is_empty() {
+            return Vec::new();
+        }
+        let is_meant =
+            |name: &SourceName| names.contains(name) && !self.away.contains_key(name) && !self.leaving.contains(name);
+        let left = standin::left_of(config, default, clock, is_meant);
+        let taken = left.into_iter().map(|away| {
+            let (name, by) = (away.displaced.home.clone(), away.by);
+            tracing::warn!(target: "database::audit", source = %name, %by, "writes of a source that is configured again wait elsewhere, where its chats are served until they are home");
+            self.away.insert(name.clone(), away);
+            name
+        });
+        taken.collect()
+    }
 }
 
 impl DataSourceRouter {

@@ -211,7 +211,17 @@ impl DataSourceRouter {
         let sources = self.connections.sources(&current.plan.config, &before.sources);
         let routes = Arc::new(current.plan.routes(&sources, &current.aliases));
         self.arrived.settle(&current.plan, &current.aliases);
+        // Before a call can reach them: what waits is older.
+        let other = sources.iter().filter(|source| !before.has(source)).map(|source| source.name().clone()).collect();
+        let Current { plan, absent, .. } = &mut *current;
+        let taken_up = sources
+            .first()
+            .map(|default| absent.take_up(&plan.config, default, &self.connections.clock, &other))
+            .unwrap_or_default();
         let after = self.put(before.generation + 1, sources, routes, current);
+        for name in &taken_up {
+            self.healer.failed(name);
+        }
         Change::between(&before, &after)
     }
 
