@@ -2,6 +2,7 @@
 
 mod again;
 mod coming;
+mod exchanged;
 pub(crate) mod failing;
 pub(crate) mod killed;
 mod model;

@@ -138,13 +138,23 @@ impl DataSourceRouter {
         self.healer.failed(name);
     }
 
+    /// Whether this is the source that is away, and the absence, which have not ended or become others meanwhile.
+    pub(super) fn is_coming_home(&self, home: &Arc<Source>, away: &Away) -> bool {
+        self.is_now(&self.current.lock(), home, away)
+    }
+
+    fn is_now(&self, current: &Current, home: &Arc<Source>, away: &Away) -> bool {
+        let name = home.name();
+        current.absent.away.get(name).is_some_and(|now| now.displaced.is(&away.displaced))
+            && self.source(name).is_some_and(|now| Arc::ptr_eq(&now, home))
+    }
+
     /// A source's chats are home again, where everything is made. `false` where the source is configured otherwise by
     /// now, so that it was made in another file than the chats are led to, or where more may have been written.
     pub(super) fn returned(&self, home: &Arc<Source>, away: &Away, fence: Raised<'_>) -> bool {
         let name = home.name();
         let mut current = self.current.lock();
-        let is_this = current.absent.away.get(name).is_some_and(|now| now.displaced.is(&away.displaced));
-        if !is_this || !self.source(name).is_some_and(|now| Arc::ptr_eq(&now, home)) {
+        if !self.is_now(&current, home, away) {
             drop(current);
             // Before the fence goes down with this.
             away.forget_over();

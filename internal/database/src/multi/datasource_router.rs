@@ -8,7 +8,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 
 use super::absence::Absent;
 use super::arrived::Arrived;
@@ -72,6 +72,9 @@ pub(crate) struct DataSourceRouter {
     pub(super) table: ArcSwap<RoutingTable>,
     /// Held while a table is made, so that each is made from the last.
     pub(super) current: Mutex<Current>,
+    /// Read by whoever leads chats home, so that their source is not configured otherwise meanwhile. Taken before
+    /// `current`.
+    pub(super) steady: RwLock<()>,
     pub(super) aliases: Arc<Aliases>,
     pub(super) connections: ConnectionManager,
     pub(super) departed: Arc<Departed>,
@@ -125,6 +128,7 @@ impl DataSourceRouter {
             Self {
                 table: ArcSwap::from_pointee(current.table(1, sources, routes, (&departed, &arrived, &gates))),
                 current: Mutex::new(current),
+                steady: RwLock::new(()),
                 aliases: Arc::clone(aliases),
                 connections,
                 departed,
@@ -164,6 +168,7 @@ impl DataSourceRouter {
 
     /// Goes over to another configuration; where that is not possible everything stays as it is.
     pub(super) fn reload(&self, config: &DatabaseConfig) -> Result<Change, ReloadError> {
+        let _changes = self.steady.write();
         let mut current = self.current.lock();
         if current.is_closed {
             return Err(ReloadError::Closed);

@@ -12,7 +12,7 @@ use crate::multi::{eventually, name, open};
 use crate::support::{Scratch, sqlite};
 
 /// Makes every message slow at home: by so many steps of counting.
-fn slow_at_home(scratch: &Scratch, table: &str, steps: u32) {
+pub(super) fn slow_at_home(scratch: &Scratch, table: &str, steps: u32) {
     let sql = format!(
         "CREATE TRIGGER slow AFTER INSERT ON {table} BEGIN
              SELECT (WITH RECURSIVE n (x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n WHERE x < {steps})
