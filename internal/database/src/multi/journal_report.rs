@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 use rusqlite::types::ValueRef as Stored;
 
 use super::control::Control;
-use super::standin::{can_come_home, ownerless};
+use super::standin::{ServedBy, can_come_home, ownerless};
 use super::standin_files;
 use crate::config::DatabaseConfig;
 use crate::error::Result;
@@ -86,11 +86,15 @@ impl Control {
                 report.lack(name, "it is away; what was kept aside there before is not listed");
             }
             if let Some(away) = away {
-                let read = away.serving.read(OP, |tx| {
-                    tx.snapshot()?;
-                    waiting(tx, name, &made, most)
-                });
-                report.take(name, read.map(|(count, entries)| (Made::new(), (count, 0), entries)));
+                // Older than what stands in for it, where that is another.
+                let earlier = table.sources.first().filter(|default| away.by == ServedBy::StandIn && default.is_open());
+                for file in earlier.into_iter().chain([&away.serving]) {
+                    let read = file.read(OP, |tx| {
+                        tx.snapshot()?;
+                        waiting(tx, name, &made, most)
+                    });
+                    report.take(name, read.map(|(count, entries)| (Made::new(), (count, 0), entries)));
+                }
             }
             made_at.insert(name.clone(), made);
         }
