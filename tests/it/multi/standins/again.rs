@@ -7,7 +7,7 @@ use rstest::rstest;
 
 use super::{AWAY, say, texts, with_its_source_away};
 use crate::multi::{carry, eventually, name, open};
-use crate::support::{Scratch, sqlite};
+use crate::support::{Scratch, names_in, sqlite};
 
 fn language(scratch: &Scratch) -> Option<String> {
     let sql = "SELECT value FROM chat_settings WHERE chat_id = -1 AND key = 'language'";
@@ -55,7 +55,7 @@ fn a_source_that_is_configured_again_is_away_until_what_waits_is_home(
     come_back(&scratch);
     eventually("it comes home by itself", || !db.is_displaced(AWAY));
     assert_eq!(texts(&db), ["before", "meanwhile"]);
-    eventually("nothing is left", || !scratch.names().iter().any(|name| name.starts_with("standin/")));
+    eventually("nothing is left", || names_in(&scratch.file("standin")).is_empty());
     db.close();
     assert_eq!(language(&scratch).as_deref(), Some("newer"));
 }
