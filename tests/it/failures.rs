@@ -214,7 +214,7 @@ fn a_file_that_is_removed_while_open_fails_the_next_call() {
             assert!(matches!(db.get_setting("theme").unwrap_err().kind(), ErrorKind::FileReplaced));
         }
         let error = said(db.set_setting("theme", "light"));
-        insta::allow_duplicates! { insta::assert_snapshot!(error, @"settings.set_setting on source `primary`: the database file was moved, removed or replaced while it was open; put it back and restart"); }
+        insta::allow_duplicates! { insta::assert_snapshot!(error, @"settings.set_setting on source `primary`: the database file was moved, removed or replaced while it was open; put it back, what was being written may be in it"); }
         assert!(!path.exists(), "it is not made anew");
     }
 }
@@ -232,8 +232,8 @@ fn a_database_that_is_put_in_the_place_of_an_open_one_is_neither_read_nor_writte
     db.save_chat_message(CHAT, &secret(1)).unwrap();
     std::fs::rename(&other, &path).unwrap();
     assert!(matches!(db.get_chat_totals(CHAT).unwrap_err().kind(), ErrorKind::FileReplaced));
-    insta::assert_snapshot!(said(db.save_chat_message(CHAT, &secret(2))), @"messages.save_chat_message on source `primary`: the database file was moved, removed or replaced while it was open; put it back and restart");
-    insta::assert_snapshot!(said(db.get_chat_totals(CHAT)), @"statistics.get_chat_totals on source `primary`: the database file was moved, removed or replaced while it was open; put it back and restart");
+    insta::assert_snapshot!(said(db.save_chat_message(CHAT, &secret(2))), @"messages.save_chat_message on source `primary`: the database file was moved, removed or replaced while it was open; put it back, what was being written may be in it");
+    insta::assert_snapshot!(said(db.get_chat_totals(CHAT)), @"statistics.get_chat_totals on source `primary`: the database file was moved, removed or replaced while it was open; put it back, what was being written may be in it");
     db.close();
 
     let db = open(&path);

@@ -85,7 +85,9 @@ pub enum ErrorKind {
     #[error("the disk is full: free some space; nothing was changed, and reading goes on")]
     DiskFull,
     /// The database's file was removed or another was put in its place while it was open.
-    #[error("the database file was moved, removed or replaced while it was open; put it back and restart")]
+    #[error(
+        "the database file was moved, removed or replaced while it was open; put it back, what was being written may be in it"
+    )]
     FileReplaced,
     /// The database is damaged.
     #[error("the database is damaged ({detail}); restore a backup")]

@@ -1,6 +1,8 @@
 //! A source that is away: who serves its chats meanwhile, and how they come home.
 
+mod again;
 mod coming;
+mod exchanged;
 pub(crate) mod failing;
 pub(crate) mod killed;
 mod model;
@@ -139,20 +141,22 @@ fn where_calls_are_to_fail_they_fail_and_nothing_is_made() {
 fn a_source_that_another_process_holds_is_busy_and_not_away() {
     let scratch = Scratch::new();
     let mut config = config(&scratch, OnUnavailable::StandIn);
-    let timeout = Duration::from_secs(1);
+    let timeout = Duration::from_secs(2);
+    // What a build for tests takes on a machine that does other things too.
+    let besides = Duration::from_millis(if cfg!(debug_assertions) { 500 } else { 300 });
     config.sources.get_mut(&name("community")).unwrap().timeout = timeout;
     let (db, control) = open(&config);
     say(&db, "1", "before").unwrap();
     let held = asked("HELD_SECONDS", 3);
     let path = scratch.file("community.db");
-    let mut holder = Child::start(&["hold", path.to_str().unwrap(), "BEGIN IMMEDIATE"].map(OsStr::new));
+    let mut holder = Child::start(&["hold", path.to_str().unwrap(), "BEGIN EXCLUSIVE"].map(OsStr::new));
     assert_eq!(holder.line(), "held");
     let begun = Instant::now();
     while begun.elapsed() < Duration::from_secs(held) {
         let asked = Instant::now();
         let refused = say(&db, "2", "meanwhile").unwrap_err();
         assert!(matches!(refused.kind(), ErrorKind::Busy { .. }), "{refused}");
-        assert!(asked.elapsed() < timeout * 2, "{:?}", asked.elapsed());
+        assert!(asked.elapsed() < timeout + besides, "{:?}", asked.elapsed());
         assert_eq!(texts(&db), ["before"], "it is read");
         // The others are not held up.
         db.set_chat_setting(ChatId(-2), "language", "fr").unwrap();

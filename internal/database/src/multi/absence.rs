@@ -9,7 +9,7 @@ use super::standin::{self, Away, ServedBy};
 use super::standin_files;
 use crate::config::DatabaseConfig;
 use crate::route::SourceName;
-use crate::source::{Health, OnUnavailable, Raised, Source, SourceConfig};
+use crate::source::{Health, Raised, Source, SourceConfig};
 use crate::time::Clock;
 
 /// The sources that are away.
@@ -28,6 +28,30 @@ impl Absent {
         let away = left.into_iter().map(|away| (away.displaced.home.clone(), away)).collect();
         Self { away, leaving: BTreeSet::new() }
     }
+
+    /// Takes up those of these sources whose writes wait elsewhere, as of a source that is configured again. Answers
+    /// which they are.
+    pub(super) fn take_up(
+        &mut self,
+        config: &DatabaseConfig,
+        default: &Arc<Source>,
+        clock: &Arc<dyn Clock>,
+        names: &BTreeSet<SourceName>,
+    ) -> Vec<SourceName> {
+        if names.is_empty() {
+            return Vec::new();
+        }
+        let is_meant =
+            |name: &SourceName| names.contains(name) && !self.away.contains_key(name) && !self.leaving.contains(name);
+        let left = standin::left_of(config, default, clock, is_meant);
+        let taken = left.into_iter().map(|away| {
+            let (name, by) = (away.displaced.home.clone(), away.by);
+            tracing::warn!(target: "database::audit", source = %name, %by, "writes of a source that is configured again wait elsewhere, where its chats are served until they are home");
+            self.away.insert(name.clone(), away);
+            name
+        });
+        taken.collect()
+    }
 }
 
 impl DataSourceRouter {
@@ -35,9 +59,6 @@ impl DataSourceRouter {
     /// that is not configured so any more will not.
     pub(super) fn failed(&self, settings: &SourceConfig) -> bool {
         let name = &settings.name;
-        if settings.on_unavailable == OnUnavailable::Default && self.away(name).is_none() {
-            self.note_in_default(settings);
-        }
         let mut current = self.current.lock();
         let Current { plan, absent, .. } = &mut *current;
         if plan.config.sources.get(name) != Some(settings) {
@@ -48,6 +69,10 @@ impl DataSourceRouter {
             && let Some(away) = Away::of(&plan.config, settings, &self.table().sources[0], &self.connections.clock)
         {
             let by = away.by;
+            if by == ServedBy::Default {
+                // Before anything is written there.
+                note_in_default(&plan.config, name);
+            }
             tracing::warn!(target: "database::audit", source = %name, %by, "a source is away; its chats are served elsewhere");
             absent.away.insert(name.clone(), away);
             self.counters.add(Count::Outage, 1);
@@ -55,17 +80,6 @@ impl DataSourceRouter {
         }
         drop(current);
         self.healer.failed(name)
-    }
-
-    /// Notes beside the stand-ins that the default source is written in the place of this one, before it is. A bot that
-    /// is started while the default source is away knows it from there.
-    fn note_in_default(&self, settings: &SourceConfig) {
-        let config = self.with_plan(|plan| plan.config.clone());
-        if standin::can_come_home(&config, &settings.name).is_some()
-            && let Err(error) = standin_files::note_in_default(&config, &settings.name)
-        {
-            tracing::warn!(source = %settings.name, %error, "it cannot be noted that the default source is written in a source's place");
-        }
     }
 
     /// The default source is read for the first time, and no other's writes wait there than these sources'. Of another
@@ -85,11 +99,10 @@ impl DataSourceRouter {
         if !home.is_empty() {
             self.swap_absent(&current);
         }
-        let config = current.plan.config.clone();
-        drop(current);
         for name in home {
-            forget_in_default(&config, &name);
+            forget_in_default(&current.plan.config, &name);
         }
+        drop(current);
         waiting.iter().for_each(|name| self.was_away(name));
     }
 
@@ -97,6 +110,9 @@ impl DataSourceRouter {
     fn was_away(&self, name: &SourceName) {
         let mut current = self.current.lock();
         let Current { plan, absent, .. } = &mut *current;
+        // Also where it was not noted when it was written, as in a file that was restored; and for one that is
+        // configured later.
+        note_in_default(&plan.config, name);
         if standin::can_come_home(&plan.config, name).is_none() {
             tracing::error!(
                 source = %name,
@@ -114,13 +130,23 @@ impl DataSourceRouter {
         self.healer.failed(name);
     }
 
+    /// Whether this is the source that is away, and the absence, which have not ended or become others meanwhile.
+    pub(super) fn is_coming_home(&self, home: &Arc<Source>, away: &Away) -> bool {
+        self.is_now(&self.current.lock(), home, away)
+    }
+
+    fn is_now(&self, current: &Current, home: &Arc<Source>, away: &Away) -> bool {
+        let name = home.name();
+        current.absent.away.get(name).is_some_and(|now| now.displaced.is(&away.displaced))
+            && self.source(name).is_some_and(|now| Arc::ptr_eq(&now, home))
+    }
+
     /// A source's chats are home again, where everything is made. `false` where the source is configured otherwise by
     /// now, so that it was made in another file than the chats are led to, or where more may have been written.
     pub(super) fn returned(&self, home: &Arc<Source>, away: &Away, fence: Raised<'_>) -> bool {
         let name = home.name();
         let mut current = self.current.lock();
-        let is_this = current.absent.away.get(name).is_some_and(|now| now.displaced.is(&away.displaced));
-        if !is_this || !self.source(name).is_some_and(|now| Arc::ptr_eq(&now, home)) {
+        if !self.is_now(&current, home, away) {
             drop(current);
             // Before the fence goes down with this.
             away.forget_over();
@@ -134,10 +160,9 @@ impl DataSourceRouter {
             }
             self.swap_absent(&current);
         });
-        let config = current.plan.config.clone();
-        drop(current);
         if is_home {
-            forget_in_default(&config, name);
+            // Before it can fail again, which is noted anew.
+            forget_in_default(&current.plan.config, name);
         }
         is_home
     }
@@ -182,6 +207,14 @@ impl DataSourceRouter {
     /// The sources whose chats another serves.
     pub(super) fn all_away(&self) -> Vec<SourceName> {
         self.current.lock().absent.away.keys().cloned().collect()
+    }
+}
+
+/// Notes beside the stand-ins that the default source is written in the place of this one. A bot that is started while
+/// the default source is away knows it from there. Done, and taken back, while nobody else changes who is away.
+fn note_in_default(config: &DatabaseConfig, name: &SourceName) {
+    if let Err(error) = standin_files::note_in_default(config, name) {
+        tracing::warn!(source = %name, %error, "it cannot be noted that the default source is written in a source's place");
     }
 }
 

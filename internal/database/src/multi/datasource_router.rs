@@ -8,7 +8,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 
 use super::absence::Absent;
 use super::arrived::Arrived;
@@ -74,6 +74,9 @@ pub(crate) struct DataSourceRouter {
     /// Held while a table is made, so that each is made from the last.
     pub(super) current: Mutex<Current>,
     pub(super) earlier: Earlier,
+    /// Read by whoever leads chats home, so that their source is not configured otherwise meanwhile. Taken before
+    /// `current`.
+    pub(super) steady: RwLock<()>,
     pub(super) aliases: Arc<Aliases>,
     pub(super) connections: ConnectionManager,
     pub(super) departed: Arc<Departed>,
@@ -128,6 +131,7 @@ impl DataSourceRouter {
                 table: ArcSwap::from_pointee(current.table(1, sources, routes, (&departed, &arrived, &gates))),
                 current: Mutex::new(current),
                 earlier: Earlier::default(),
+                steady: RwLock::new(()),
                 aliases: Arc::clone(aliases),
                 connections,
                 departed,
@@ -167,6 +171,7 @@ impl DataSourceRouter {
 
     /// Goes over to another configuration; where that is not possible everything stays as it is.
     pub(super) fn reload(&self, config: &DatabaseConfig) -> Result<Change, ReloadError> {
+        let _changes = self.steady.write();
         let mut current = self.current.lock();
         if current.is_closed {
             return Err(ReloadError::Closed);
@@ -214,7 +219,17 @@ impl DataSourceRouter {
         let sources = self.connections.sources(&current.plan.config, &before.sources);
         let routes = Arc::new(current.plan.routes(&sources, &current.aliases));
         self.arrived.settle(&current.plan, &current.aliases);
+        // Before a call can reach them: what waits is older.
+        let other = sources.iter().filter(|source| !before.has(source)).map(|source| source.name().clone()).collect();
+        let Current { plan, absent, .. } = &mut *current;
+        let taken_up = sources
+            .first()
+            .map(|default| absent.take_up(&plan.config, default, &self.connections.clock, &other))
+            .unwrap_or_default();
         let after = self.put(before.generation + 1, sources, routes, current);
+        for name in &taken_up {
+            self.healer.failed(name);
+        }
         Change::between(&before, &after)
     }
 

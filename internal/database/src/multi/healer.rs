@@ -1,6 +1,7 @@
 //! Looking at sources that failed until they are well: each look on a thread of its own, so that a disk that does not
 //! answer keeps nobody waiting. When which source is looked at is decided in [`condition`](super::condition).
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
@@ -156,7 +157,12 @@ impl Ward {
                     // Whoever looks after it may have stopped.
                     let _ = orders.send(Order::FoundWell(looked.clone()));
                 };
-                let found = homecoming::look(&router, &looked, found_well);
+                // Whatever panics, as whoever is told of writes, the look has ended and another comes.
+                let found = catch_unwind(AssertUnwindSafe(|| homecoming::look(&router, &looked, found_well)));
+                let found = found.unwrap_or_else(|_| {
+                    let reason = "looking at it panicked; it is looked at again".to_owned();
+                    Err(Error::new("healer.look", &looked, ErrorKind::SourceUnavailable { reason }))
+                });
                 if let Err(error) = &found {
                     tracing::debug!(source = %looked, %error, "a source is not well yet");
                 }

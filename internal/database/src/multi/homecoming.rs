@@ -14,7 +14,7 @@ use super::standin_files;
 use crate::error::{Error, ErrorKind, Result};
 use crate::params;
 use crate::route::SourceName;
-use crate::source::{NOTED_AFTER, Noted, Raised, Source};
+use crate::source::{Handed, NOTED_AFTER, Noted, Raised, Source};
 
 const OP: &str = "homecoming.come_home";
 
@@ -42,13 +42,26 @@ pub(super) fn look(router: &DataSourceRouter, name: &SourceName, found_well: imp
     }
 }
 
+/// What became of leading the chats home.
+enum Arrival {
+    Home,
+    /// It is tried again, for this reason.
+    Not(&'static str),
+}
+
+const NOT_UP: &str = "where its chats are served meanwhile, their calls that were under way did not end in time";
+const TORN_DOWN: &str = "its disk is too slow to take the last writes while its chats wait";
+const ANEW: &str = "it was configured otherwise while its chats came home";
+
 /// A source's chats on their way home.
 struct Homecoming<'a> {
     router: &'a DataSourceRouter,
     home: &'a Arc<Source>,
     away: &'a Away,
-    /// The last write that was handed home.
-    last: i64,
+    /// How far what waited in the default source before there was a stand-in was handed home.
+    earlier: Option<Handed>,
+    /// How far what waits in the file that is read was.
+    handed: Option<Handed>,
     /// How many are made at once.
     chunk: usize,
     writes: usize,
@@ -57,12 +70,12 @@ struct Homecoming<'a> {
 
 impl<'a> Homecoming<'a> {
     fn new(router: &'a DataSourceRouter, home: &'a Arc<Source>, away: &'a Away) -> Self {
-        Self { router, home, away, last: 0, chunk: CHUNK, writes: 0, parked: 0 }
+        Self { router, home, away, earlier: None, handed: None, chunk: CHUNK, writes: 0, parked: 0 }
     }
 
     fn run(mut self) -> Result<()> {
         self.bring_earlier()?;
-        if self.is_empty_handed() {
+        if self.is_empty_handed()? {
             return Ok(());
         }
         let mut tries = 0;
@@ -74,14 +87,11 @@ impl<'a> Homecoming<'a> {
             keeps_pace &= before.is_none_or(|(count, made)| waiting + (self.writes - made) as u64 / 2 <= count);
             before = Some((waiting, self.writes));
             if waiting < self.chunk as u64 {
-                if self.arrive()? {
-                    return Ok(());
-                }
+                let Arrival::Not(reason) = self.arrive()? else { return Ok(()) };
                 tries += 1;
-                if tries == TRIES {
-                    let reason = "its disk is too slow to take the last writes while its chats wait; it is tried again";
-                    let kind = ErrorKind::SourceUnavailable { reason: reason.to_owned() };
-                    return Err(Error::new(OP, self.home.name(), kind));
+                // What is configured otherwise is another source by now.
+                if tries == TRIES || reason == ANEW {
+                    return Err(self.not_home(reason));
                 }
             } else if !keeps_pace {
                 self.hold_and_make()?;
@@ -102,41 +112,78 @@ impl<'a> Homecoming<'a> {
         };
         if !Arc::ptr_eq(&default, &self.away.serving) && (default.is_open() || is_noted()) {
             while self.make(&default)? > 0 {}
-            self.last = 0;
+            self.earlier = self.handed.take();
         }
         Ok(())
     }
 
     /// Leads the chats home where nothing was written in its place, nor can be by now. Whoever would have served need
     /// not be asked, and may not be there: a stand-in that could never be made. Answers whether that is so.
-    fn is_empty_handed(&self) -> bool {
+    fn is_empty_handed(&self) -> Result<bool> {
         if self.away.may_hold_writes() {
-            return false;
+            return Ok(false);
         }
         let fence = self.away.displaced.raise(self.hold());
         // In this order: once the fence is up, whoever opens a stand-in finds it so before anything is written there.
-        let is_so = fence.is_up() && !self.away.may_hold_writes();
-        is_so && self.router.returned(self.home, self.away, fence) && {
-            self.tell();
-            true
+        if !fence.is_up() || self.away.may_hold_writes() || !fence.keep() {
+            return Ok(false);
+        }
+        match self.lead_home(fence)? {
+            Arrival::Home => Ok(true),
+            Arrival::Not(reason) => Err(self.not_home(reason)),
         }
     }
 
-    /// Makes the last writes at home while nobody can write more, and leads the chats there. `false` where that took
-    /// too long.
-    fn arrive(&mut self) -> Result<bool> {
-        let Some(fence) = self.raise_fence()? else { return Ok(false) };
+    fn not_home(&self, reason: &str) -> Error {
+        let reason = format!("{reason}; it is tried again");
+        Error::new(OP, self.home.name(), ErrorKind::SourceUnavailable { reason })
+    }
+
+    /// Makes the last writes at home while nobody can write more, and leads the chats there.
+    fn arrive(&mut self) -> Result<Arrival> {
+        let Some(fence) = self.raise_fence()? else { return Ok(Arrival::Not(NOT_UP)) };
         let serving = Arc::clone(&self.away.serving);
         while fence.is_up() && self.make(&serving)? > 0 {}
         if !fence.keep() {
-            return Ok(false);
+            return Ok(Arrival::Not(TORN_DOWN));
         }
-        self.away.note_over();
-        let is_home = self.router.returned(self.home, self.away, fence);
-        if is_home {
-            self.tell();
+        self.lead_home(fence)
+    }
+
+    /// Leads the chats home, where everything that was handed there is there still. Only from then on it is forgotten
+    /// elsewhere.
+    fn lead_home(&self, fence: Raised<'_>) -> Result<Arrival> {
+        let Self { router, home, away, earlier, handed, .. } = self;
+        // No reload comes in between: what is forgotten is in the file that the chats are led to.
+        let _steady = router.steady.read();
+        if !router.is_coming_home(home, away) {
+            return Ok(Arrival::Not(ANEW));
         }
-        Ok(is_home)
+        let all: Vec<_> = earlier.iter().chain(handed).cloned().collect();
+        let is_home = home.with_all_of(&all, OP, || {
+            self.forget();
+            away.note_over();
+            router.returned(home, away, fence)
+        })?;
+        if !is_home {
+            return Ok(Arrival::Not(ANEW));
+        }
+        self.tell();
+        Ok(Arrival::Home)
+    }
+
+    /// Forgets, in the default source, the writes that are made at home. The rows themselves stay where they were made.
+    fn forget(&self) {
+        let (router, name) = (self.router, self.home.name());
+        let (default, handed) = match self.away.by {
+            ServedBy::Default => (Arc::clone(&self.away.serving), &self.handed),
+            ServedBy::StandIn => (Arc::clone(&router.table().sources[0]), &self.earlier),
+        };
+        let Some(Handed { seq, .. }) = handed else { return };
+        // What cannot be forgotten now is passed over later.
+        if let Err(error) = forget(&default, name, *seq) {
+            tracing::warn!(source = %name, %error, "writes that are made at home cannot be forgotten elsewhere");
+        }
     }
 
     fn tell(&self) {
@@ -178,21 +225,21 @@ impl<'a> Homecoming<'a> {
     /// Makes the next writes of those in this file at home, and answers how many there were.
     fn make(&mut self, serving: &Arc<Source>) -> Result<usize> {
         let home = self.home;
-        let chunk = noted_after(serving, home.name(), self.last, self.chunk)?;
+        let chunk = noted_after(serving, home.name(), self.last(), self.chunk)?;
         if let Some(last) = chunk.last() {
             let begun = Instant::now();
-            self.parked += home.make_noted(&chunk, &|| Ok(()))?;
+            let before = self.handed.as_ref().or(self.earlier.as_ref());
+            self.parked += home.make_noted(&chunk, before, &|| Ok(()))?;
             self.size_by(chunk.len(), begun.elapsed());
-            self.last = last.seq;
+            self.handed = Some(Handed::to(last));
             self.writes += chunk.len();
-            if self.away.by == ServedBy::Default || !Arc::ptr_eq(serving, &self.away.serving) {
-                // The rows themselves stay where they were made. What cannot be forgotten now is passed over later.
-                if let Err(error) = forget(serving, home.name(), last.seq) {
-                    tracing::warn!(source = %home.name(), %error, "writes that are made at home cannot be forgotten elsewhere");
-                }
-            }
         }
         Ok(chunk.len())
+    }
+
+    /// The last write that was handed home, of those in the file that is read.
+    fn last(&self) -> i64 {
+        self.handed.as_ref().map_or(0, |handed| handed.seq)
     }
 
     /// Sizes the next chunk by how long this one took.
@@ -209,7 +256,7 @@ impl<'a> Homecoming<'a> {
     fn waiting(&self) -> Result<u64> {
         let sql = "SELECT COUNT(*) FROM switchyard_journal WHERE source = ?1 AND seq > ?2";
         let count = self.away.serving.read("homecoming.waiting", |tx| {
-            tx.value("switchyard_journal", sql, params![self.home.name().as_str(), self.last])
+            tx.value("switchyard_journal", sql, params![self.home.name().as_str(), self.last()])
         })?;
         Ok(count.unwrap_or_default())
     }

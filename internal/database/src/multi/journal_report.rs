@@ -6,6 +6,7 @@ use std::ops::ControlFlow;
 use rusqlite::types::ValueRef as Stored;
 
 use super::control::Control;
+use super::standin::{ServedBy, can_come_home, ownerless};
 use super::standin_files;
 use crate::config::DatabaseConfig;
 use crate::error::Result;
@@ -13,7 +14,7 @@ use crate::gathered::Missing;
 use crate::ids::ChatId;
 use crate::params;
 use crate::route::{Route, SourceName};
-use crate::source::{Found, Operation, ReadTx, Step, Value, look_closer};
+use crate::source::{Found, Operation, ReadTx, SourceConfig, Step, Value, look_closer};
 use crate::sources::{Topology as _, unknown_source};
 use crate::time::Timestamp;
 
@@ -66,6 +67,7 @@ impl Control {
             return Err(unknown_source(&*table, OP, name.as_str()));
         }
         let mut report = JournalReport::default();
+        let mut made_at = HashMap::new();
         for (place, home) in table.sources.iter().enumerate() {
             let name = home.name();
             if source.is_some_and(|wanted| wanted != name) {
@@ -84,15 +86,20 @@ impl Control {
                 report.lack(name, "it is away; what was kept aside there before is not listed");
             }
             if let Some(away) = away {
-                let read = away.serving.read(OP, |tx| {
-                    tx.snapshot()?;
-                    waiting(tx, name, &made, most)
-                });
-                report.take(name, read.map(|(count, entries)| (Made::new(), (count, 0), entries)));
+                // Older than what stands in for it, where that is another.
+                let earlier = table.sources.first().filter(|default| away.by == ServedBy::StandIn && default.is_open());
+                for file in earlier.into_iter().chain([&away.serving]) {
+                    let read = file.read(OP, |tx| {
+                        tx.snapshot()?;
+                        waiting(tx, name, &made, most)
+                    });
+                    report.take(name, read.map(|(count, entries)| (Made::new(), (count, 0), entries)));
+                }
             }
+            made_at.insert(name.clone(), made);
         }
         let config = self.router.with_plan(|plan| plan.config.clone());
-        report.add_left_files(&config, source, most);
+        report.add_left_files(&config, source, &made_at, most);
         Ok(report.sorted())
     }
 }
@@ -130,9 +137,9 @@ pub fn look_at_journal(config: &DatabaseConfig, source: Option<&SourceName>, mos
             }
         }
     }
-    // Of a stand-in without its source it is told below.
+    // Of a stand-in that cannot come home it is told below.
     for (name, settings) in standin_files::all(config) {
-        if !wanted(&name) || !config.sources.contains_key(&name) {
+        if !wanted(&name) || can_come_home(config, &name).is_none() {
             continue;
         }
         let seen = look_closer(&settings);
@@ -146,7 +153,7 @@ pub fn look_at_journal(config: &DatabaseConfig, source: Option<&SourceName>, mos
             report.take(&name, read.map(|(count, entries)| (Made::new(), (count, 0), entries)));
         }
     }
-    report.add_left_files(config, source, most);
+    report.add_left_files(config, source, &made, most);
     report.sorted()
 }
 
@@ -173,32 +180,39 @@ impl JournalReport {
         self.missing.push(Missing { source: name.clone(), reason: reason.to_owned() });
     }
 
-    /// Adds the stand-ins of sources that are not configured any more: what is in them waits for their coming back. Names
-    /// those that were set aside.
-    fn add_left_files(&mut self, config: &DatabaseConfig, source: Option<&SourceName>, most: usize) {
-        for name in config.sources.keys().filter(|name| source.is_none_or(|wanted| wanted == *name)) {
+    /// Adds the stand-ins of sources that are not configured any more, or not so that something can be written there: what
+    /// is in them waits for that. Names those that were set aside.
+    fn add_left_files(
+        &mut self,
+        config: &DatabaseConfig,
+        source: Option<&SourceName>,
+        made_at: &HashMap<SourceName, Made>,
+        most: usize,
+    ) {
+        let wanted = |name: &SourceName| source.is_none_or(|wanted| wanted == name);
+        for name in config.sources.keys().filter(|name| wanted(name)) {
             for file in standin_files::all_aside(config, name) {
                 let file = file.display();
                 self.lack(name, &format!("what only {file} holds, which stood in for it, was set aside"));
             }
         }
-        for (name, settings) in standin_files::all(config) {
-            if config.sources.contains_key(&name) || source.is_some_and(|wanted| *wanted != name) {
-                continue;
-            }
-            let seen = look_closer(&settings);
+        let none = Made::new();
+        for (name, path) in ownerless(config).into_iter().filter(|(name, _)| wanted(name)) {
+            let made = made_at.get(&name).unwrap_or(&none);
+            let seen = look_closer(&SourceConfig { name: name.clone(), ..SourceConfig::new(&path) });
             let read = seen.read("look.ownerless", |tx| {
                 tx.snapshot()?;
-                waiting(tx, &name, &Made::new(), most)
+                waiting(tx, &name, made, most)
             });
             if let Some(read) = read {
                 self.take(&name, read.map(|(count, entries)| (Made::new(), (count, 0), entries)));
             }
-            let file = settings.path.display();
-            self.lack(
-                &name,
-                &format!("it is not configured, and {file} holds writes of its chats; configure it again"),
-            );
+            let (what, remedy) = match config.sources.get(&name) {
+                None => ("not configured", "configure it again"),
+                Some(settings) if settings.readonly => ("only read", "configure it so that it can be written"),
+                Some(_) => ("the default source", "let another be that"),
+            };
+            self.lack(&name, &format!("it is {what}, and {} holds writes of its chats; {remedy}", path.display()));
         }
     }
 

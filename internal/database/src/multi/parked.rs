@@ -115,7 +115,7 @@ impl Control {
         }
         let episode = format!("{}/{}", noted.episode, noted.seq);
         let noted = Noted { episode, ..noted.clone() };
-        owner.make_noted(std::slice::from_ref(&noted), &|| self.leads_to(owner, &noted))?;
+        owner.make_noted(std::slice::from_ref(&noted), None, &|| self.leads_to(owner, &noted))?;
         Ok(match owner.why_parked(&noted)? {
             None => There::Made,
             Some(reason) => There::Kept(owner.name().clone(), reason),

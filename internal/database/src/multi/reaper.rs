@@ -305,6 +305,7 @@ mod tests {
         let default = Arc::new(Source::refusing(settings.clone(), "it is a test".to_owned()));
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let away = Away::of(&config, settings, &default, &clock).unwrap();
+        assert!(!away.may_hold_writes(), "nothing is there yet");
         std::fs::create_dir(folder.join("standin")).unwrap();
         std::fs::write(&away.serving.config().path, "what waits").unwrap();
         away

@@ -21,7 +21,7 @@ impl Control {
     ///
     /// # Errors
     /// There is no such source, nothing stands in for it, what does can be read and written (then all of it comes home by
-    /// itself), or it does not close.
+    /// itself) or cannot be looked at now, as where it is busy or its disk is full, or it does not close.
     pub fn set_aside(&self, name: &SourceName) -> Result<Option<PathBuf>> {
         const OP: &str = "multi.set_aside";
         let table = self.router.table();
@@ -34,8 +34,15 @@ impl Control {
         let Some(away) = self.router.away(name).filter(|away| away.by == ServedBy::StandIn) else {
             return refused("no file of its own stands in for it, so that there is none to be set aside");
         };
-        if away.serving.look().is_ok() {
-            return refused("what stands in for it is well, and all of it comes home when the source is back");
+        match away.serving.look() {
+            Ok(()) => {
+                return refused("what stands in for it is well, and all of it comes home when the source is back");
+            }
+            Err(error) if !is_lost(&error) => {
+                let why = error.kind();
+                return refused(&format!("what stands in for it is not known to be damaged or lost ({why}); it stays"));
+            }
+            Err(_) => {}
         }
         let config = self.config();
         let before = standin_files::all_aside(&config, name);
@@ -54,4 +61,10 @@ impl Control {
         let _ = self.retry(name);
         Ok(standin_files::all_aside(&config, name).into_iter().find(|path| !before.contains(path)))
     }
+}
+
+/// Whether a stand-in that failed so is no good. One that is busy, or has no room, is well otherwise.
+fn is_lost(error: &Error) -> bool {
+    use ErrorKind as K;
+    matches!(error.kind(), K::Damaged { .. } | K::Io { .. } | K::FileReplaced | K::SourceUnavailable { .. })
 }

@@ -111,7 +111,11 @@ impl Away {
     ) -> Option<Self> {
         can_come_home(config, &settings.name)?;
         match settings.on_unavailable {
-            OnUnavailable::StandIn => Some(Self::with_stand_in(config, settings, clock, false)),
+            OnUnavailable::StandIn => {
+                // One that this process did not begin holds what waits all the same.
+                let was_there = files::may_hold_writes(&files::path(config, &settings.name));
+                Some(Self::with_stand_in(config, settings, clock, was_there))
+            }
             OnUnavailable::Default => Some(Self::by_default(&settings.name, default)),
             OnUnavailable::Fail => None,
         }
@@ -209,27 +213,38 @@ pub(super) fn left_behind(config: &DatabaseConfig, default: &Arc<Source>, clock:
             tracing::error!(file = %path.display(), %error, "a stand-in that is over cannot be removed; what is in it is at home");
         }
     }
+    for (_, path) in ownerless(config) {
+        tracing::error!(
+            file = %path.display(),
+            "a stand-in holds writes of a source that is not configured any more, or is only read now; configure it as it was, so that they come home"
+        );
+    }
+    left_of(config, default, clock, |_| true)
+}
+
+/// The same of some sources alone, as of those that are configured again.
+pub(super) fn left_of(
+    config: &DatabaseConfig,
+    default: &Arc<Source>,
+    clock: &Arc<dyn Clock>,
+    is_meant: impl Fn(&SourceName) -> bool,
+) -> Vec<Away> {
+    let settings_of = |name: &SourceName| can_come_home(config, name).filter(|_| is_meant(name));
     let mut found = Vec::new();
     for (name, SourceConfig { path, .. }) in files::all(config) {
-        match can_come_home(config, &name) {
-            Some(_) if files::is_empty(&path) => {
-                tracing::warn!(file = %path.display(), "a stand-in is empty, and is begun anew when it is needed");
-                if let Err(error) = files::remove(&path) {
-                    tracing::warn!(file = %path.display(), %error, "a stand-in cannot be removed");
-                }
+        let Some(settings) = settings_of(&name) else { continue };
+        if files::is_empty(&path) {
+            tracing::warn!(file = %path.display(), "a stand-in is empty, and is begun anew when it is needed");
+            if let Err(error) = files::remove(&path) {
+                tracing::warn!(file = %path.display(), %error, "a stand-in cannot be removed");
             }
-            Some(settings) => {
-                found.push(Away { is_left: true, ..Away::with_stand_in(config, settings, clock, true) });
-            }
-            None => tracing::error!(
-                file = %path.display(),
-                "a stand-in holds writes of a source that is not configured any more, or is only read now; configure it as it was, so that they come home"
-            ),
+        } else {
+            found.push(Away { is_left: true, ..Away::with_stand_in(config, settings, clock, true) });
         }
     }
     // Where there is a stand-in too, what waits in the default source is older, and comes home first.
     for name in files::in_default(config) {
-        if can_come_home(config, &name).is_some() && found.iter().all(|away| away.displaced.home != name) {
+        if settings_of(&name).is_some() && found.iter().all(|away| away.displaced.home != name) {
             found.push(Away { is_left: true, ..Away::by_default(&name, default) });
         }
     }

@@ -132,6 +132,13 @@ pub(super) fn is_empty(stand_in: &Path) -> bool {
     matches!(bytes(stand_in.to_owned()), Ok(0)) && has_none(bytes(with_suffix(stand_in, "-wal")))
 }
 
+/// Whether a stand-in may hold writes that are not at home. One that cannot be looked at may.
+pub(super) fn may_hold_writes(stand_in: &Path) -> bool {
+    let is_none = |error: &io::Error| matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory);
+    let may_be_there = std::fs::metadata(stand_in).map_or_else(|error| !is_none(&error), |_| true);
+    may_be_there && !is_over(stand_in) && !is_empty(stand_in)
+}
+
 /// The files in the folder with this extension, by the sources that they are called after.
 fn named(config: &DatabaseConfig, extension: &str) -> Vec<(SourceName, PathBuf)> {
     let mut found = Vec::new();

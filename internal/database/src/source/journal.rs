@@ -1,10 +1,12 @@
 //! The journal: what was written in the place of a source that was away, noted in the same transaction, so that it can
 //! be made again at home, in order and once.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use rusqlite::OptionalExtension as _;
 
+use super::Source;
 use super::connection::Link;
 use super::context::Context;
 use super::database::Database;
@@ -40,6 +42,29 @@ impl FromRow for Noted {
     }
 }
 
+/// How far the writes of an absence were handed home.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Handed {
+    episode: String,
+    pub(crate) seq: i64,
+}
+
+impl Handed {
+    pub(crate) fn to(last: &Noted) -> Self {
+        Self { episode: last.episode.clone(), seq: last.seq }
+    }
+
+    /// Refuses where not all of them are there: another state of the file was put in the place of the one that they were
+    /// made in.
+    fn refuse_less(&self, link: &Link, context: &Context<'_>) -> Result<()> {
+        if last_made(link, &self.episode).map_err(|error| context.sqlite(&error))? >= self.seq {
+            return Ok(());
+        }
+        let reason = "an earlier state of its file was put back while writes were made there; they are made again";
+        Err(context.error(ErrorKind::SourceUnavailable { reason: reason.to_owned() }))
+    }
+}
+
 /// Notes a write, in its own transaction.
 pub(super) fn note(tx: &mut WriteTx<'_>, displaced: &Displaced, operation: &Operation) -> Result<()> {
     let kept = serde_json::to_string(operation).map_err(|error| tx.malformed(error.to_string()))?;
@@ -61,8 +86,14 @@ pub(super) enum Made {
 impl Database {
     /// Makes noted writes here, each whole or not at all, and remembers the last one in the same transaction: all of
     /// them, or none. Those that came before are passed over. `check` is asked once nobody else can write here, and
-    /// refuses all. Answers how many had to be kept aside.
-    pub(crate) fn make_noted(&self, noted: &[Noted], check: &dyn Fn() -> Result<()>, deadline: Instant) -> Result<u64> {
+    /// refuses all; so does a file that has less than was handed to it before. Answers how many had to be kept aside.
+    pub(crate) fn make_noted(
+        &self,
+        noted: &[Noted],
+        before: Option<&Handed>,
+        check: &dyn Fn() -> Result<()>,
+        deadline: Instant,
+    ) -> Result<u64> {
         const OP: &str = "journal.make_noted";
         let context = self.context(OP);
         self.on_writer(OP, deadline, |link| {
@@ -73,6 +104,7 @@ impl Database {
                 run(link, "BEGIN IMMEDIATE").map_err(failed)?;
                 // All of it has to come home, however long it takes.
                 link.without_deadline();
+                before.map_or(Ok(()), |before| before.refuse_less(link, &context))?;
                 let mut parked = 0;
                 for episode in noted.chunk_by(|one, next| one.episode == next.episode) {
                     let (name, Some(end)) = (&episode[0].episode, episode.last()) else { continue };
@@ -86,8 +118,49 @@ impl Database {
                     remember(link, name, end.seq.max(last)).map_err(failed)?;
                 }
                 run(link, "COMMIT").map_err(failed)?;
+                // Not in a file that nobody will find again.
+                self.look(&context)?;
                 Ok(parked)
             })
+        })
+    }
+
+    /// Refuses where not all of this is there any more, or the file is not the one that was opened.
+    fn holds(&self, handed: &[Handed], op: &'static str, deadline: Instant) -> Result<()> {
+        let context = self.context(op);
+        self.on_writer(op, deadline, |link| {
+            handed.iter().try_for_each(|handed| handed.refuse_less(link, &context))?;
+            self.look(&context)
+        })
+    }
+}
+
+impl Source {
+    /// Makes noted writes here, each once; answers how many had to be kept aside. `before` is what was handed to it
+    /// before, and has to be there. `check` is asked once nobody else can write here, and refuses all.
+    pub(crate) fn make_noted(
+        self: &Arc<Self>,
+        noted: &[Noted],
+        before: Option<&Handed>,
+        check: &dyn Fn() -> Result<()>,
+    ) -> Result<u64> {
+        self.on_database("journal.make_noted", |database, deadline| database.make_noted(noted, before, check, deadline))
+    }
+
+    /// Does this where all that was handed to the source is there, in the file that it was made in. Meanwhile the file
+    /// cannot be closed to be put back.
+    ///
+    /// # Errors
+    /// Something of it is not there, or the source is not well; nothing was done.
+    pub(crate) fn with_all_of<T>(
+        self: &Arc<Self>,
+        handed: &[Handed],
+        op: &'static str,
+        f: impl FnOnce() -> T,
+    ) -> Result<T> {
+        self.on_database(op, |database, deadline| {
+            database.holds(handed, op, deadline)?;
+            Ok(f())
         })
     }
 }

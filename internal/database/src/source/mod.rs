@@ -67,7 +67,7 @@ pub(crate) use door::{Opener, Stays};
 pub(crate) use file::{FileId, at_rest, beside, create as create_private, create_new, folder_of, free_bytes};
 pub(crate) use group::Recorder;
 pub(crate) use held::Held;
-pub(crate) use journal::{NOTED_AFTER, Noted};
+pub(crate) use journal::{Handed, NOTED_AFTER, Noted};
 pub(crate) use look::{Seen, look_closer};
 pub(crate) use moment::{Moment, to_be_overwritten};
 pub(crate) use open::{Facts, for_reading, for_reading_at_rest};
@@ -268,12 +268,6 @@ impl Source {
             return Ok(());
         }
         self.write(OP, None, write_nothing_new)
-    }
-
-    /// Makes noted writes here, each once; answers how many had to be kept aside. `check` is asked once nobody else can
-    /// write here, and refuses all.
-    pub(crate) fn make_noted(self: &Arc<Self>, noted: &[Noted], check: &dyn Fn() -> Result<()>) -> Result<u64> {
-        self.on_database("journal.make_noted", |database, deadline| database.make_noted(noted, check, deadline))
     }
 
     /// Deals with the writes that were kept aside here.

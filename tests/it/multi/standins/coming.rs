@@ -1,18 +1,21 @@
 //! Coming home while the bot is in use: it ends under any load, holds its chats up for a bounded time only, and others
 //! not at all.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
-use database::{ChatId, DatabaseConfig, Durability, NewMessage, OnUnavailable, UserId};
+use database::{
+    ChatId, DatabaseConfig, DatabaseWrapper, Durability, NewMessage, OnUnavailable, Operation, Options, UserId,
+};
 
 use super::killed::count_up;
 use super::{AWAY, with_its_source_away};
-use crate::multi::{eventually, name, open};
+use crate::multi::{carry, eventually, name, open};
 use crate::support::{Scratch, sqlite};
 
 /// Makes every message slow at home: by so many steps of counting.
-fn slow_at_home(scratch: &Scratch, table: &str, steps: u32) {
+pub(super) fn slow_at_home(scratch: &Scratch, table: &str, steps: u32) {
     let sql = format!(
         "CREATE TRIGGER slow AFTER INSERT ON {table} BEGIN
              SELECT (WITH RECURSIVE n (x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n WHERE x < {steps})
@@ -112,4 +115,45 @@ fn coming_home_ends_while_writes_come_in_faster_than_they_can_be_made_there() {
     let all = next.load(Ordering::Relaxed) - 1;
     assert_eq!(number("SELECT COUNT(*) FROM chat_messages"), all);
     assert_eq!(number("SELECT SUM(messages_count) FROM chat_stats"), all, "each is counted once");
+}
+
+#[test]
+fn a_panic_of_whoever_is_told_of_writes_ends_a_look_and_not_the_looking() {
+    let (scratch, config) = with_its_source_away(OnUnavailable::StandIn);
+    let has_panicked = Arc::new(AtomicBool::new(false));
+    let told = Arc::clone(&has_panicked);
+    let observer = move |_: &Operation| {
+        // A look commits for others what they hand over to it.
+        let is_look = std::thread::current().name().is_some_and(|name| name.starts_with("looks at"));
+        assert!(!is_look || told.swap(true, Ordering::Relaxed), "as it is to");
+    };
+    let options = Options { observer: Some(Arc::new(observer)), ..Options::default() };
+    let (db, control) = DatabaseWrapper::open_multi(&config, options).unwrap();
+    count_up(&db, AWAY).unwrap();
+    let is_over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                while !is_over.load(Ordering::Relaxed) {
+                    // What is refused while its file is carried away is no concern here.
+                    let _ = count_up(&db, AWAY);
+                }
+            });
+        }
+        let begun = Instant::now();
+        while !has_panicked.load(Ordering::Relaxed) && begun.elapsed() < Duration::from_secs(60) {
+            if scratch.file("away.db").exists() {
+                come_back(&scratch);
+            }
+            let _ = control.retry(&name("community"));
+            if !db.is_displaced(AWAY) && !has_panicked.load(Ordering::Relaxed) {
+                carry(&scratch.file("community.db"), &scratch.file("away.db"));
+                eventually("it is away", || db.is_displaced(AWAY) || has_panicked.load(Ordering::Relaxed));
+            }
+        }
+        is_over.store(true, Ordering::Relaxed);
+    });
+    assert!(has_panicked.load(Ordering::Relaxed), "no look had anything to tell");
+    eventually("it is looked at again", || !db.is_displaced(AWAY));
+    db.close();
 }

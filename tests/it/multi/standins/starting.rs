@@ -1,14 +1,17 @@
 //! What a start finds of absences: stand-ins that are over, empty, damaged or were never made, and writes that wait in a
 //! default source which cannot be read.
 
+use std::ffi::OsStr;
 use std::process::Command;
 use std::sync::mpsc;
+use std::time::Duration;
 
 use database::multi::{Control, look, look_at_journal};
 use database::{ChatId, DatabaseConfig, DatabaseWrapper, ErrorKind, OnUnavailable, Route};
 use rstest::rstest;
 
 use super::{AWAY, config, say, texts, with_its_source_away};
+use crate::child::Child;
 use crate::multi::{carry, eventually, name, open};
 use crate::support::{Scratch, names_in, sqlite};
 
@@ -66,8 +69,7 @@ fn a_bot_that_was_killed_when_its_chats_were_home_shows_nothing_older_at_its_sta
     carry(&scratch.file("community.db"), &scratch.file("away.db"));
     let (db, _) = open(&config);
     assert!(!db.is_displaced(AWAY), "home serves from the first call on");
-    let left: Vec<_> = scratch.names().into_iter().filter(|name| name.starts_with("standin/")).collect();
-    assert!(left.is_empty(), "{left:?}");
+    assert_eq!(names_in(&scratch.file("standin")), [""; 0]);
     carry(&scratch.file("away.db"), &scratch.file("community.db"));
     assert_eq!(texts(&db), ["at home", "before", "meanwhile"]);
     db.close();
@@ -171,6 +173,25 @@ fn without_its_source_another_stand_in_is_begun_in_the_place_of_a_damaged_one() 
     db.close();
 }
 
+#[test]
+fn a_stand_in_that_is_only_busy_is_not_set_aside() {
+    let (scratch, mut config) = with_its_source_away(OnUnavailable::StandIn);
+    config.sources.get_mut(&name("community")).unwrap().timeout = Duration::from_secs(1);
+    let (db, control) = open(&config);
+    say(&db, "2", "meanwhile").unwrap();
+    let path = scratch.file("standin/community.db");
+    let mut holder = Child::start(&["hold", path.to_str().unwrap(), "BEGIN EXCLUSIVE"].map(OsStr::new));
+    assert_eq!(holder.line(), "held");
+    let refused = control.set_aside(&name("community")).unwrap_err();
+    assert!(refused.to_string().contains("stayed busy"), "{refused}");
+    holder.finish();
+    assert!(db.is_displaced(AWAY) && path.exists());
+    come_back(&scratch);
+    control.retry(&name("community")).unwrap();
+    assert_eq!(texts(&db), ["before", "meanwhile"]);
+    db.close();
+}
+
 fn set(db: &DatabaseWrapper, value: &str) -> database::Result<()> {
     db.set_chat_setting(AWAY, "language", value)
 }
@@ -203,6 +224,29 @@ fn what_waits_in_a_default_source_comes_home_before_anything_newer_whatever_was_
 }
 
 #[test]
+fn what_a_default_source_was_restored_with_is_noted_and_overtaken_by_nothing() {
+    let (scratch, config) = with_its_source_away(OnUnavailable::Default);
+    let (db, _) = open(&config);
+    set(&db, "older").unwrap();
+    db.close();
+    // As after a restore elsewhere: what waits is in the file, and noted nowhere.
+    std::fs::remove_file(scratch.file("standin/community.default")).unwrap();
+    open(&config).0.close();
+    assert!(scratch.file("standin/community.default").exists());
+    carry(&scratch.file("primary.db"), &scratch.file("primary.away"));
+    come_back(&scratch);
+    let (db, control) = open(&config);
+    set(&db, "newer").unwrap_err();
+    carry(&scratch.file("primary.away"), &scratch.file("primary.db"));
+    control.retry(&name("primary")).unwrap();
+    eventually("it is home", || control.retry(&name("community")).is_ok() && !db.is_displaced(AWAY));
+    set(&db, "newer").unwrap();
+    db.close();
+    assert_eq!(language(&scratch), "newer");
+    assert!(!scratch.file("standin/community.default").exists());
+}
+
+#[test]
 fn what_waits_in_a_default_source_comes_home_before_what_waits_in_a_stand_in() {
     let (scratch, config) = with_its_source_away(OnUnavailable::Default);
     let (db, _) = open(&config);
@@ -222,6 +266,8 @@ fn what_waits_in_a_default_source_comes_home_before_what_waits_in_a_stand_in() {
     db.close();
     carry(&scratch.file("primary.away"), &scratch.file("primary.db"));
     let (db, control) = open(&other);
+    let report = control.journal(None, 10).unwrap();
+    assert_eq!(report.counts[&name("community")].0, 2, "one in each: {report:?}");
     come_back(&scratch);
     eventually("it is home", || control.retry(&name("community")).is_ok() && !db.is_displaced(AWAY));
     db.close();

@@ -38,7 +38,7 @@ pub(super) fn make_waiting(settings: &SourceConfig, checked: &Checked) -> Result
                     home.insert(opened.map_err(|error| error.to_string())?)
                 }
             };
-            parked += home.make_noted(&chunk, &|| Ok(()), deadline).map_err(|error| error.to_string())?;
+            parked += home.make_noted(&chunk, None, &|| Ok(()), deadline).map_err(|error| error.to_string())?;
             made += chunk.len() as u64;
         }
     }
