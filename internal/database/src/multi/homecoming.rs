@@ -267,10 +267,16 @@ fn noted_after(serving: &Arc<Source>, name: &SourceName, last: i64, most: usize)
     serving.read("homecoming.noted_after", |tx| tx.query(NOTED_AFTER, params![name.as_str(), last, most as i64]))
 }
 
-/// Forgets the writes that are made at home.
+/// Forgets the writes that are made at home: so many at a time that others can write in between.
 fn forget(serving: &Arc<Source>, name: &SourceName, last: i64) -> Result<()> {
-    serving.write("homecoming.forget", None, |tx| {
-        tx.execute("DELETE FROM switchyard_journal WHERE source = ?1 AND seq <= ?2", params![name.as_str(), last])
-            .map(drop)
-    })
+    let sql = "DELETE FROM switchyard_journal WHERE seq IN (
+                   SELECT seq FROM switchyard_journal WHERE source = ?1 AND seq <= ?2 ORDER BY seq LIMIT ?3)";
+    loop {
+        let forgotten = serving.write("homecoming.forget", None, |tx| {
+            tx.execute(sql, params![name.as_str(), last, MOST as i64]).map(|changed| changed.rows)
+        })?;
+        if forgotten < MOST as u64 {
+            return Ok(());
+        }
+    }
 }

@@ -3,7 +3,8 @@
 //!
 //! Each step is a system call that writes, syncs or removes, and strace kills the bot in it: in every kind of call on every
 //! file that a run without kills makes, each by itself, so that what comes after the last write, and what other threads
-//! do, has its turn. In the short form the first and the last call of each kind and every so-many-th are tried; `HOMECOMING_EVERY=1` tries each.
+//! do, has its turn. In the short form the first and the last call of each kind and every so-many-th are tried;
+//! `HOMECOMING_EVERY=1` tries each.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
