@@ -51,6 +51,8 @@ struct State {
     used: u64,
     /// How many of those are for readers.
     readers: u64,
+    /// How many of those were asked for in vain again and again before.
+    earned: u64,
     /// Whoever waits for room, first come, first served.
     line: VecDeque<Arc<Place>>,
     /// How many threads make room.
@@ -102,6 +104,7 @@ pub(super) struct Permit {
 enum What {
     Source,
     Reader,
+    Earned,
 }
 
 impl Budget {
@@ -142,14 +145,17 @@ impl Budget {
         self.take(&mut self.state.lock(), What::Reader, count, most - most / 4)
     }
 
-    /// The same for whoever has asked in vain again and again: while all readers together have no more than a quarter,
-    /// and nobody waits for room. Who was not used for longest gives way for it.
+    /// The same for whoever has asked in vain again and again: while those who have got one in this way have no more than
+    /// a quarter together, all readers no more than three, and nobody waits for room. Who was not used for longest gives
+    /// way for it.
     pub(super) fn earned(self: &Arc<Self>, count: u64) -> Option<Permit> {
         let (mut state, most) = (self.state.lock(), self.most());
-        if !state.line.is_empty() || state.readers.saturating_add(count) > most / 4 {
+        let has_enough = state.earned.saturating_add(count) > most / 4;
+        // What others can spare is no reason to refuse: they may not need it any more, and nobody else tells.
+        if !state.line.is_empty() || has_enough || state.readers.saturating_add(count) > most - most / 4 {
             return None;
         }
-        let permit = self.take(&mut state, What::Reader, count, most);
+        let permit = self.take(&mut state, What::Earned, count, most);
         self.make_ready(state, most);
         permit
     }
@@ -291,8 +297,11 @@ impl Budget {
     fn take(self: &Arc<Self>, state: &mut State, what: What, count: u64, most: u64) -> Option<Permit> {
         let used = state.used.checked_add(count).filter(|used| *used <= most)?;
         state.used = used;
-        if what == What::Reader {
+        if what != What::Source {
             state.readers += count;
+        }
+        if what == What::Earned {
+            state.earned += count;
         }
         Some(Permit { budget: Arc::clone(self), count, what })
     }
@@ -307,8 +316,11 @@ impl Drop for Permit {
     fn drop(&mut self) {
         let mut state = self.budget.state.lock();
         state.used -= self.count;
-        if self.what == What::Reader {
+        if self.what != What::Source {
             state.readers -= self.count;
+        }
+        if self.what == What::Earned {
+            state.earned -= self.count;
         }
         self.budget.hand_on(&mut state);
     }

@@ -87,6 +87,7 @@ fn further_readers_leave_a_quarter_for_others() {
     let budget = Budget::of(40);
     let readers: Vec<_> = std::iter::from_fn(|| budget.spare(READER)).collect();
     assert_eq!((readers.len() as u64 * READER, budget.used()), (30, 30));
+    assert!(budget.earned(READER).is_none(), "not even who asks again and again has of that quarter");
     assert!(budget.room(WRITER, Instant::now()).is_some());
     drop(readers);
     assert_eq!(budget.used(), 0);
@@ -101,9 +102,23 @@ fn who_asks_again_and_again_has_a_reader_from_who_was_not_used_for_longest() {
         || std::iter::repeat_with(|| budget.earned(READER)).take_while(|_| Instant::now() < until).flatten().next();
     let readers: Vec<_> = (0..2).filter_map(|_| earned()).collect();
     assert_eq!((readers.len(), left.lock().first()), (2, Some(&0)));
-    assert!(budget.earned(READER).is_none(), "all readers together have a quarter");
+    assert!(budget.earned(READER).is_none(), "those who asked again and again have a quarter");
     drop(readers);
     assert!(budget.earned(READER).is_some());
+}
+
+#[test]
+fn who_asks_again_and_again_has_a_reader_whatever_others_took_while_there_was_enough() {
+    let budget = Budget::of(48);
+    // A quarter, and what is not kept for others is filled with sources.
+    let spare: Vec<_> = (0..6).filter_map(|_| budget.spare(READER)).collect();
+    let sources: Vec<_> = (0..6).filter_map(|_| budget.room(WRITER, Instant::now())).collect();
+    assert_eq!((spare.len(), sources.len(), budget.used()), (6, 6, 36));
+    assert!(budget.spare(READER).is_none());
+    let earned: Vec<_> = std::iter::from_fn(|| budget.earned(READER)).collect();
+    assert_eq!(earned.len() as u64 * READER, 12, "a quarter as well");
+    drop((spare, sources, earned));
+    assert_eq!(budget.used(), 0);
 }
 
 #[test]
