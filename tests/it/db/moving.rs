@@ -166,6 +166,45 @@ fn a_move_of_all_chats_that_was_broken_off_is_completed_by_the_same_command() {
     assert_eq!(outcomes(&site.json(&all)), []);
 }
 
+/// Of the chats of a source, as of those of a kind, one that was mapped elsewhere is none any more.
+#[test]
+fn a_chat_that_was_mapped_elsewhere_since_its_move_was_broken_off_stays_there_and_is_told() {
+    let copying = ("copying", &["--all"][..], "--abort");
+    for (state, which, give_up) in [copying, ("deleting", &["--where", "group"], "--abort --forget")] {
+        let site = talked();
+        let begun = format!(
+            "INSERT INTO switchyard_moves VALUES (-200, 'primary', 'archive', '{state}', '2026-01-01 00:00:00')"
+        );
+        sqlite(&site.data("primary.db")).execute_batch(&begun).unwrap();
+        let third = "[database.sources.third]\npath = \"third.db\"\n[database.chat_mapping]\n-200 = \"third\"\n";
+        site.configure(&TWO.replace("[database.chat_mapping]\n", third));
+        let mut running = site.start();
+        assert_eq!(speak(&mut running, -200, "elsewhere").0, "third");
+        assert_eq!(running.end().code, Some(0));
+        let text = || std::fs::read_to_string(site.home.path("bot.toml")).unwrap();
+        let before = text();
+        let all = [&["move", "--from", "primary", "--to", "archive"], which].concat();
+        let planned = site.json(&[&all[..], &["--dry-run"]].concat());
+        assert_eq!(outcomes(&planned), [(-1, "planned"), (-200, "failed")]);
+        let (code, said) = site.said(&[&["db"], &all[..]].concat());
+        assert_eq!(code, 3, "not all were moved");
+        let told = format!(
+            "Chat -200 was not moved: it lives in `third`, where it was mapped to after a move from `primary` to `archive` \
+             was broken off; give that move up with `bot db move -200 {give_up}`, or bring the chat to `archive` with `bot \
+             db move -200 --to archive`."
+        );
+        assert_eq!(said.trim_end().lines().last().map(str::trim_start), Some(told.as_str()), "{said}");
+        assert_eq!((messages(&site, "third.db", -200), messages(&site, "archive.db", -200)), (1, 0));
+        assert_eq!(text(), format!("{before}-1 = \"archive\"\n"));
+        let how: Vec<_> = give_up.split(' ').collect();
+        assert_eq!(site.run(&[&["db", "move", "-200"], &how[..]].concat()).code, Some(0));
+        assert_eq!(outcomes(&site.json(&all)), []);
+        // Where all chats are meant, wherever they are, it is among them.
+        let every = site.json(&["move", "--all", "--to", "primary", "--dry-run"]);
+        assert!(outcomes(&every).iter().any(|(chat, _)| *chat == -200), "{every}");
+    }
+}
+
 #[test]
 fn undoing_all_moves_is_about_those_that_were_broken_off_and_no_other_chat() {
     let site = talked();

@@ -88,7 +88,7 @@ fn moved(
     let mover = Mover { control, what, to, files, reload };
     // The files that earlier moves have left are rewritten too.
     let left = if what.vacuum { control.unfinished_moves().map_err(|error| failed(&error))? } else { Vec::new() };
-    let chats = mover.chats(from.as_ref())?;
+    let (chats, elsewhere) = mover.chats(from.as_ref())?;
     let (mut is_broken_off, mut moves) = (false, Vec::new());
     for chat in chats {
         if is_broken_off {
@@ -108,7 +108,21 @@ fn moved(
     if what.vacuum {
         clear(control, &mut moves, &left);
     }
+    moves.extend(elsewhere.iter().map(|one| refused(control, one)));
     Ok(MovesReport { moves })
+}
+
+/// What is told of a chat whose move was broken off, and which is neither where it was nor where it was to go.
+fn refused(control: &Control, broken_off: &UnfinishedMove) -> MoveReport {
+    let UnfinishedMove { chat, from, to, is_switched, .. } = broken_off;
+    let home = control.explain(*chat).source;
+    // Undoing is about the copy, and there was one only before the switch.
+    let how = if *is_switched { "--abort --forget" } else { "--abort" };
+    let error = format!(
+        "it lives in `{home}`, where it was mapped to after a move from `{from}` to `{to}` was broken off; give that move up \
+         with `bot db move {chat} {how}`, or bring the chat to `{to}` with `bot db move {chat} --to {to}`"
+    );
+    MoveReport { error: Some(error), ..MoveReport::of(chat.0, MoveOutcome::Failed) }
 }
 
 /// Rewrites the files that chats have left, now or in a move that is at its end only now, each once.
@@ -133,13 +147,20 @@ fn clear(control: &Control, reports: &mut [MoveReport], earlier: &[UnfinishedMov
 
 impl Mover<'_> {
     /// The chats that are meant: those that are named, or all of some kind and source that are not at their goal yet, or
-    /// whose move there is not at its end; where moves are undone, all whose move is not.
-    fn chats(&self, from: Option<&SourceName>) -> Result<Vec<ChatId>, Fault> {
+    /// whose move there is not at its end; where moves are undone, all whose move is not. Beside them the moves there of
+    /// chats that were mapped elsewhere since: these are not in the source that is meant.
+    fn chats(&self, from: Option<&SourceName>) -> Result<(Vec<ChatId>, Vec<UnfinishedMove>), Fault> {
         let MoveRequest { chats, all, kind, abort, .. } = self.what;
         if !all && kind.is_none() {
-            return Ok(chats.iter().copied().map(ChatId).collect());
+            return Ok((chats.iter().copied().map(ChatId).collect(), Vec::new()));
         }
-        let mut found = self.unfinished(from)?;
+        let lives_there = |one: &UnfinishedMove| {
+            let home = self.control.explain(one.chat).source;
+            [&one.from, &one.to].iter().any(|name| home.as_str() == *name)
+        };
+        let (there, mut elsewhere): (Vec<_>, Vec<_>) =
+            self.unfinished(from)?.into_iter().partition(|one| *abort || lives_there(one));
+        let mut found: Vec<_> = there.into_iter().map(|one| one.chat).collect();
         if !abort {
             let there = self.control.chats_there(from).map_err(|error| failed(&error))?;
             let is_meant = |one: &multi::ChatThere| {
@@ -155,12 +176,14 @@ impl Mover<'_> {
                 meant.push(chat);
             }
         }
-        Ok(meant)
+        elsewhere.retain(|one| !self.control.goes_along(one.chat).iter().any(|chat| meant.contains(chat)));
+        Ok((meant, elsewhere))
     }
 
-    /// The chats of the kind that is meant whose move from there to the goal is not at its end: they may be at the goal.
-    fn unfinished(&self, from: Option<&SourceName>) -> Result<Vec<ChatId>, Fault> {
-        let mut chats = Vec::new();
+    /// The moves from there to the goal that are not at their end, of chats of the kind that is meant: they may be at the
+    /// goal.
+    fn unfinished(&self, from: Option<&SourceName>) -> Result<Vec<UnfinishedMove>, Fault> {
+        let mut found = Vec::new();
         for one in self.control.unfinished_moves().map_err(|error| failed(&error))? {
             let is_meant = from.is_none_or(|name| name.as_str() == one.from)
                 && self.to.as_ref().is_none_or(|name| name.as_str() == one.to);
@@ -176,9 +199,9 @@ impl Mover<'_> {
                     continue;
                 }
             }
-            chats.push(one.chat);
+            found.push(one);
         }
-        Ok(chats)
+        Ok(found)
     }
 
     /// Whether chats of this kind are meant.
