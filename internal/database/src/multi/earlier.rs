@@ -33,7 +33,8 @@ impl Earlier {
 }
 
 /// Whether a call on this table may write the chat's rows, or the attachments beside them, without this source's one writer
-/// having seen it: the file is another source there, as where its settings were others, or the chat is in another one.
+/// having seen it: the file is another source there, as where its settings were others, or the chat is in another one, as
+/// where a stand-in served it. What the call is, and of which chat, is not known.
 fn is_past(table: &RoutingTable, chat: ChatId, source: &Arc<Source>) -> bool {
     let is_other = |one: &Arc<Source>| {
         let is_of_file = one.name() == source.name() || one.config().path == source.config().path;

@@ -221,10 +221,12 @@ pub enum MoveError {
         /// The source.
         name: SourceName,
     },
-    /// Calls that began before the configuration was changed do not end: what they write would be missed.
+    /// Calls that began before the configuration was changed, or the chat's source came home, do not end: what they may
+    /// write would be missed. They may be reads, or of other chats: that is not known.
     #[error(
-        "calls on the chat {chat} that began before the configuration was changed have not ended in {waited:.1?}, and what \
-         they write would not be moved; the chat is where it was; repeat the move when they have ended"
+        "calls that began before the configuration was changed, or before the source of the chat {chat} came home, have not \
+         ended in {waited:.1?}, and what one of them may still write in the chat would not be moved; the chat is where it \
+         was; repeat the move when they have ended"
     )]
     EarlierCalls {
         /// The chat.

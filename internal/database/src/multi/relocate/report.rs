@@ -32,7 +32,8 @@ impl Default for MoveOptions {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Stage {
-    /// It waits for calls that began before the configuration was changed: what they write would be missed.
+    /// It waits for calls that began before the configuration was changed, or before the chat's source came home: what
+    /// they may write would be missed.
     Waiting,
     /// It removes what an earlier move that was broken off has left.
     Tidying,
