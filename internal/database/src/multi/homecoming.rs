@@ -17,7 +17,7 @@ use super::standin_files;
 use crate::error::{Error, ErrorKind, Result};
 use crate::params;
 use crate::route::SourceName;
-use crate::source::{Handed, NOTED_AFTER, Noted, Raised, Source};
+use crate::source::{Displaced, Handed, NOTED_AFTER, Noted, Raised, Source};
 
 const OP: &str = "homecoming.come_home";
 
@@ -57,6 +57,17 @@ enum Arrival {
 const NOT_UP: &str = "where its chats are served meanwhile, their calls that were under way did not end in time";
 const TORN_DOWN: &str = "its disk is too slow to take the last writes while its chats wait";
 const ANEW: &str = "it was configured otherwise while its chats came home";
+const SET_ASIDE: &str = "what stood in for it was set aside while its chats came home";
+
+impl Arrival {
+    /// Where an operator has ended the absence meanwhile, that is the reason, whatever was noticed of it first.
+    fn unless_broken_off(self, displaced: &Displaced) -> Self {
+        match self {
+            Self::Again(_) | Self::Gone(_) if displaced.is_over() => Self::Gone(SET_ASIDE),
+            arrival => arrival,
+        }
+    }
+}
 
 /// A source's chats on their way home.
 struct Homecoming<'a> {
@@ -105,7 +116,7 @@ impl<'a> Homecoming<'a> {
             before = Some((waiting, self.writes));
             if waiting < self.chunk as u64 {
                 tries += 1;
-                match self.arrive()? {
+                match self.arrive()?.unless_broken_off(&self.away.displaced) {
                     Arrival::Home => return Ok(()),
                     Arrival::Again(_) if tries < TRIES => {}
                     Arrival::Again(reason) | Arrival::Gone(reason) => return Err(self.not_home(reason)),
@@ -146,7 +157,7 @@ impl<'a> Homecoming<'a> {
         if !fence.is_up() || self.away.may_hold_writes() {
             return Ok(false);
         }
-        match self.lead_home(steady, fence)? {
+        match self.lead_home(steady, fence)?.unless_broken_off(&self.away.displaced) {
             Arrival::Home => Ok(true),
             Arrival::Again(_) => Ok(false),
             Arrival::Gone(reason) => Err(self.not_home(reason)),
@@ -312,5 +323,26 @@ fn forget(serving: &Arc<Source>, name: &SourceName, episode: &str, last: i64) ->
         if forgotten < MOST as u64 {
             return Ok(());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_set_the_stand_in_aside_is_the_reason_whatever_was_noticed_first() {
+        let displaced = Displaced::from(&"community".parse().unwrap());
+        let noticed = || [NOT_UP, TORN_DOWN].map(Arrival::Again).into_iter().chain([Arrival::Gone(ANEW)]);
+        let told = || {
+            noticed().map(|arrival| match arrival.unless_broken_off(&displaced) {
+                Arrival::Home => unreachable!(),
+                Arrival::Again(reason) | Arrival::Gone(reason) => reason,
+            })
+        };
+        assert_eq!(told().collect::<Vec<_>>(), [NOT_UP, TORN_DOWN, ANEW]);
+        displaced.break_off(|| {});
+        assert_eq!(told().collect::<Vec<_>>(), [SET_ASIDE; 3]);
+        assert!(matches!(Arrival::Home.unless_broken_off(&displaced), Arrival::Home));
     }
 }
