@@ -152,19 +152,22 @@ impl DataSourceRouter {
             away.forget_over();
             return false;
         }
-        let is_home = fence.end(|| {
+        fence.end(|| {
             let Current { absent, .. } = &mut *current;
             absent.away.remove(name);
             if away.by == ServedBy::StandIn {
                 absent.leaving.insert(name.clone());
             }
             self.swap_absent(&current);
-        });
-        if is_home {
-            // Before it can fail again, which is noted anew.
+        })
+    }
+
+    /// Nothing of a source waits in the default one any more, unless it is away again, which is noted anew.
+    pub(super) fn forgotten_in_default(&self, name: &SourceName) {
+        let current = self.current.lock();
+        if !current.absent.away.contains_key(name) {
             forget_in_default(&current.plan.config, name);
         }
-        is_home
     }
 
     /// Has a source's stand-in be set aside, and its chats' calls go to the source, or to another stand-in where it is

@@ -3,9 +3,12 @@
 //!
 //! Most of it is made while the chats go on where they are. The last part is made behind a fence, for a bounded time.
 //! Where writes come in as fast as they are made at home, the chats are held up for a part of the time, so that it ends.
+//! What is made at home is forgotten elsewhere once the chats are there, while they go on.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+use parking_lot::RwLockReadGuard;
 
 use super::counters::Count;
 use super::datasource_router::DataSourceRouter;
@@ -14,7 +17,7 @@ use super::standin_files;
 use crate::error::{Error, ErrorKind, Result};
 use crate::params;
 use crate::route::SourceName;
-use crate::source::{Handed, NOTED_AFTER, Noted, Raised, Source};
+use crate::source::{Displaced, Handed, NOTED_AFTER, Noted, Raised, Source};
 
 const OP: &str = "homecoming.come_home";
 
@@ -45,13 +48,26 @@ pub(super) fn look(router: &DataSourceRouter, name: &SourceName, found_well: imp
 /// What became of leading the chats home.
 enum Arrival {
     Home,
-    /// It is tried again, for this reason.
-    Not(&'static str),
+    /// Not yet, for this reason: it is begun again.
+    Again(&'static str),
+    /// This absence does not lead there any more, for this reason: the next look finds what there is by then.
+    Gone(&'static str),
 }
 
 const NOT_UP: &str = "where its chats are served meanwhile, their calls that were under way did not end in time";
 const TORN_DOWN: &str = "its disk is too slow to take the last writes while its chats wait";
 const ANEW: &str = "it was configured otherwise while its chats came home";
+const SET_ASIDE: &str = "what stood in for it was set aside while its chats came home";
+
+impl Arrival {
+    /// Where an operator has ended the absence meanwhile, that is the reason, whatever was noticed of it first.
+    fn unless_broken_off(self, displaced: &Displaced) -> Self {
+        match self {
+            Self::Again(_) | Self::Gone(_) if displaced.is_over() => Self::Gone(SET_ASIDE),
+            arrival => arrival,
+        }
+    }
+}
 
 /// A source's chats on their way home.
 struct Homecoming<'a> {
@@ -66,11 +82,23 @@ struct Homecoming<'a> {
     chunk: usize,
     writes: usize,
     parked: u64,
+    /// The absences that they were made in.
+    episodes: Vec<String>,
 }
 
 impl<'a> Homecoming<'a> {
     fn new(router: &'a DataSourceRouter, home: &'a Arc<Source>, away: &'a Away) -> Self {
-        Self { router, home, away, earlier: None, handed: None, chunk: CHUNK, writes: 0, parked: 0 }
+        Self {
+            router,
+            home,
+            away,
+            earlier: None,
+            handed: None,
+            chunk: CHUNK,
+            writes: 0,
+            parked: 0,
+            episodes: Vec::new(),
+        }
     }
 
     fn run(mut self) -> Result<()> {
@@ -87,11 +115,11 @@ impl<'a> Homecoming<'a> {
             keeps_pace &= before.is_none_or(|(count, made)| waiting + (self.writes - made) as u64 / 2 <= count);
             before = Some((waiting, self.writes));
             if waiting < self.chunk as u64 {
-                let Arrival::Not(reason) = self.arrive()? else { return Ok(()) };
                 tries += 1;
-                // What is configured otherwise is another source by now.
-                if tries == TRIES || reason == ANEW {
-                    return Err(self.not_home(reason));
+                match self.arrive()?.unless_broken_off(&self.away.displaced) {
+                    Arrival::Home => return Ok(()),
+                    Arrival::Again(_) if tries < TRIES => {}
+                    Arrival::Again(reason) | Arrival::Gone(reason) => return Err(self.not_home(reason)),
                 }
             } else if !keeps_pace {
                 self.hold_and_make()?;
@@ -123,14 +151,16 @@ impl<'a> Homecoming<'a> {
         if self.away.may_hold_writes() {
             return Ok(false);
         }
+        let steady = self.router.steady.read();
         let fence = self.away.displaced.raise(self.hold());
         // In this order: once the fence is up, whoever opens a stand-in finds it so before anything is written there.
-        if !fence.is_up() || self.away.may_hold_writes() || !fence.keep() {
+        if !fence.is_up() || self.away.may_hold_writes() {
             return Ok(false);
         }
-        match self.lead_home(fence)? {
+        match self.lead_home(steady, fence)?.unless_broken_off(&self.away.displaced) {
             Arrival::Home => Ok(true),
-            Arrival::Not(reason) => Err(self.not_home(reason)),
+            Arrival::Again(_) => Ok(false),
+            Arrival::Gone(reason) => Err(self.not_home(reason)),
         }
     }
 
@@ -141,48 +171,56 @@ impl<'a> Homecoming<'a> {
 
     /// Makes the last writes at home while nobody can write more, and leads the chats there.
     fn arrive(&mut self) -> Result<Arrival> {
-        let Some(fence) = self.raise_fence()? else { return Ok(Arrival::Not(NOT_UP)) };
+        // Before anybody waits in front of the fence: a reload may be under way.
+        let steady = self.router.steady.read();
+        let Some(fence) = self.raise_fence()? else { return Ok(Arrival::Again(NOT_UP)) };
         let serving = Arc::clone(&self.away.serving);
         while fence.is_up() && self.make(&serving)? > 0 {}
-        if !fence.keep() {
-            return Ok(Arrival::Not(TORN_DOWN));
-        }
-        self.lead_home(fence)
+        self.lead_home(steady, fence)
     }
 
     /// Leads the chats home, where everything that was handed there is there still. Only from then on it is forgotten
     /// elsewhere.
-    fn lead_home(&self, fence: Raised<'_>) -> Result<Arrival> {
+    fn lead_home(&self, steady: RwLockReadGuard<'_, ()>, fence: Raised<'_>) -> Result<Arrival> {
         let Self { router, home, away, earlier, handed, .. } = self;
         // No reload comes in between: what is forgotten is in the file that the chats are led to.
-        let _steady = router.steady.read();
         if !router.is_coming_home(home, away) {
-            return Ok(Arrival::Not(ANEW));
+            return Ok(Arrival::Gone(ANEW));
         }
         let all: Vec<_> = earlier.iter().chain(handed).cloned().collect();
-        let is_home = home.with_all_of(&all, OP, || {
-            self.forget();
+        let arrival = home.with_all_of(&all, OP, || {
+            // Not before home was waited for: from here on only a note on the disk is, if at all.
+            if !fence.keep() {
+                return Arrival::Again(TORN_DOWN);
+            }
             away.note_over();
-            router.returned(home, away, fence)
+            if router.returned(home, away, fence) { Arrival::Home } else { Arrival::Gone(ANEW) }
         })?;
-        if !is_home {
-            return Ok(Arrival::Not(ANEW));
+        drop(steady);
+        if let Arrival::Home = arrival {
+            self.tell();
+            self.forget();
         }
-        self.tell();
-        Ok(Arrival::Home)
+        Ok(arrival)
     }
 
     /// Forgets, in the default source, the writes that are made at home. The rows themselves stay where they were made.
+    /// Until that is done it stays noted that something may wait there.
     fn forget(&self) {
         let (router, name) = (self.router, self.home.name());
         let (default, handed) = match self.away.by {
             ServedBy::Default => (Arc::clone(&self.away.serving), &self.handed),
             ServedBy::StandIn => (Arc::clone(&router.table().sources[0]), &self.earlier),
         };
-        let Some(Handed { seq, .. }) = handed else { return };
-        // What cannot be forgotten now is passed over later.
-        if let Err(error) = forget(&default, name, *seq) {
-            tracing::warn!(source = %name, %error, "writes that are made at home cannot be forgotten elsewhere");
+        let forgotten = handed.iter().try_for_each(|Handed { seq, .. }| {
+            self.episodes.iter().try_for_each(|episode| forget(&default, name, episode, *seq))
+        });
+        match forgotten {
+            Ok(()) => router.forgotten_in_default(name),
+            // What cannot be forgotten now is passed over later.
+            Err(error) => {
+                tracing::warn!(source = %name, %error, "writes that are made at home cannot be forgotten elsewhere");
+            }
         }
     }
 
@@ -231,6 +269,11 @@ impl<'a> Homecoming<'a> {
             let before = self.handed.as_ref().or(self.earlier.as_ref());
             self.parked += home.make_noted(&chunk, before, &|| Ok(()))?;
             self.size_by(chunk.len(), begun.elapsed());
+            for one in &chunk {
+                if self.episodes.last() != Some(&one.episode) {
+                    self.episodes.push(one.episode.clone());
+                }
+            }
             self.handed = Some(Handed::to(last));
             self.writes += chunk.len();
         }
@@ -267,16 +310,39 @@ fn noted_after(serving: &Arc<Source>, name: &SourceName, last: i64, most: usize)
     serving.read("homecoming.noted_after", |tx| tx.query(NOTED_AFTER, params![name.as_str(), last, most as i64]))
 }
 
-/// Forgets the writes that are made at home: so many at a time that others can write in between.
-fn forget(serving: &Arc<Source>, name: &SourceName, last: i64) -> Result<()> {
+/// Forgets the writes of an absence that are made at home: so many at a time that others can write in between. Those of
+/// another absence are not meant, whatever their numbers: the source may be away again.
+fn forget(serving: &Arc<Source>, name: &SourceName, episode: &str, last: i64) -> Result<()> {
     let sql = "DELETE FROM switchyard_journal WHERE seq IN (
-                   SELECT seq FROM switchyard_journal WHERE source = ?1 AND seq <= ?2 ORDER BY seq LIMIT ?3)";
+                   SELECT seq FROM switchyard_journal WHERE source = ?1 AND seq <= ?2 AND episode = ?3
+                   ORDER BY seq LIMIT ?4)";
     loop {
         let forgotten = serving.write("homecoming.forget", None, |tx| {
-            tx.execute(sql, params![name.as_str(), last, MOST as i64]).map(|changed| changed.rows)
+            tx.execute(sql, params![name.as_str(), last, episode, MOST as i64]).map(|changed| changed.rows)
         })?;
         if forgotten < MOST as u64 {
             return Ok(());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_set_the_stand_in_aside_is_the_reason_whatever_was_noticed_first() {
+        let displaced = Displaced::from(&"community".parse().unwrap());
+        let noticed = || [NOT_UP, TORN_DOWN].map(Arrival::Again).into_iter().chain([Arrival::Gone(ANEW)]);
+        let told = || {
+            noticed().map(|arrival| match arrival.unless_broken_off(&displaced) {
+                Arrival::Home => unreachable!(),
+                Arrival::Again(reason) | Arrival::Gone(reason) => reason,
+            })
+        };
+        assert_eq!(told().collect::<Vec<_>>(), [NOT_UP, TORN_DOWN, ANEW]);
+        displaced.break_off(|| {});
+        assert_eq!(told().collect::<Vec<_>>(), [SET_ASIDE; 3]);
+        assert!(matches!(Arrival::Home.unless_broken_off(&displaced), Arrival::Home));
     }
 }

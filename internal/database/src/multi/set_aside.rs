@@ -9,6 +9,7 @@ use super::standin::ServedBy;
 use super::standin_files;
 use crate::error::{Error, ErrorKind, Result};
 use crate::route::SourceName;
+use crate::source::Source;
 use crate::sources::{Topology as _, unknown_source};
 
 /// How often it is looked whether the stand-in is closed.
@@ -21,7 +22,8 @@ impl Control {
     ///
     /// # Errors
     /// There is no such source, nothing stands in for it, what does can be read and written (then all of it comes home by
-    /// itself) or cannot be looked at now, as where it is busy or its disk is full, or it does not close.
+    /// itself) or cannot be looked at now, as where it is busy or its disk is full or this release is too old for it, or it
+    /// does not close.
     pub fn set_aside(&self, name: &SourceName) -> Result<Option<PathBuf>> {
         const OP: &str = "multi.set_aside";
         let table = self.router.table();
@@ -38,7 +40,7 @@ impl Control {
             Ok(()) => {
                 return refused("what stands in for it is well, and all of it comes home when the source is back");
             }
-            Err(error) if !is_lost(&error) => {
+            Err(error) if !is_lost(&away.serving, &error) => {
                 let why = error.kind();
                 return refused(&format!("what stands in for it is not known to be damaged or lost ({why}); it stays"));
             }
@@ -63,8 +65,12 @@ impl Control {
     }
 }
 
-/// Whether a stand-in that failed so is no good. One that is busy, or has no room, is well otherwise.
-fn is_lost(error: &Error) -> bool {
-    use ErrorKind as K;
-    matches!(error.kind(), K::Damaged { .. } | K::Io { .. } | K::FileReplaced | K::SourceUnavailable { .. })
+/// Whether a stand-in that failed so is no good. One that is busy, has no room, or cannot be opened for another reason
+/// that passes is well otherwise.
+fn is_lost(serving: &Source, error: &Error) -> bool {
+    match error.kind() {
+        ErrorKind::Damaged { .. } | ErrorKind::Io { .. } | ErrorKind::FileReplaced => true,
+        ErrorKind::SourceUnavailable { .. } => serving.is_lost(),
+        _ => false,
+    }
 }

@@ -133,14 +133,27 @@ pub(super) struct Failure {
 pub(super) enum Why {
     /// Another process held it all the time: no failure of the source, and tried again by the next call.
     Busy(Duration),
+    /// It cannot be opened now, or was given up.
     Unavailable(String),
+    /// It cannot be opened, since what is there is no good.
+    Lost(String),
+}
+
+impl Why {
+    /// What is told of it; `None` where it is no failure.
+    pub(super) fn reason(&self) -> Option<&str> {
+        match self {
+            Self::Busy(_) => None,
+            Self::Unavailable(reason) | Self::Lost(reason) => Some(reason),
+        }
+    }
 }
 
 impl From<Why> for ErrorKind {
     fn from(why: Why) -> Self {
         match why {
             Why::Busy(waited) => Self::Busy { waited },
-            Why::Unavailable(reason) => Self::SourceUnavailable { reason },
+            Why::Unavailable(reason) | Why::Lost(reason) => Self::SourceUnavailable { reason },
         }
     }
 }
@@ -206,14 +219,20 @@ impl Door {
         matches!(*self.state.lock(), State::Opening(_))
     }
 
+    /// Whether the last attempt at opening it found that what is there is no good.
+    pub(super) fn is_lost(&self) -> bool {
+        matches!(&*self.state.lock(), State::Failed(Failure { why: Why::Lost(_), .. }))
+    }
+
     pub(super) fn health(&self) -> Health {
         match &*self.state.lock() {
             State::Open => Health::Open,
             // One that is only tried again is not well yet.
-            State::Failed(Failure { why: Why::Unavailable(reason), since, .. })
-            | State::Opening(Opening { earlier: Some(Failure { why: Why::Unavailable(reason), since, .. }), .. }) => {
-                Health::Unavailable { reason: reason.clone(), since: *since }
-            }
+            State::Failed(Failure { why: Why::Unavailable(reason) | Why::Lost(reason), since, .. })
+            | State::Opening(Opening {
+                earlier: Some(Failure { why: Why::Unavailable(reason) | Why::Lost(reason), since, .. }),
+                ..
+            }) => Health::Unavailable { reason: reason.clone(), since: *since },
             State::Opening(_) => Health::Opening,
             State::Closed | State::Closing(_) | State::Shut | State::Failed(_) => Health::Closed,
         }

@@ -85,6 +85,10 @@ impl Database {
             if displaced.is_some_and(|displaced| !displaced.pass(deadline)) {
                 return Err(self.busy(&context));
             }
+            // Once over it stays so: whoever waited need not wait for this file's writer too.
+            if displaced.is_some_and(Displaced::is_over) {
+                return Err(context.error(ErrorKind::Moved));
+            }
             match self.attempt(&context, deadline, is_second, recorder, &mut f) {
                 Attempt::Ended(answer) => return answer,
                 Attempt::Lost(error) if is_second => return Err(error),

@@ -254,6 +254,11 @@ impl Source {
         self.on_database(op, |database, deadline| database.vacuum(op, deadline))
     }
 
+    /// Whether it could not be opened the last time since what is there is no good: damaged, missing, or another file.
+    pub(crate) fn is_lost(&self) -> bool {
+        self.door.is_lost()
+    }
+
     /// Looks at a source that failed: opens it, has SQLite look for damage, and writes.
     pub(crate) fn look(self: &Arc<Self>) -> Result<()> {
         const OP: &str = "source.look";

@@ -222,6 +222,14 @@ pub enum OpenError {
         /// The file.
         path: PathBuf,
     },
+    /// The disk answers with an error.
+    #[error("{path} cannot be opened ({detail})")]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What was answered.
+        detail: String,
+    },
     /// Anything else that SQLite or the system answered.
     #[error("{path} cannot be opened ({detail})")]
     Other {
@@ -243,13 +251,52 @@ impl OpenError {
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Locked { path, waited },
             Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => Self::NotPermitted { path, action: "written" },
             Some(ErrorCode::DiskFull) => Self::DiskFull { path },
+            Some(ErrorCode::SystemIoFailure) => Self::Io { path, detail },
             _ => Self::Other { path, detail },
         }
     }
 
     /// What an error of the system means while a file is opened.
     pub(super) fn from_io(path: &Path, error: &std::io::Error) -> Self {
-        Self::Other { path: path.to_owned(), detail: error.to_string() }
+        let (path, detail) = (path.to_owned(), error.to_string());
+        match error.raw_os_error() {
+            Some(code) if code == rustix::io::Errno::IO.raw_os_error() => Self::Io { path, detail },
+            _ => Self::Other { path, detail },
+        }
+    }
+
+    /// Whether what was there is damaged, missing, another file or on a disk that answers with errors; anything else
+    /// passes, or is mended, with the file as it is.
+    pub(super) fn is_lost(&self) -> bool {
+        match self {
+            Self::Directory { .. }
+            | Self::Missing { .. }
+            | Self::Identity { .. }
+            | Self::NotADatabase { .. }
+            | Self::Foreign { .. }
+            | Self::BadVersion { .. }
+            | Self::Damaged { .. }
+            | Self::ForeignLog { .. }
+            | Self::LogWithoutFile { .. }
+            | Self::Io { .. } => true,
+            Self::InvalidPath { .. }
+            | Self::InvalidSetting { .. }
+            | Self::FolderMissing { .. }
+            | Self::FolderNotWritable { .. }
+            | Self::NotPermitted { .. }
+            | Self::NeedsSeal { .. }
+            | Self::HalfWritten { .. }
+            | Self::TooOld { .. }
+            | Self::InUse { .. }
+            | Self::Lock { .. }
+            | Self::Routes { .. }
+            | Self::NewerVersion { .. }
+            | Self::Locked { .. }
+            | Self::Backup { .. }
+            | Self::NoLog { .. }
+            | Self::DiskFull { .. }
+            | Self::Other { .. } => false,
+        }
     }
 }
 
@@ -278,5 +325,23 @@ mod tests {
         ] {
             assert!(said(code).starts_with(expected), "{code}: {}", said(code));
         }
+    }
+
+    #[test]
+    fn a_file_is_lost_only_where_it_is_no_good_as_it_is() {
+        let is_lost = |code| {
+            let error = rusqlite::Error::SqliteFailure(ffi::Error::new(code), None);
+            OpenError::from_sqlite(Path::new("a.db"), &error, Duration::from_secs(2)).is_lost()
+        };
+        for code in [ffi::SQLITE_NOTADB, ffi::SQLITE_CORRUPT, ffi::SQLITE_IOERR] {
+            assert!(is_lost(code), "{code}");
+        }
+        let passing = [ffi::SQLITE_BUSY, ffi::SQLITE_FULL, ffi::SQLITE_PERM, ffi::SQLITE_CANTOPEN, ffi::SQLITE_NOMEM];
+        for code in passing {
+            assert!(!is_lost(code), "{code}");
+        }
+        let of_io = |code| OpenError::from_io(Path::new("a.db"), &std::io::Error::from_raw_os_error(code)).is_lost();
+        let code = rustix::io::Errno::raw_os_error;
+        assert!(of_io(code(rustix::io::Errno::IO)) && !of_io(code(rustix::io::Errno::MFILE)));
     }
 }

@@ -82,7 +82,7 @@ impl Source {
                     let thread = std::thread::Builder::new().name(format!("opens {}", self.name()));
                     if let Err(error) = thread.spawn(move || source.open_now(&*opener, permit, before)) {
                         let reason = format!("no thread can be started to open it: {error}");
-                        let failure = self.failed(reason, earlier.as_ref(), Some(Instant::now()));
+                        let failure = self.failed(Why::Unavailable(reason), earlier.as_ref(), Some(Instant::now()));
                         MutexGuard::unlocked(&mut state, || self.door.fail(failure));
                         waited = true;
                     }
@@ -148,8 +148,11 @@ impl Source {
                 let (since, until) = (SystemTime::now(), Some(Instant::now()));
                 Failure { why: Why::Busy(waited), since, until, old }
             }
-            Ok(Err(error)) => self.failed(error.to_string(), earlier.as_ref(), until),
-            Err(_) => self.failed("opening it panicked".to_owned(), earlier.as_ref(), until),
+            Ok(Err(error)) => {
+                let why = if error.is_lost() { Why::Lost } else { Why::Unavailable };
+                self.failed(why(error.to_string()), earlier.as_ref(), until)
+            }
+            Err(_) => self.failed(Why::Unavailable("opening it panicked".to_owned()), earlier.as_ref(), until),
         };
         // Before anybody tries again.
         drop(permit);
@@ -180,14 +183,14 @@ impl Source {
     }
 
     /// A failure, told once for each reason.
-    fn failed(&self, reason: String, earlier: Option<&Failure>, until: Option<Instant>) -> Failure {
-        let told = earlier.is_some_and(|earlier| matches!(&earlier.why, Why::Unavailable(known) if *known == reason));
-        if !told {
+    fn failed(&self, why: Why, earlier: Option<&Failure>, until: Option<Instant>) -> Failure {
+        let reason = why.reason();
+        if earlier.is_none_or(|earlier| earlier.why.reason() != reason) {
             tracing::warn!(source = %self.name(), reason, "a source is unavailable; the others go on");
         }
         let since = earlier.map_or_else(SystemTime::now, |earlier| earlier.since);
         let old = earlier.map_or_else(Weak::new, |earlier| earlier.old.clone());
-        Failure { why: Why::Unavailable(reason), since, until, old }
+        Failure { why, since, until, old }
     }
 
     /// Takes the source for unavailable, since an open database failed.

@@ -86,6 +86,54 @@ fn a_chat_that_comes_home_is_held_up_for_a_bounded_time_and_nothing_of_it_is_los
 }
 
 #[test]
+fn a_chat_that_is_home_does_not_wait_until_what_was_written_elsewhere_is_forgotten_there() {
+    let (scratch, mut config) = with_its_source_away(OnUnavailable::Default);
+    // Time enough for that on a machine that does other things too.
+    config.sources.get_mut(&name("primary")).unwrap().timeout = Duration::from_secs(60);
+    let (db, _) = open(&config);
+    count_up(&db, AWAY).unwrap();
+    db.close();
+    // Forgetting the first write alone takes some seconds.
+    let sql = "CREATE TRIGGER slow BEFORE DELETE ON switchyard_journal WHEN old.seq = 1 BEGIN
+                   SELECT (WITH RECURSIVE n (x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n WHERE x < 20000000)
+                           SELECT COUNT(*) FROM n);
+               END";
+    sqlite(&scratch.file("primary.db")).execute_batch(sql).unwrap();
+    let (db, control) = open(&config);
+    let note = scratch.file("standin/community.default");
+    assert!(db.is_displaced(AWAY) && note.exists());
+    come_back(&scratch);
+    let (took, counted, noted, longest) = std::thread::scope(|scope| {
+        let comes_home = scope.spawn(|| {
+            let begun = Instant::now();
+            control.retry(&name("community")).unwrap();
+            begun.elapsed()
+        });
+        let (mut counted, mut noted, mut longest) = (1, 0, Duration::ZERO);
+        while !comes_home.is_finished() {
+            let was_displaced = db.is_displaced(AWAY);
+            let begun = Instant::now();
+            count_up(&db, AWAY).unwrap();
+            counted += 1;
+            if !was_displaced {
+                // Nor does a reload wait for it.
+                control.reload(&config).unwrap();
+                // A bot that is killed now has to look there.
+                noted += usize::from(note.exists());
+            }
+            longest = longest.max(begun.elapsed());
+        }
+        (comes_home.join().unwrap(), counted, noted, longest)
+    });
+    assert!(longest < took / 4, "{longest:?} of {took:?}");
+    assert!(!db.is_displaced(AWAY));
+    assert_eq!(db.get_chat_setting(AWAY, "count").unwrap(), Some(counted.to_string()));
+    assert!(noted > 0 && !note.exists());
+    assert!(control.journal(None, 1).unwrap().entries.is_empty(), "all of it is forgotten");
+    db.close();
+}
+
+#[test]
 fn coming_home_ends_while_writes_come_in_faster_than_they_can_be_made_there() {
     let (scratch, config) = with_its_source_away(OnUnavailable::StandIn);
     slow_at_home(&scratch, "chat_messages", 2_000);

@@ -192,6 +192,35 @@ fn a_stand_in_that_is_only_busy_is_not_set_aside() {
     db.close();
 }
 
+#[test]
+fn a_stand_in_that_cannot_be_opened_though_nothing_is_wrong_with_it_is_not_set_aside() {
+    let (scratch, config) = with_its_source_away(OnUnavailable::StandIn);
+    let (db, _) = open(&config);
+    say(&db, "2", "meanwhile").unwrap();
+    db.close();
+    let path = scratch.file("standin/community.db");
+    let set = |version: &str| {
+        let sql = "UPDATE switchyard_meta SET value = ?1 WHERE key = 'schema'";
+        sqlite(&path).execute(sql, [version]).unwrap();
+    };
+    let version: String = sqlite(&path)
+        .query_row("SELECT value FROM switchyard_meta WHERE key = 'schema'", [], |row| row.get(0))
+        .unwrap();
+    // As a later release left it.
+    set("99");
+    let (db, control) = open(&config);
+    let refused = control.set_aside(&name("community")).unwrap_err();
+    assert!(refused.to_string().contains("is not known to be damaged or lost"), "{refused}");
+    assert!(db.is_displaced(AWAY) && path.exists());
+    db.close();
+    set(&version);
+    come_back(&scratch);
+    let (db, control) = open(&config);
+    eventually("it is home", || control.retry(&name("community")).is_ok() && !db.is_displaced(AWAY));
+    assert_eq!(texts(&db), ["before", "meanwhile"]);
+    db.close();
+}
+
 fn set(db: &DatabaseWrapper, value: &str) -> database::Result<()> {
     db.set_chat_setting(AWAY, "language", value)
 }
