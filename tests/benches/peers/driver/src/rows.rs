@@ -141,7 +141,7 @@ pub(crate) fn all(quick: bool) -> Vec<Row> {
     };
     let one_by_one = Against::One("ours, one after the other");
     let batches = |contender| Entrant { stored: 0, size: 2_000 / least, ..entrant(contender, 5) };
-    let crowded = |label, size| Entrant { stored: 0, size, ..entrant("ours, many", 5) }.called(label);
+    let crowded = |label, contender, size| Entrant { stored: 0, size, ..entrant(contender, 5) }.called(label);
     let (r2d2_crowd, rusqlite) = (Against::One("r2d2_sqlite, 16"), Against::One("rusqlite"));
     vec![
         row(
@@ -241,6 +241,14 @@ pub(crate) fn all(quick: bool) -> Vec<Row> {
             vec![question("against one after the other", Measure::Rate, one_by_one, 1.3, 1.6)],
         ),
         row(
+            "cross-middle",
+            "reads over 10 sources, twice as long",
+            Work::Cross,
+            1,
+            cross(10_000),
+            vec![question("against one after the other", Measure::Rate, one_by_one, 1.3, 1.6)],
+        ),
+        row(
             "cross-long",
             "reads over 10 sources, ten times as long",
             Work::Cross,
@@ -257,14 +265,19 @@ pub(crate) fn all(quick: bool) -> Vec<Row> {
             vec![question("against rusqlite, the same rows in the same batches", Measure::Rate, rusqlite, 0.7, 0.9)],
         ),
         Row {
-            turns: 1,
-            calls: Some(if quick { 20 } else { 250 }),
+            turns: 5,
+            calls: Some(if quick { 20 } else { 100 }),
             ..row(
                 "many",
                 "200 tasks at random chats, each in its own source, 256 open files",
                 Work::Many,
                 200,
-                vec![crowded("ours, 5,000 sources", 5_000 / least), crowded("ours, 40 sources", 40)],
+                vec![
+                    crowded("ours, 5,000 sources", "ours, many", 5_000 / least),
+                    crowded("ours, 40 sources", "ours, many", 40),
+                    crowded("rusqlite, opened for each call", "rusqlite, a connection a call", 5_000 / least),
+                    crowded("the same, logs left", "rusqlite, a connection a call, log left", 5_000 / least),
+                ],
                 vec![
                     question("memory at the end against a tenth in", Measure::Memory, Against::Itself, 1.1, 1.1),
                     question(
@@ -273,6 +286,13 @@ pub(crate) fn all(quick: bool) -> Vec<Row> {
                         Against::One("ours, 40 sources"),
                         f64::INFINITY,
                         2.0,
+                    ),
+                    question(
+                        "throughput against a connection for each call (no limit set)",
+                        Measure::Rate,
+                        Against::One("rusqlite, opened for each call"),
+                        0.0,
+                        1.0,
                     ),
                 ],
             )

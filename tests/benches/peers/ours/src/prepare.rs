@@ -56,7 +56,8 @@ fn one_of_many(template: &Path, path: &Path, number: u64) -> Done {
     let uuid = format!("00000000-0000-4000-8000-{number:012}");
     connection.execute("UPDATE switchyard_meta SET value = ?1 WHERE key = 'uuid'", [uuid])?;
     let now = message(0, 0).now;
-    let setting = "INSERT INTO chat_settings (chat_id, key, value, created_at, updated_at) VALUES (?1, ?2, 'on', ?3, ?3)";
+    let setting =
+        "INSERT INTO chat_settings (chat_id, key, value, created_at, updated_at) VALUES (?1, ?2, 'on', ?3, ?3)";
     connection.execute(setting, params![chat(number), setting_key(0), now])?;
     let person = "INSERT INTO chat_users (chat_id, user_id, username, full_name, created_at, updated_at)
                   VALUES (?1, ?2, '@person', 'A Person', ?3, ?3)";
