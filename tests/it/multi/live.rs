@@ -15,10 +15,12 @@ use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc;
+use std::thread::Scope;
 use std::time::{Duration, Instant};
 
 use database::multi::{Control, MoveError, MoveOptions, MoveReport, Progress, Stage};
-use database::{ChatId, DatabaseConfig, DatabaseWrapper, Durability, MessageId, NewMessage, UserId};
+use database::{ChatId, DatabaseConfig, DatabaseWrapper, Durability, MessageId, NewMessage, Route, UserId};
 
 use self::writers::{Held, hold_others_and_the_chat, write};
 use super::{config_of, name, open};
@@ -58,6 +60,25 @@ fn go_on(_: Progress) -> ControlFlow<()> {
 
 fn move_to(control: &Control, to: &str) -> Result<MoveReport, MoveError> {
     control.move_chat(MOVED, &name(to), &MoveOptions::default(), go_on)
+}
+
+/// A call that reads the chat until what is answered is told so or dropped.
+fn hold_read<'scope, 'env>(
+    scope: &'scope Scope<'scope, 'env>,
+    db: &'env DatabaseWrapper,
+    chat: ChatId,
+) -> mpsc::Sender<()> {
+    let (hold, held) = mpsc::channel();
+    let (let_go, is_let_go) = mpsc::channel::<()>();
+    scope.spawn(move || {
+        db.read("test.hold", Route::Chat(chat), |_| {
+            hold.send(()).unwrap();
+            let _ = is_let_go.recv();
+            Ok(())
+        })
+    });
+    held.recv().unwrap();
+    let_go
 }
 
 /// Messages that nobody touches.

@@ -228,11 +228,12 @@ impl Door {
         match &*self.state.lock() {
             State::Open => Health::Open,
             // One that is only tried again is not well yet.
-            State::Failed(Failure { why: Why::Unavailable(reason) | Why::Lost(reason), since, .. })
-            | State::Opening(Opening {
-                earlier: Some(Failure { why: Why::Unavailable(reason) | Why::Lost(reason), since, .. }),
-                ..
-            }) => Health::Unavailable { reason: reason.clone(), since: *since },
+            State::Failed(Failure { why, since, .. })
+            | State::Opening(Opening { earlier: Some(Failure { why, since, .. }), .. })
+                if let Some(reason) = why.reason() =>
+            {
+                Health::Unavailable { reason: reason.to_owned(), since: *since }
+            }
             State::Opening(_) => Health::Opening,
             State::Closed | State::Closing(_) | State::Shut | State::Failed(_) => Health::Closed,
         }

@@ -106,21 +106,23 @@ mod prepared_again {
     use super::*;
 
     /// Uses the writer's connection before and after all that is prepared on it has expired, for no reason.
-    fn use_expired(work: impl Fn(&Link)) {
+    fn use_expired(work: impl Fn(&Link, Context<'_>)) {
         let folder = tempfile::tempdir().unwrap();
         let database = open(&folder, "a.db");
         let mut seat = database.writer.take(soon()).unwrap();
         let Held::Open(link) = &mut seat.state().connection else { panic!("it is open") };
-        work(link);
+        let name = crate::SourceName::primary();
+        let context = || Context { op: "test.expired", source: &name, timeout: Duration::ZERO };
+        work(link, context());
         let allow = |_: rusqlite::hooks::AuthContext<'_>| rusqlite::hooks::Authorization::Allow;
         link.connection.authorizer(Some(allow)).unwrap();
-        work(link);
+        work(link, context());
     }
 
     #[test]
     #[should_panic(expected = "the schema is the same: BEGIN IMMEDIATE")]
     fn what_begins_and_ends_transactions_stays_prepared() {
-        use_expired(|link| {
+        use_expired(|link, _| {
             run(link, "BEGIN IMMEDIATE").unwrap();
             run(link, "COMMIT").unwrap();
         });
@@ -129,9 +131,7 @@ mod prepared_again {
     #[test]
     #[should_panic(expected = "the schema is the same: DELETE FROM settings WHERE key = ?1")]
     fn what_moves_rows_stays_prepared() {
-        use_expired(|link| {
-            let name = crate::SourceName::primary();
-            let context = Context { op: "test.move", source: &name, timeout: Duration::ZERO };
+        use_expired(|link, context| {
             let rows = [[rusqlite::types::ValueRef::Text(b"a")]];
             WriteTx::new(link, context, false).execute_stored("DELETE FROM settings WHERE key = ?1", rows).unwrap();
         });
@@ -140,9 +140,7 @@ mod prepared_again {
     #[test]
     #[should_panic(expected = "the schema is the same: BEGIN")]
     fn what_begins_a_snapshot_stays_prepared() {
-        use_expired(|link| {
-            let name = crate::SourceName::primary();
-            let context = Context { op: "test.snapshot", source: &name, timeout: Duration::ZERO };
+        use_expired(|link, context| {
             ReadTx::new(link, context).snapshot().unwrap();
         });
     }

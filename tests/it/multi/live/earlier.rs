@@ -10,7 +10,7 @@ use database::{ChatId, DatabaseConfig, DatabaseWrapper, Route, params};
 use rstest::rstest;
 
 use super::super::{config_of, name, open};
-use super::{MOVED, fill, go_on, move_to};
+use super::{MOVED, fill, go_on, hold_read, move_to};
 use crate::support::{HandClock, Scratch, time};
 
 /// A setting of the chat that is written and not committed before it is let go: when this is dropped, or told so.
@@ -101,17 +101,7 @@ fn a_move_waits_for_an_earlier_call_for_a_while_and_then_moves_nothing(#[values(
     let (db, control) = open(&config);
     fill(&db, MOVED, 100);
     std::thread::scope(|scope| {
-        let (hold, held) = channel();
-        let (let_go, is_let_go) = channel::<()>();
-        let db = &db;
-        scope.spawn(move || {
-            db.read("test.hold", Route::Chat(chat), |_| {
-                hold.send(()).unwrap();
-                let _ = is_let_go.recv();
-                Ok(())
-            })
-        });
-        held.recv().unwrap();
+        let let_go = hold_read(scope, &db, chat);
         control.reload(&altered(&config, false)).unwrap();
         let error = move_to(&control, "primary").unwrap_err();
         insta::allow_duplicates! {

@@ -8,7 +8,7 @@ use database::{ErrorKind, OnUnavailable, Route, params};
 use rstest::rstest;
 
 use super::super::{carry, config_of, eventually, name, open, take_away};
-use super::{MOVED, OTHERS, config, fill, go_on, move_to};
+use super::{MOVED, OTHERS, config, fill, go_on, hold_read, move_to};
 use crate::support::{Scratch, sqlite};
 
 #[test]
@@ -65,26 +65,13 @@ fn a_source_that_is_opened_anew_meanwhile_has_the_move_begin_anew(#[values(false
     next.sources.get_mut(&name("primary")).unwrap().max_connections += 1;
     let mut times = 0;
     std::thread::scope(|scope| {
-        let (hold, held) = std::sync::mpsc::channel();
         // Let go as soon as this is at its end, well or badly.
-        let (let_go, is_let_go) = std::sync::mpsc::channel::<()>();
-        let mut let_go = Some(let_go);
-        let mut holder = Some((hold, is_let_go));
+        let mut let_go = None;
         let alter = |progress: Progress| {
             if progress.stage == Stage::Verifying && progress.done == 0 {
                 times += 1;
                 if times == 1 {
-                    if is_used && let Some((hold, is_let_go)) = holder.take() {
-                        let db = &db;
-                        scope.spawn(move || {
-                            db.read("test.hold", Route::Chat(MOVED), |_| {
-                                hold.send(()).unwrap();
-                                let _ = is_let_go.recv();
-                                Ok(())
-                            })
-                        });
-                        held.recv().unwrap();
-                    }
+                    let_go = is_used.then(|| hold_read(scope, &db, MOVED));
                     // The next calls are made on another connection, where nobody notices them.
                     control.reload(&next).unwrap();
                     db.set_chat_setting(MOVED, "unnoticed", "kept").unwrap();
