@@ -27,13 +27,13 @@ proofs:
     THREADS_FULL_SIZE=1 cargo test --release -p tests --features multi-source --test it held:: -- --nocapture
     MOVES=20 MOVED_MESSAGES=32474 MOVE_KILLS=20 cargo test --release -p tests --features multi-source --test it multi::live -- --nocapture --test-threads=1
     MOVES=1 MOVED_MESSAGES=1000000 cargo test --release -p tests --features multi-source --test it multi::live::a_chat_moves -- --nocapture
-    OUTAGES=300 KILLS=1000 cargo test -p tests --features multi-source --test it standins::torture -- --nocapture
-    HOMECOMING_EVERY=1 cargo test -p tests --features multi-source --test it standins::killed -- --nocapture
-    SYSCALLS_EVERY=1 cargo test -p tests --features multi-source --test it syscalls
-    SYSCALLS_EVERY=1 cargo test -p tests --features multi-source --test it standins::failing
-    OUTAGE_CASES=2000 cargo test -p tests --features multi-source --test it standins::model
-    STAND_IN_CASES=2000 cargo test -p tests --features multi-source --test it standins::property
-    HELD_SECONDS=30 cargo test -p tests --features multi-source --test it standins::a_source_that
+    OUTAGES=300 KILLS=1000 cargo test --release -p tests --features multi-source --test it standins::torture -- --nocapture
+    HOMECOMING_EVERY=1 cargo test --release -p tests --features multi-source --test it standins::killed -- --nocapture
+    SYSCALLS_EVERY=1 cargo test --release -p tests --features multi-source --test it syscalls
+    SYSCALLS_EVERY=1 cargo test --release -p tests --features multi-source --test it standins::failing
+    OUTAGE_CASES=2000 cargo test --release -p tests --features multi-source --test it standins::model
+    STAND_IN_CASES=2000 cargo test --release -p tests --features multi-source --test it standins::property
+    HELD_SECONDS=30 cargo test --release -p tests --features multi-source --test it standins::a_source_that
     RESTORE_KILLS=100 cargo test --release -p tests --features multi-source --test it db::restoring
     cargo test --release -p tests --features multi-source --test it db::backups
     cargo run --release -p database --features multi-source --example move_speed
