@@ -40,6 +40,12 @@ fn read(source: &Arc<Source>) -> Result<i64> {
     count.map(Option::unwrap_or_default)
 }
 
+/// Has a source's file to itself.
+fn while_closed(source: &Arc<Source>, f: impl FnOnce()) -> Result<()> {
+    let f: Box<dyn FnOnce() + '_> = Box::new(f);
+    source.while_closed("test.closed", f)
+}
+
 fn must_not_be_done() {
     panic!("the file is not to be had");
 }
@@ -53,7 +59,7 @@ fn it_is_left_to_whoever_is_opening_it() {
     std::thread::scope(|scope| {
         let reading = scope.spawn(|| read(&source));
         begins.recv_timeout(LONG).unwrap();
-        let error = source.while_closed("test.closed", must_not_be_done).unwrap_err();
+        let error = while_closed(&source, must_not_be_done).unwrap_err();
         assert!(matches!(error.kind(), ErrorKind::Busy { .. }), "{error}");
         drop(go);
         reading.join().unwrap().unwrap();
@@ -65,10 +71,23 @@ fn it_is_left_to_whoever_is_opening_it() {
 fn one_that_was_never_open_is_opened_by_the_next_call() {
     let folder = tempfile::tempdir().unwrap();
     let source = source(folder.path(), LONG, Plain::default());
-    let is_there = source.while_closed("test.closed", || source.config.path.exists()).unwrap();
-    assert!(!is_there, "nobody opens it for this");
+    while_closed(&source, || assert!(!source.config.path.exists(), "nobody opens it for this")).unwrap();
     assert_eq!(source.health(), Health::Closed);
     read(&source).unwrap();
+    source.close();
+}
+
+#[test]
+fn one_that_a_call_uses_stays_open() {
+    let folder = tempfile::tempdir().unwrap();
+    let source = source(folder.path(), Duration::from_millis(200), Plain::default());
+    let within = source.read_by("test.using", Instant::now() + LONG, |_| {
+        let error = while_closed(&source, must_not_be_done).unwrap_err();
+        assert!(matches!(error.kind(), ErrorKind::Busy { .. }), "{error}");
+        assert_eq!(source.health(), Health::Open);
+        read(&source)
+    });
+    assert_eq!(within.unwrap(), read(&source).unwrap());
     source.close();
 }
 
@@ -97,13 +116,13 @@ fn one_that_failed_is_not_touched_while_a_call_still_uses_what_was_open_before()
         begins.recv_timeout(LONG).unwrap();
         put("a.db", "away.db");
         source.notice_replaced();
-        let error = source.while_closed("test.closed", must_not_be_done).unwrap_err();
+        let error = while_closed(&source, must_not_be_done).unwrap_err();
         assert!(matches!(error.kind(), ErrorKind::Busy { .. }), "{error}");
         assert!(matches!(source.health(), Health::Unavailable { .. }), "it is what it was: {:?}", source.health());
         drop(go);
         using.join().unwrap().unwrap();
     });
-    source.while_closed("test.closed", || put("away.db", "a.db")).unwrap();
+    while_closed(&source, || put("away.db", "a.db")).unwrap();
     assert_eq!(source.health(), Health::Closed, "nobody waits until it is tried again");
     assert_eq!(read(&source).unwrap(), before);
     source.close();
@@ -114,10 +133,10 @@ fn one_that_is_closed_for_good_meanwhile_stays_closed() {
     let folder = tempfile::tempdir().unwrap();
     let source = source(folder.path(), Duration::from_millis(100), Plain::default());
     read(&source).unwrap();
-    source.while_closed("test.closed", || source.close()).unwrap();
+    while_closed(&source, || source.close()).unwrap();
     let error = read(&source).unwrap_err();
     assert!(matches!(error.kind(), ErrorKind::Closed), "{error}");
-    let error = source.while_closed("test.closed", must_not_be_done).unwrap_err();
+    let error = while_closed(&source, must_not_be_done).unwrap_err();
     assert!(matches!(error.kind(), ErrorKind::Closed), "{error}");
 }
 
@@ -128,7 +147,7 @@ fn where_that_panics_calls_are_let_in_again() {
     let before = read(&source).unwrap();
     let was_open = AtomicBool::new(true);
     let panicked = catch_unwind(AssertUnwindSafe(|| {
-        source.while_closed("test.closed", || {
+        while_closed(&source, || {
             was_open.store(source.is_open(), Ordering::Relaxed);
             panic!("as it is to");
         })
