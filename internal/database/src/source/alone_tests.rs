@@ -28,12 +28,14 @@ fn insert(tx: &mut WriteTx<'_>, how: &str) -> Result<()> {
     tx.execute(&sql, params![]).map(drop)
 }
 
+type Closure<'a> = Box<dyn FnOnce(&mut WriteTx<'_>) -> Result<()> + 'a>;
+
 fn write_alone(source: &Arc<Source>, f: impl FnOnce(&mut WriteTx<'_>) -> Result<()>) -> Result<()> {
     write_by(source, soon(), f)
 }
 
 fn write_by(source: &Arc<Source>, deadline: Instant, f: impl FnOnce(&mut WriteTx<'_>) -> Result<()>) -> Result<()> {
-    let f: Box<dyn FnOnce(&mut WriteTx<'_>) -> Result<()> + '_> = Box::new(f);
+    let f: Closure<'_> = Box::new(f);
     source.write_alone("test.alone", deadline, f)
 }
 
