@@ -256,6 +256,10 @@ fn a_helper_does_its_task() {
         #[cfg(feature = "multi-source")]
         ["without-threads", folder, since] => crate::multi::refusals::without_threads(folder, since),
         #[cfg(feature = "multi-source")]
+        ["away-without-threads", folder, policy, since] => {
+            crate::multi::standins::threadless::away_without_threads(folder, policy, since);
+        }
+        #[cfg(feature = "multi-source")]
         ["drop-hanging", folder] => crate::multi::closing::drop_hanging(folder),
         #[cfg(feature = "multi-source")]
         ["seal", path, to] => say(&crate::multi::sealing::seal_unprivileged(path, to)),

@@ -35,6 +35,7 @@ pub(crate) mod readonly;
 pub(crate) mod refusals;
 mod relocate;
 mod reminders;
+mod restoring;
 pub(crate) mod sealing;
 pub(crate) mod standins;
 mod strays;

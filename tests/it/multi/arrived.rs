@@ -88,6 +88,15 @@ fn the_chat_goes_on_where_it_was_moved() {
     let config = moved_and_restored(&scratch, true);
     let (db, control) = open(&config);
     refused(&db);
+    // What that would do: no row moves, and nothing is settled by asking.
+    let plan = |to: &str| control.plan_move(MOVED, &name(to), &MoveOptions::default());
+    for to in ["a", "primary"] {
+        let plan = plan(to).unwrap();
+        assert!(plan.chats.is_empty() && plan.rows.is_empty() && plan.mapping.is_empty());
+        assert_eq!((plan.to, plan.media, plan.bytes, plan.bytes_free > 0), (name(to), 0, 0, true));
+    }
+    assert!(matches!(plan("b"), Err(MoveError::Disputed { .. })));
+    refused(&db);
     let report = move_to(&control, "a").unwrap();
     assert!(report.chats.is_empty() && report.rows.is_empty());
     assert_eq!(report.mapping.iter().map(ToString::to_string).collect::<Vec<_>>(), ["-1 = \"a\""]);

@@ -94,7 +94,7 @@ fn a_source_that_a_chat_was_moved_to_has_to_stay() {
 }
 
 /// How many threads this process may have from here on: as many as the system gives, or not one more.
-fn allow_threads(are_allowed: bool) {
+pub(super) fn allow_threads(are_allowed: bool) {
     let maximum = getrlimit(Resource::Nproc).maximum;
     setrlimit(Resource::Nproc, Rlimit { current: if are_allowed { maximum } else { Some(0) }, maximum }).unwrap();
 }

@@ -8,9 +8,11 @@ pub(crate) mod killed;
 mod model;
 mod property;
 mod starting;
+pub(crate) mod threadless;
 pub(crate) mod torture;
 
 use std::ffi::OsStr;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use database::multi::ServedBy;
@@ -24,7 +26,11 @@ use crate::support::{Scratch, asked};
 const AWAY: ChatId = ChatId(-1);
 
 fn config(scratch: &Scratch, policy: OnUnavailable) -> DatabaseConfig {
-    let mut config = config_of(scratch.path(), &["primary", "community"], &[(-1, "community")]);
+    config_in(scratch.path(), policy)
+}
+
+fn config_in(folder: &Path, policy: OnUnavailable) -> DatabaseConfig {
+    let mut config = config_of(folder, &["primary", "community"], &[(-1, "community")]);
     config.sources.get_mut(&name("community")).unwrap().on_unavailable = policy;
     config
 }

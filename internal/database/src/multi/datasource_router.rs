@@ -250,6 +250,7 @@ impl DataSourceRouter {
 
 impl SourceSet for Arc<DataSourceRouter> {
     fn with_topology(&self, f: &mut dyn FnMut(&dyn Topology)) {
+        self.healer.catch_up();
         f(&**self.table.load());
     }
 

@@ -1,7 +1,10 @@
 //! Looking at sources that failed until they are well: each look on a thread of its own, so that a disk that does not
 //! answer keeps nobody waiting. When which source is looked at is decided in [`condition`](super::condition).
 
+use std::collections::BTreeSet;
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
@@ -20,17 +23,21 @@ use crate::route::SourceName;
 const ANSWER_WITHIN: Duration = Duration::from_secs(60);
 /// How long it is waited for looks at the end. One at a disk that does not answer goes on alone.
 const STOP_WITHIN: Duration = Duration::from_secs(5);
+/// How long after its thread could not be started that is tried again, where calls come.
+const START_AGAIN: Duration = Duration::from_secs(1);
 
 /// Sees to sources that failed.
 pub(super) struct Healer {
     router: Weak<DataSourceRouter>,
     work: Mutex<Work>,
+    /// Whether sources wait for the thread, which could not be started.
+    is_behind: AtomicBool,
 }
 
 /// The thread that decides when which source is looked at.
 enum Work {
-    /// Nothing has failed yet.
-    Idle,
+    /// Nothing has failed yet, or these have, and the thread could not be started at that time.
+    Idle(BTreeSet<SourceName>, Instant),
     Running(Sender<Order>, JoinHandle<()>),
     Stopped,
 }
@@ -49,25 +56,55 @@ enum Order {
 
 impl Healer {
     pub(super) fn new(router: Weak<DataSourceRouter>) -> Self {
-        Self { router, work: Mutex::new(Work::Idle) }
+        let work = Mutex::new(Work::Idle(BTreeSet::new(), Instant::now()));
+        Self { router, work, is_behind: AtomicBool::new(false) }
     }
 
-    /// A source failed. Answers whether it will be looked at.
+    /// A source failed. Answers whether it is looked at from now on: where no thread is to be had it is not before
+    /// [`catch_up`](Self::catch_up).
     pub(super) fn failed(&self, name: &SourceName) -> bool {
-        self.send(Order::Failed(name.clone()))
+        self.send(Order::Failed(name.clone())).unwrap_or(false)
     }
 
     /// Looks at a source now, however short ago that was, and brings its chats home where it is well. Waits for the
-    /// outcome. `None` where nobody looks.
+    /// outcome. `None` where nobody looks any more.
     pub(super) fn look(&self, name: &SourceName) -> Option<Result<()>> {
+        let unavailable =
+            |reason: String| Err(Error::new("healer.look", name, ErrorKind::SourceUnavailable { reason }));
         let (asker, found) = mpsc::sync_channel(1);
-        if !self.send(Order::Look(name.clone(), asker)) {
-            return None;
+        match self.send(Order::Look(name.clone(), asker)) {
+            Ok(true) => Some(found.recv_timeout(ANSWER_WITHIN).unwrap_or_else(|_| {
+                unavailable("it is being looked at, which takes its time; see `bot db status`".to_owned())
+            })),
+            Ok(false) => None,
+            Err(error) => Some(unavailable(format!("no thread can be started to look at it: {error}"))),
         }
-        Some(found.recv_timeout(ANSWER_WITHIN).unwrap_or_else(|_| {
-            let reason = "it is being looked at, which takes its time; see `bot db status`".to_owned();
-            Err(Error::new("healer.look", name, ErrorKind::SourceUnavailable { reason }))
-        }))
+    }
+
+    /// Begins to look at what failed while no thread was to be had, if anything did. Nobody tells when one is: every
+    /// call asks.
+    #[inline]
+    pub(super) fn catch_up(&self) {
+        if self.is_behind.load(Ordering::Relaxed) {
+            self.start_again();
+        }
+    }
+
+    #[cold]
+    fn start_again(&self) {
+        // Whoever has it begins, or ends.
+        let Some(mut work) = self.work.try_lock() else { return };
+        if let Work::Idle(failed, tried) = &mut *work
+            && tried.elapsed() >= START_AGAIN
+        {
+            match self.start(failed) {
+                Ok(running) => {
+                    *work = running;
+                    self.is_behind.store(false, Ordering::Relaxed);
+                }
+                Err(_) => *tried = Instant::now(),
+            }
+        }
     }
 
     /// Begins no further look, and waits a while for those under way.
@@ -85,24 +122,44 @@ impl Healer {
         Some(thread)
     }
 
-    fn send(&self, order: Order) -> bool {
+    /// Gives the thread something to do; `false` where it has ended. Fails where it cannot be started: a source that
+    /// failed is kept for it.
+    fn send(&self, order: Order) -> io::Result<bool> {
         let mut work = self.work.lock();
-        if let Work::Idle = *work {
-            let (orders, received) = mpsc::channel();
-            let (router, own) = (self.router.clone(), orders.clone());
-            let run = move || Ward { router, orders: own, conditions: Conditions::default() }.work(&received);
-            match std::thread::Builder::new().name("heals sources".into()).spawn(run) {
-                Ok(thread) => *work = Work::Running(orders, thread),
+        if let Work::Idle(failed, tried) = &mut *work {
+            match self.start(failed) {
+                Ok(running) => {
+                    *work = running;
+                    self.is_behind.store(false, Ordering::Relaxed);
+                }
                 Err(error) => {
-                    tracing::error!(%error, "no thread can be started that looks at sources that failed");
-                    return false;
+                    if let Order::Failed(name) = order {
+                        tracing::error!(source = %name, %error, "no thread can be started that looks at sources that failed; it is tried again");
+                        failed.insert(name);
+                        self.is_behind.store(true, Ordering::Relaxed);
+                    }
+                    *tried = Instant::now();
+                    return Err(error);
                 }
             }
         }
         match &*work {
-            Work::Running(orders, _) => orders.send(order).is_ok(),
-            Work::Idle | Work::Stopped => false,
+            Work::Running(orders, _) => Ok(orders.send(order).is_ok()),
+            Work::Idle(..) | Work::Stopped => Ok(false),
         }
+    }
+
+    /// Starts the thread, which begins with these.
+    fn start(&self, failed: &BTreeSet<SourceName>) -> io::Result<Work> {
+        let (orders, received) = mpsc::channel();
+        let (router, own) = (self.router.clone(), orders.clone());
+        let run = move || Ward { router, orders: own, conditions: Conditions::default() }.work(&received);
+        let thread = std::thread::Builder::new().name("heals sources".into()).spawn(run)?;
+        for name in failed {
+            // It may have found the router gone.
+            let _ = orders.send(Order::Failed(name.clone()));
+        }
+        Ok(Work::Running(orders, thread))
     }
 }
 

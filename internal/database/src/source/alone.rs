@@ -104,3 +104,8 @@ impl Database {
         done
     }
 }
+
+#[cfg(test)]
+#[cfg(feature = "multi-source")]
+#[path = "alone_tests.rs"]
+mod tests;

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
+
 use crate::error::{Error, ErrorKind, Result};
 use crate::migrate::{self, Identity};
 use crate::params;
@@ -53,7 +55,7 @@ pub(crate) struct Database {
     /// name, whoever's it is by then.)
     pub(super) in_use: Arc<()>,
     /// What it counts while it is open.
-    pub(super) permit: Option<Permit>,
+    pub(super) permit: Mutex<Option<Permit>>,
 }
 
 impl Drop for Database {
@@ -107,7 +109,7 @@ impl Database {
     pub(super) fn count_against(&mut self, budget: Arc<Budget>, permit: Option<Permit>) {
         let first = if self.is_readonly || permit.is_none() { First::Counted } else { First::Spare };
         self.readers.count_against(budget, first);
-        self.permit = permit;
+        *self.permit.get_mut() = permit;
     }
 
     /// The file and the log that were opened.
@@ -202,6 +204,8 @@ impl Database {
         if let Some(link) = self.ended() {
             self.move_log(&link);
         }
+        // Whoever is closed later may need the room, though calls still find this one, closed.
+        drop(self.permit.lock().take());
     }
 
     /// Ends all use of the database, and leaves its log where it is, unless that has become long: what is to be found

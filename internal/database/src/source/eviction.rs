@@ -66,7 +66,7 @@ impl Source {
         if rest.is_err() {
             tracing::error!(source = %self.name(), "closing it for others panicked");
         }
-        let permit = database.permit.take();
+        let permit = database.permit.get_mut().take();
         drop(database);
         *self.door.rest.lock() = rest.ok().flatten();
         tracing::debug!(source = %self.name(), "a source is closed, so that others can be opened");
@@ -127,3 +127,8 @@ impl Tenant for Source {
         }
     }
 }
+
+#[cfg(test)]
+#[cfg(feature = "multi-source")]
+#[path = "eviction_tests.rs"]
+mod tests;

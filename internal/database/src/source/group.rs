@@ -340,3 +340,8 @@ impl<T> Part<T> {
         Self { end: End::Failed(error), batch: earlier.filter(|_| may_be_their_doing) }
     }
 }
+
+#[cfg(test)]
+#[cfg(feature = "multi-source")]
+#[path = "group_tests.rs"]
+mod tests;

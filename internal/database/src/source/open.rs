@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use rusqlite::{Connection, ErrorCode, ffi};
 
 use super::checkpoint::Log;
@@ -117,7 +118,7 @@ impl Database {
             readers: Readers::new(path.clone(), file, most_readers),
             path,
             in_use: Arc::new(()),
-            permit: None,
+            permit: Mutex::new(None),
         }
     }
 }

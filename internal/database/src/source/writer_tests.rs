@@ -10,23 +10,23 @@ use crate::error::ErrorKind;
 use crate::params;
 use crate::time::SystemClock;
 
-fn open(folder: &tempfile::TempDir, file: &str) -> Database {
+pub(super) fn open(folder: &tempfile::TempDir, file: &str) -> Database {
     let config = SourceConfig::new(folder.path().join(file));
     Database::open(&config, soon(), &SystemClock, &|_| Ok(())).unwrap()
 }
 
-fn soon() -> Instant {
+pub(super) fn soon() -> Instant {
     Instant::now() + Duration::from_secs(10)
 }
 
-fn set(database: &Database, key: &str) -> crate::Result<()> {
+pub(super) fn set(database: &Database, key: &str) -> crate::Result<()> {
     database.write("test.set", soon(), None, |tx| {
         let sql = "INSERT INTO settings (key, value, created_at, updated_at) VALUES (?1, 'x', '', '')";
         tx.execute(sql, params![key]).map(drop)
     })
 }
 
-fn keys(database: &Database) -> Vec<String> {
+pub(super) fn keys(database: &Database) -> Vec<String> {
     let sql = "SELECT group_concat(key) FROM (SELECT key FROM settings WHERE value = 'x' ORDER BY key)";
     let all: Option<Option<String>> =
         database.read_as_writer("test.keys", soon(), |tx| tx.value("settings", sql, params![])).unwrap();

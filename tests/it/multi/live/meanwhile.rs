@@ -158,6 +158,29 @@ fn a_source_that_fails_meanwhile_keeps_the_chat() {
 }
 
 #[test]
+fn a_move_that_is_broken_off_while_it_catches_up_leaves_the_chat_and_the_next_one_goes_on() {
+    let scratch = Scratch::new();
+    let (db, control) = open(&config(&scratch));
+    fill(&db, MOVED, 100);
+    let mut is_changed = false;
+    let break_off = |progress: Progress| match progress.stage {
+        Stage::Verifying if !std::mem::replace(&mut is_changed, true) => {
+            db.set_chat_setting(MOVED, "meanwhile", "kept").unwrap();
+            ControlFlow::Continue(())
+        }
+        Stage::CatchingUp => ControlFlow::Break(()),
+        _ => ControlFlow::Continue(()),
+    };
+    let error = control.move_chat(MOVED, &name("archive"), &MoveOptions::default(), break_off).unwrap_err();
+    insta::assert_snapshot!(error, @"the move was broken off while catching up; repeat it to bring it to its end, or undo it with `--abort`");
+    assert_eq!(control.explain(MOVED).source, name("primary"));
+    move_to(&control, "archive").unwrap();
+    assert_eq!(db.get_chat_setting(MOVED, "meanwhile").unwrap().as_deref(), Some("kept"));
+    assert_eq!(db.get_chat_totals(MOVED).unwrap().messages, 100);
+    db.close();
+}
+
+#[test]
 fn a_chat_is_moved_by_one_at_a_time() {
     let scratch = Scratch::new();
     let (db, control) = open(&config(&scratch));

@@ -174,6 +174,32 @@ fn without_its_source_another_stand_in_is_begun_in_the_place_of_a_damaged_one() 
 }
 
 #[test]
+fn a_stand_in_that_is_damaged_while_it_is_open_is_set_aside() {
+    let (scratch, config) = with_its_source_away(OnUnavailable::StandIn);
+    let (db, control) = open(&config);
+    say(&db, "2", "meanwhile").unwrap();
+    let path = scratch.file("standin/community.db");
+    sqlite(&path).execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
+    let page: i64 = sqlite(&path)
+        .query_row("SELECT rootpage FROM sqlite_schema WHERE name = 'chat_messages'", [], |row| row.get(0))
+        .unwrap();
+    // By another process: in this one only SQLite opens databases.
+    let to = [format!("of={}", path.display()), format!("seek={}", page - 1)];
+    let fixed = ["if=/dev/zero", "bs=4096", "count=1", "conv=notrunc", "status=none"];
+    assert!(Command::new("dd").args(fixed).args(to).status().unwrap().success());
+    let refused = control.set_aside(&name("comunity")).unwrap_err();
+    assert!(matches!(refused.kind(), ErrorKind::UnknownSource { .. }), "{refused}");
+    assert!(db.is_displaced(AWAY) && path.exists());
+    let aside = control.set_aside(&name("community")).unwrap().unwrap();
+    assert_eq!(aside, scratch.file("standin/community.db.aside-1"));
+    eventually("another stands in", || say(&db, "3", "again").is_ok());
+    come_back(&scratch);
+    control.retry(&name("community")).unwrap();
+    assert_eq!(texts(&db), ["again", "before"]);
+    db.close();
+}
+
+#[test]
 fn a_stand_in_that_is_only_busy_is_not_set_aside() {
     let (scratch, mut config) = with_its_source_away(OnUnavailable::StandIn);
     config.sources.get_mut(&name("community")).unwrap().timeout = Duration::from_secs(1);

@@ -91,3 +91,8 @@ impl Source {
         }
     }
 }
+
+#[cfg(test)]
+#[cfg(feature = "multi-source")]
+#[path = "closed_tests.rs"]
+mod tests;
