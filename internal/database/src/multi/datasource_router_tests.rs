@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::datasource_router::DataSourceRouter;
 use super::lock::DataDirLock;
+use super::standin_files;
 use crate::config::{DatabaseConfig, Form, PartialResults};
 use crate::ids::ChatId;
 use crate::route::{Route, SourceName};
@@ -63,6 +64,24 @@ fn changes_make_another_table() {
     assert_eq!((before.generation, after.generation), (1, 2));
     assert!(before.displaced(Route::Chat(OLD)).is_none() && after.displaced(Route::Chat(OLD)).is_some());
     assert!(!before.is_routed(NEW) && after.is_routed(NEW));
+    router.close();
+}
+
+#[test]
+fn a_source_that_is_configured_again_is_away_where_its_writes_wait() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = config(folder.path());
+    let mut without = config.clone();
+    without.sources.remove(&name("archive"));
+    without.chat_mapping.clear();
+    let router = router(&without);
+    assert!(router.all_away().is_empty());
+    standin_files::note_in_default(&without, &name("archive")).unwrap();
+    router.reload(&config).unwrap();
+    let table = router.table();
+    assert_eq!(router.all_away(), [name("archive")]);
+    assert_eq!(table.resolve(Route::Chat(OLD)).name(), &config.default_source);
+    assert!(table.displaced(Route::Chat(OLD)).is_some());
     router.close();
 }
 
