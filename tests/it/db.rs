@@ -15,6 +15,8 @@ mod looking;
 #[cfg(feature = "multi-source")]
 mod migrating;
 #[cfg(feature = "multi-source")]
+mod mistyped;
+#[cfg(feature = "multi-source")]
 mod moving;
 mod one_file;
 #[cfg(feature = "multi-source")]
