@@ -9,6 +9,8 @@ mod held;
 #[cfg(feature = "multi-source")]
 mod importing;
 #[cfg(feature = "multi-source")]
+mod led;
+#[cfg(feature = "multi-source")]
 mod leftovers;
 #[cfg(feature = "multi-source")]
 mod looking;
