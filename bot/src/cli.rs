@@ -6,7 +6,7 @@ mod upkeep;
 use std::path::PathBuf;
 use std::sync::LazyLock;
 
-use clap::{ArgAction, Args, Parser, Subcommand};
+use clap::{ArgAction, ArgGroup, Args, Parser, Subcommand};
 use clap_complete::Shell;
 use database::SourceName;
 
@@ -103,7 +103,7 @@ pub enum DbCommand {
     /// Say which database a chat is in, and why
     Route {
         /// The chat
-        #[arg(value_name = "CHAT", allow_negative_numbers = true)]
+        #[arg(value_name = "CHAT", allow_negative_numbers = true, value_parser = id)]
         chat: i64,
     },
     /// Have the running bot open an unavailable database now
@@ -181,15 +181,17 @@ pub struct StraysArgs {
     pub different: bool,
 
     /// Delete all of this chat, and of no other: also those that the chat's own database lacks, for good
-    #[arg(long, value_name = "CHAT", allow_negative_numbers = true, requires = "clear", conflicts_with = "different")]
+    #[arg(long, value_name = "CHAT", allow_negative_numbers = true, value_parser = id, requires = "clear")]
+    #[arg(conflicts_with = "different")]
     pub only_here: Option<i64>,
 }
 
 /// What is moved where.
 #[derive(Args, Clone, Debug)]
+#[command(group(ArgGroup::new("which").args(["chats", "all", "kind"]).multiple(true).required(true)))]
 pub struct MoveArgs {
     /// The chats
-    #[arg(value_name = "CHAT", allow_negative_numbers = true, required_unless_present_any = ["all", "kind"])]
+    #[arg(value_name = "CHAT", allow_negative_numbers = true, value_parser = id)]
     pub chats: Vec<i64>,
 
     /// All chats, of the database --from names or of all others
@@ -256,11 +258,11 @@ pub enum ConfigCommand {
 #[derive(Args, Clone, Debug, Default)]
 pub struct SpeakerArgs {
     /// The chat that is spoken in
-    #[arg(long, value_name = "ID", allow_negative_numbers = true)]
+    #[arg(long, value_name = "ID", allow_negative_numbers = true, value_parser = id)]
     pub chat: Option<i64>,
 
     /// The user who speaks
-    #[arg(long, value_name = "ID", allow_negative_numbers = true)]
+    #[arg(long, value_name = "ID", allow_negative_numbers = true, value_parser = id)]
     pub user: Option<i64>,
 
     /// What the user is called
@@ -308,4 +310,9 @@ pub struct ImportArgs {
     /// Offer every record again, even those that an earlier import from the same file stored
     #[arg(long)]
     pub again: bool,
+}
+
+/// The id of a chat or of a user.
+fn id(text: &str) -> Result<i64, &'static str> {
+    text.parse().map_err(|_| "an id is a whole number, such as 7 or -1001234567890")
 }

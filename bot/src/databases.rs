@@ -284,7 +284,7 @@ fn make_folder(folder: &Path) -> Result<Vec<String>, DatabasesError> {
 }
 
 /// Whether there is no database at a path yet.
-fn is_new(path: &Path) -> bool {
+pub fn is_new(path: &Path) -> bool {
     fs::metadata(path).map_or(true, |found| found.len() == 0)
 }
 

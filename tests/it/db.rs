@@ -9,11 +9,15 @@ mod held;
 #[cfg(feature = "multi-source")]
 mod importing;
 #[cfg(feature = "multi-source")]
+mod led;
+#[cfg(feature = "multi-source")]
 mod leftovers;
 #[cfg(feature = "multi-source")]
 mod looking;
 #[cfg(feature = "multi-source")]
 mod migrating;
+#[cfg(feature = "multi-source")]
+mod mistyped;
 #[cfg(feature = "multi-source")]
 mod moving;
 mod one_file;

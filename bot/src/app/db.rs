@@ -150,6 +150,9 @@ impl Db {
     }
 
     fn adopt(&self, whom: Whom<'_>, source: &SourceName, accept: Accept) -> Result<Outcome, AppError> {
+        let config = self.layers.load().ok();
+        let settings = config.as_ref().and_then(|config| config.database.sources.get(source));
+        let is_made = accept == Accept::New && settings.is_some_and(|settings| databases::is_new(&settings.path));
         let report = match whom {
             Whom::Bot(client, wait) => {
                 ask(client, Command::Adopt { source: source.to_string(), accept }, PATIENCE + wait, of_source)?
@@ -157,7 +160,7 @@ impl Db {
             // Where a process is in charge that cannot be asked, the lock says so.
             Whom::Files(config, _) => databases::adopt(config, source, accept)?,
         };
-        self.tell(&report, tell::source)?;
+        self.tell(&report, |report| tell::adopted(report, is_made))?;
         Ok(Outcome::Done)
     }
 
@@ -206,7 +209,8 @@ fn who_runs(config: &Config, mute: Option<Option<u32>>) -> String {
         Some(process) => {
             let process = process.map_or_else(|| "A process".to_owned(), |process| format!("Process {process}"));
             format!(
-                "{process} is in charge of {folder} and cannot be asked: it is starting or ending, or has no control socket."
+                "{process} is in charge of {folder} and cannot be asked: it is a command at work such as `bot db move`, a bot \
+                 that starts or ends, or one without a control socket."
             )
         }
     }

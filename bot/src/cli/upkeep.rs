@@ -33,7 +33,8 @@ pub struct CheckArgs {
 #[derive(Args, Clone, Debug)]
 pub struct VerifyArgs {
     /// The chats
-    #[arg(value_name = "CHAT", allow_negative_numbers = true, required_unless_present = "all")]
+    #[arg(value_name = "CHAT", allow_negative_numbers = true, value_parser = super::id)]
+    #[arg(required_unless_present = "all")]
     pub chats: Vec<i64>,
 
     /// All chats

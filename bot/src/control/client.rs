@@ -49,7 +49,10 @@ pub enum ClientError {
         path: PathBuf,
     },
     /// It was hung up on.
-    #[error("broken off; what the bot did is as `bot db status` shows it")]
+    #[error(
+        "broken off; repeat the move to bring it to its end, or undo it with `--abort`; `bot db check` lists moves that \
+         are not at their end"
+    )]
     BrokenOff,
     /// What it answers is not understood.
     #[error("the bot at {} answers in words that this `bot` program does not know; use the one that it was started from", path.display())]

@@ -65,10 +65,16 @@ pub struct MoveReport {
     pub to: Option<String>,
     /// How many rows were copied, or would be.
     pub rows: u64,
+    /// Whether no source holds anything of the chat, as where its number was mistyped.
+    #[serde(default)]
+    pub unknown: bool,
     /// How many attachments were copied, or would be.
     pub media: u64,
     /// How many rows and attachments were deleted, at the old place or of an earlier try.
     pub deleted: u64,
+    /// How many of these an earlier try had left.
+    #[serde(default)]
+    pub tidied: u64,
     /// How many bytes it takes, about; null but for a plan.
     pub bytes: Option<u64>,
     /// How many seconds it takes, about; null but for a plan.
@@ -80,9 +86,13 @@ pub struct MoveReport {
     /// For how many microseconds the chat's writes waited at most.
     #[serde(default)]
     pub waited_us: u64,
-    /// The lines that [database.chat_mapping] should have, so that it says where the chats are.
+    /// The lines that [database.chat_mapping] should have, so that it says where the chats are; a comment for each that
+    /// it should not have any more.
     pub mapping: Vec<String>,
-    /// The configuration file that has these lines now; null where they have to be written by hand.
+    /// The chats whose line it should not have any more.
+    #[serde(default)]
+    pub unmapped: Vec<i64>,
+    /// The configuration file that says so now; null where it has to be written by hand.
     #[serde(default)]
     pub written: Option<String>,
     /// Why it was not done, or not to its end, and what to do; null where it was.
@@ -119,31 +129,56 @@ pub enum MoveOutcome {
 impl MoveReport {
     /// A report of which nothing more is known yet.
     pub fn of(chat: i64, outcome: MoveOutcome) -> Self {
-        let (chats, to, mapping, written, error, bytes, seconds) = Default::default();
-        let (rows, media, deleted, reread, waited_us) = Default::default();
+        let (chats, to, mapping, unmapped, written, error, bytes, seconds) = Default::default();
+        let (rows, unknown, media, deleted, tidied, reread, waited_us) = Default::default();
         Self {
             chat,
             outcome,
             chats,
             to,
             rows,
+            unknown,
             media,
             deleted,
+            tidied,
             bytes,
             seconds,
             reread,
             waited_us,
             mapping,
+            unmapped,
             written,
             error,
+        }
+    }
+
+    /// What the configuration says of it now, or should say.
+    fn of_mapping(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const TABLE: &str = "[database.chat_mapping]";
+        let lines: Vec<_> = self.mapping.iter().filter(|line| !line.starts_with('#')).map(String::as_str).collect();
+        let gone: Vec<_> = self.unmapped.iter().map(|chat| format!("the line of {chat}")).collect();
+        let gone = gone.join(", ");
+        match &self.written {
+            Some(file) if !lines.is_empty() => writeln!(f, "Written to {TABLE} in {file}: {}", lines.join(", "))?,
+            None if !lines.is_empty() => {
+                writeln!(f, "So that {TABLE} says so as well, write there:")?;
+                lines.iter().try_for_each(|line| writeln!(f, "    {line}"))?;
+            }
+            _ => {}
+        }
+        match &self.written {
+            _ if gone.is_empty() => Ok(()),
+            Some(file) => writeln!(f, "Removed from {TABLE} in {file}: {gone}"),
+            None => writeln!(f, "So that {TABLE} says so as well, remove there: {gone}"),
         }
     }
 }
 
 impl fmt::Display for MoveReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { chat, outcome, chats, to, rows, media, deleted, bytes, seconds, mapping, written, error, .. } = self;
-        let (rows, deleted) = (counted(*rows, "row", "rows"), counted(*deleted, "row", "rows"));
+        let Self { chat, outcome, chats, to, rows, media, deleted, tidied, bytes, seconds, error, .. } = self;
+        let old = deleted.saturating_sub(*tidied);
+        let [rows, deleted, old] = [*rows, *deleted, old].map(|rows| counted(rows, "row", "rows"));
         let to = to.as_deref().unwrap_or_default();
         let from: Vec<_> = chats.iter().map(|leaving| format!("chat {} from {}", leaving.chat, leaving.from)).collect();
         let from = from.join(", ");
@@ -168,7 +203,11 @@ impl fmt::Display for MoveReport {
             }
             MoveOutcome::Moved => {
                 let media = thousands(*media);
-                writeln!(f, "Moved to {to}: {from} ({rows} and {media} media copied, {deleted} deleted).")?;
+                let tidied = match tidied {
+                    0 => String::new(),
+                    tidied => format!("; before that {} of an earlier try", counted(*tidied, "row", "rows")),
+                };
+                writeln!(f, "Moved to {to}: {from} ({rows} and {media} media copied, {old} deleted{tidied}).")?;
             }
             MoveOutcome::Leftovers => {
                 writeln!(f, "Chat {chat} was moved, but not to the end: {}.", error.as_deref().unwrap_or_default())?;
@@ -185,13 +224,10 @@ impl fmt::Display for MoveReport {
                 writeln!(f, "Would move to {to}: {from} ({rows}, about {} KiB, about {seconds}).", thousands(size))?;
             }
         }
-        if let Some(file) = written {
-            return writeln!(f, "Written to [database.chat_mapping] in {file}: {}", mapping.join(", "));
+        if self.unknown {
+            let then = if *outcome == MoveOutcome::Planned { "would go" } else { "goes" };
+            writeln!(f, "No source holds anything of chat {chat}; what is said in it later {then} to {to}.")?;
         }
-        if !mapping.is_empty() {
-            writeln!(f, "So that [database.chat_mapping] says so as well, write there:")?;
-            mapping.iter().try_for_each(|line| writeln!(f, "    {line}"))?;
-        }
-        Ok(())
+        self.of_mapping(f)
     }
 }

@@ -181,6 +181,10 @@ pub struct RouteReport {
     pub inherited_from: Option<i64>,
     /// `false` where moves and former groups could not be looked up, so that only the configuration counts.
     pub certain: bool,
+    /// Where its line of [database.chat_mapping] leads, where that is not followed, since it was moved elsewhere; null
+    /// where it is, or where there is none.
+    #[serde(default)]
+    pub not_followed: Option<String>,
     /// Why its calls fail, where files contradict each other about where it is, and what settles it; null where they do
     /// not.
     #[serde(default)]
@@ -336,6 +340,7 @@ impl RouteReport {
             why: Why::Only,
             inherited_from: None,
             certain: true,
+            not_followed: None,
             disputed: None,
         }
     }
@@ -377,7 +382,7 @@ impl fmt::Display for ReloadOutcome {
 
 impl fmt::Display for RouteReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { chat, source, why, inherited_from, certain, disputed, .. } = self;
+        let Self { chat, source, why, inherited_from, certain, not_followed, disputed, .. } = self;
         write!(f, "Chat {chat} is in {source}: ")?;
         match why {
             Why::Mapped => f.write_str("[database.chat_mapping] says so")?,
@@ -391,6 +396,13 @@ impl fmt::Display for RouteReport {
         }
         if !certain {
             f.write_str(" (by the configuration alone: what the default source knows of moves could not be read)")?;
+        }
+        if let Some(line) = not_followed {
+            write!(
+                f,
+                ", and its line `{chat} = \"{line}\"` in [database.chat_mapping], which said the same then, is not followed; \
+                 `bot db move {chat} --to {line}` moves it to where that leads"
+            )?;
         }
         if let Some(reason) = disputed {
             write!(f, "; its calls fail, since {reason}")?;

@@ -175,6 +175,7 @@ pub(super) fn look_for(config: &DatabaseConfig, chat: ChatId) -> Result<RouteRep
     Ok(RouteReport {
         running: false,
         certain: overview.is_complete,
+        not_followed: overview.passed_over(chat).map(ToString::to_string),
         disputed: overview.disputed.get(&chat).cloned(),
         ..route(chat, &source, &why)
     })
@@ -240,6 +241,7 @@ impl Operator for Many {
         let report = self.control.explain(chat);
         RouteReport {
             certain: report.is_certain,
+            not_followed: report.passed_over.map(|line| line.to_string()),
             disputed: report.disputed,
             ..route(chat, &report.source, &report.why)
         }
@@ -350,6 +352,7 @@ fn route(chat: ChatId, source: &SourceName, why: &multi::Why) -> RouteReport {
         why,
         inherited_from,
         certain: true,
+        not_followed: None,
         disputed: None,
     }
 }

@@ -194,7 +194,10 @@ fn what_only_a_bot_can_do_is_refused_and_adopting_is_done() {
     assert!(!site.data("archive.db").exists());
     let (code, said) = site.said(&["db", "adopt", "archive", "--new"]);
     assert_eq!(code, 0);
-    assert_snapshot!(said, @"archive is open: [home]/data/archive.db (1 chat by name)");
+    assert_snapshot!(said, @r#"
+        archive is open: [home]/data/archive.db (1 chat by name)
+        It is new and empty: what its chats had before, if anything, is only in the file that was there. `bot db restore` puts back what a backup has of it.
+        "#);
     assert_eq!(site.home.names(), ["archive.db", "primary.db", "switchyard.lock"]);
     let mut running = site.start();
     assert_eq!(speak(&mut running, -100, "hello").0, "archive");
@@ -209,7 +212,7 @@ fn a_process_that_cannot_be_asked_is_told_of() {
     let (code, said) = site.said(&["db", "status"]);
     assert_eq!(code, 3);
     assert_snapshot!(said, @"
-        Process N is in charge of [home]/data and cannot be asked: it is starting or ending, or has no control socket. This is what the files show.
+        Process N is in charge of [home]/data and cannot be asked: it is a command at work such as `bot db move`, a bot that starts or ends, or one without a control socket. This is what the files show.
         Configuration: [home]/bot.toml.
 
         SOURCE  STATE  ROUTED  CHATS  VERSION  SIZE  PATH

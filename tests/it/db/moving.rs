@@ -271,3 +271,27 @@ fn a_sealed_copy_is_one_that_a_read_only_source_can_be() {
     assert_eq!(code, 1);
     assert_snapshot!(said, @"error: [home]/data/primary.sealed.db is there already, and is never written over; give the copy another name");
 }
+
+#[test]
+fn what_an_earlier_try_has_left_is_told_apart_and_is_nothing_to_clear_by_hand() {
+    let site = talked();
+    let mut running = site.start();
+    speak(&mut running, -100, "elsewhere");
+    assert_eq!(running.end().code, Some(0));
+    let begun = "INSERT INTO switchyard_moves VALUES (-200, 'primary', 'archive', 'copying', '2999-01-01 00:00:00')";
+    sqlite(&site.data("primary.db")).execute_batch(begun).unwrap();
+    let left = "INSERT INTO chat_settings VALUES (-200, 'a', 'b', '2026-01-01 00:00:00', '2026-01-01 00:00:00')";
+    sqlite(&site.data("archive.db")).execute_batch(left).unwrap();
+    let (code, said) = site.said(&["db", "check"]);
+    assert_eq!(code, 3);
+    assert!(said.contains("a move of the chat -200 to archive is under way or was broken off"), "{said}");
+    assert!(!said.contains("strays") && said.ends_with("1 thing that is wrong was found.\n"), "{said}");
+    let (code, said) = site.said(&["db", "move", "-200", "--to", "archive"]);
+    assert_eq!(code, 0);
+    assert_snapshot!(said, @r#"
+        Moved to archive: chat -200 from primary (7 rows and 0 media copied, 7 rows deleted; before that 1 row of an earlier try).
+        Written to [database.chat_mapping] in [home]/bot.toml: -200 = "archive"
+        "#);
+    let moves = site.json(&["move", "-200", "--to", "primary"]);
+    assert_eq!((&moves["moves"][0]["tidied"], &moves["moves"][0]["deleted"]), (&0.into(), &7.into()));
+}

@@ -229,7 +229,7 @@ fn what_is_named_wrongly_is_said() {
         told(&set, &["--source", "nowhere"]).contains("there is no source `nowhere`; known are: `archive`, `primary`")
     );
     assert!(told(&set.join("archive.db"), &[]).contains("a file is of one source, which --source names"));
-    assert!(told(&site.home.path("nowhere"), &["--source", "archive"]).contains("there is no such file or folder"));
+    assert!(told(&site.home.path("nowhere"), &["--source", "archive"]).contains("does not exist; name a folder"));
     assert!(
         told(&site.data("archive.db"), &["--source", "archive"]).contains("is the database itself; name a copy of it")
     );

@@ -2,6 +2,7 @@
 
 mod answers;
 mod killed;
+mod led;
 mod media;
 mod model;
 mod refusals;

@@ -97,6 +97,17 @@ pub(super) fn source(source: &SourceReport) -> String {
     format!("{name} is {state}: {} ({chats} by name)\n", sanitize_line(path))
 }
 
+/// A source whose file was accepted; whether it was made then.
+pub(super) fn adopted(report: &SourceReport, is_made: bool) -> String {
+    let made = if is_made {
+        "It is new and empty: what its chats had before, if anything, is only in the file that was there. `bot db restore` \
+         puts back what a backup has of it.\n"
+    } else {
+        ""
+    };
+    source(report) + made
+}
+
 /// What became of a stand-in that was to be set aside.
 pub(super) fn set_aside(report: &SetAsideReport) -> String {
     let source = &report.source;

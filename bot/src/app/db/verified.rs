@@ -31,16 +31,38 @@ pub(super) fn verified(report: &VerifyReport, terminal: Option<usize>) -> String
             untold(&mut lines, chat, all, copy.differences.len());
         }
     }
+    let whole = report.missing.is_empty();
+    lines.extend(report.chats.iter().filter(|chat| is_nowhere(chat)).map(|chat| nowhere(chat, whole)));
     lines.extend(report.missing.iter().map(|missing| format!("Not read: {}: {}", missing.source, missing.reason)));
     let mut text = if rows.is_empty() { String::new() } else { table(&columns, &rows, terminal) };
     text.extend(lines.iter().map(|line| sanitize_line(line).into_owned() + "\n"));
-    let chats = counted(report.chats.len() as u64, "chat", "chats");
+    text + &summary(report)
+}
+
+/// How many chats were read, and of how many something is wrong. Of what is nowhere nothing was.
+fn summary(report: &VerifyReport) -> String {
+    let read = report.chats.iter().filter(|chat| !is_nowhere(chat)).count() as u64;
+    if read == 0 && !report.chats.is_empty() {
+        return String::new();
+    }
+    let chats = counted(read, "chat", "chats");
     let wrong = report.chats.iter().filter(|chat| !chat.is_fine()).count() as u64;
-    text.push_str(&match wrong {
-        0 => format!("{chats} read; nothing is wrong with {}.\n", if report.chats.len() == 1 { "it" } else { "them" }),
+    let them = if read == 1 { "it" } else { "them" };
+    match wrong {
+        0 if report.missing.is_empty() => format!("{chats} read; nothing is wrong with {them}.\n"),
+        0 => format!("{chats} read, but for what could not be; nothing is wrong with the rest of {them}.\n"),
         wrong => format!("{chats} read; something is wrong with {}.\n", thousands(wrong)),
-    });
-    text
+    }
+}
+
+/// Whether nothing of a chat was found, as where its number is mistyped.
+fn is_nowhere(chat: &VerifiedChat) -> bool {
+    chat.rows == 0 && chat.bad_rows == 0 && chat.copies.is_empty()
+}
+
+fn nowhere(VerifiedChat { chat, .. }: &VerifiedChat, is_whole: bool) -> String {
+    let source = if is_whole { "no source" } else { "no source that could be read" };
+    format!("Chat {chat}: {source} holds anything of it")
 }
 
 fn at_home(chat: &VerifiedChat) -> Vec<String> {

@@ -133,6 +133,8 @@ fn whoever_asks_for_a_move_is_told_how_far_it_is_and_hanging_up_breaks_it_off() 
         if steps < 2 { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     });
     assert!(matches!(ended, Err(ClientError::BrokenOff)));
+    let told = ClientError::BrokenOff.to_string();
+    assert!(told.contains("`bot db check`") && told.contains("`--abort`"), "{told}");
     site.began.recv_timeout(LONG).unwrap();
 }
 

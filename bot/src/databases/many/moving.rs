@@ -251,10 +251,12 @@ impl Mover<'_> {
             return Ok(MoveReport {
                 to: Some(plan.to.to_string()),
                 rows,
+                unknown: plan.is_nowhere,
                 media: plan.media,
                 bytes: Some(plan.bytes),
                 seconds: Some((rows + plan.media).div_ceil(ROWS_A_SECOND)),
                 mapping: lines(&plan.mapping),
+                unmapped: unmapped(&plan.mapping),
                 chats: leaving(plan.chats),
                 ..MoveReport::of(chat.0, MoveOutcome::Planned)
             });
@@ -270,11 +272,14 @@ impl Mover<'_> {
         Ok(MoveReport {
             to: Some(moved.to.to_string()),
             rows: moved.rows.values().sum(),
+            unknown: moved.is_nowhere,
             media: moved.media,
             deleted: moved.deleted + moved.tidied,
+            tidied: moved.tidied,
             reread: moved.reread,
             waited_us: u64::try_from(moved.waited.as_micros()).unwrap_or(u64::MAX),
             mapping: lines(&moved.mapping),
+            unmapped: unmapped(&moved.mapping),
             written: self.write(&moved.mapping),
             chats: leaving(moved.chats),
             error,
@@ -312,6 +317,12 @@ fn failed(error: &multi::MoveError) -> Fault {
 
 fn lines(mapping: &[MappingChange]) -> Vec<String> {
     mapping.iter().map(ToString::to_string).collect()
+}
+
+/// The chats that are to have no line.
+fn unmapped(mapping: &[MappingChange]) -> Vec<i64> {
+    let chat = |change: &MappingChange| if let MappingChange::Remove { chat } = change { Some(chat.0) } else { None };
+    mapping.iter().filter_map(chat).collect()
 }
 
 pub(in crate::databases) fn seal(file: &Path, to: Option<&Path>) -> Result<PathBuf, DatabasesError> {

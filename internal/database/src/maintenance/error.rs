@@ -53,6 +53,12 @@ pub enum MaintenanceError {
         /// Why it is none.
         detail: String,
     },
+    /// There is nothing of this name.
+    #[error("{} does not exist; name a folder that `bot db backup` made, or a database file and its source with --source", path.display())]
+    NothingThere {
+        /// What was named.
+        path: PathBuf,
+    },
     /// The backup has nothing of a source.
     #[error("the backup {} has no copy of the source `{name}`; take another, or leave that source out", path.display())]
     NotInBackup {

@@ -65,6 +65,8 @@ pub struct RouteReport {
     pub source: SourceName,
     /// What leads it there.
     pub why: Why,
+    /// Where its line of the mapping leads, where that is not followed: it was moved elsewhere since.
+    pub passed_over: Option<SourceName>,
     /// The topology that says so.
     pub generation: u64,
     /// Whether it is known which chats were moved and which groups became supergroups. Until the default source was
@@ -179,7 +181,9 @@ impl Control {
         let (source, why) = self.router.explain(chat);
         let is_certain = self.router.departed.knows_routes();
         let disputed = self.router.arrived.dispute(chat).map(|dispute| dispute.reason(chat));
-        RouteReport { chat, source, why, generation: self.router.table().generation, is_certain, disputed }
+        let passed_over = self.router.with_plan(|plan| plan.passed_over(chat).cloned());
+        let generation = self.router.table().generation;
+        RouteReport { chat, source, why, passed_over, generation, is_certain, disputed }
     }
 
     /// Opens a source if it is not open, however short ago that failed, and brings its chats home where they are away.

@@ -180,8 +180,8 @@ impl DataSourceRouter {
         if current.plan.config == *config {
             return Ok(Change::none(self.table.load().generation));
         }
-        current.plan.config = config.clone();
-        Ok(self.swap(&mut current))
+        let before = std::mem::replace(&mut current.plan.config, config.clone());
+        Ok(self.swap(&mut current).noticing(&before, &current.plan))
     }
 
     /// Learns which groups became supergroups and which chats were moved, from the default source.

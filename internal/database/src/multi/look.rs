@@ -9,6 +9,7 @@ use super::identity::NamedOpener;
 use super::identity_default::admit_default;
 use super::journal_report::look_at_journal;
 use super::registry::{Registry, read_entries, read_recorded};
+use super::reload::PassedOver;
 use super::standin::ServedBy;
 use super::standin_files;
 use crate::config::DatabaseConfig;
@@ -140,6 +141,16 @@ impl Overview {
             Some((name, why)) => (name.clone(), why),
             None => (self.plan.config.default_source.clone(), Why::Default),
         }
+    }
+
+    /// Where a chat's line of the mapping leads, where that is not followed: it was moved elsewhere since.
+    pub fn passed_over(&self, chat: ChatId) -> Option<&SourceName> {
+        self.plan.passed_over(chat)
+    }
+
+    /// All lines of the mapping that are not followed.
+    pub(super) fn all_passed_over(&self) -> Vec<PassedOver> {
+        self.plan.all_passed_over().collect()
     }
 
     /// The chats that are led to a source by name.

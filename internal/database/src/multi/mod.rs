@@ -48,7 +48,7 @@ pub use outages::Outage;
 pub use parked::SettledWrites;
 pub use particulars::Particulars;
 pub use registry::Adopt;
-pub use reload::{Change, ReloadError, Rerouted};
+pub use reload::{Change, PassedOver, ReloadError, Rerouted};
 pub use relocate::{
     ChatThere, Clear, Cleared, ClearedStrays, Difference, MappingChange, MoveError, MoveOptions, MovePlan, MoveReport,
     Progress, Stage, Stray, Strays, UnfinishedMove, Unlike, look_at_strays,

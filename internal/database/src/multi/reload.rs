@@ -11,6 +11,9 @@ use crate::config::{DatabaseConfig, Form};
 use crate::ids::ChatId;
 use crate::route::SourceName;
 
+/// How many chats are named in a line of the log.
+const MOST_NAMED: usize = 5;
+
 /// What a reload has changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -21,6 +24,8 @@ pub struct Change {
     pub is_none: bool,
     /// The chats whose route leads elsewhere now. Their rows stay where they are.
     pub rerouted: Vec<Rerouted>,
+    /// The lines of the mapping that are new and are not followed.
+    pub passed_over: Vec<PassedOver>,
     /// The sources that are new.
     pub added: Vec<SourceName>,
     /// The sources that are configured no more.
@@ -39,6 +44,18 @@ pub struct Rerouted {
     pub from: SourceName,
     /// Where it leads now.
     pub to: SourceName,
+}
+
+/// A line of the mapping that is not followed, since the chat was moved while the line was there, or was there before.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
+pub struct PassedOver {
+    /// The chat.
+    pub chat: ChatId,
+    /// Where the line leads.
+    pub line: SourceName,
+    /// Where the chat is.
+    pub home: SourceName,
 }
 
 /// Why a configuration cannot be gone over to while the bot runs. Everything stays as it was.
@@ -141,8 +158,8 @@ pub(super) fn moved_to_nothing(plan: &Plan, next: &DatabaseConfig) -> Option<Rel
 impl Change {
     /// Nothing is different.
     pub(super) fn none(generation: u64) -> Self {
-        let (rerouted, added, dropped, altered) = Default::default();
-        Self { generation, is_none: true, rerouted, added, dropped, altered }
+        let (rerouted, passed_over, added, dropped, altered) = Default::default();
+        Self { generation, is_none: true, rerouted, passed_over, added, dropped, altered }
     }
 
     /// What is different between two tables.
@@ -165,10 +182,17 @@ impl Change {
             generation: after.generation,
             is_none: false,
             rerouted: rerouted.collect(),
+            passed_over: Vec::new(),
             added: are.difference(&were).cloned().collect(),
             dropped: were.difference(&are).cloned().collect(),
             altered: altered.collect(),
         }
+    }
+
+    /// With the lines of the mapping that the configuration before did not have, and that are not followed.
+    pub(super) fn noticing(self, before: &DatabaseConfig, plan: &Plan) -> Self {
+        let is_new = |one: &PassedOver| before.chat_mapping.get(&one.chat) != Some(&one.line);
+        Self { passed_over: plan.all_passed_over().filter(is_new).collect(), ..self }
     }
 
     /// Writes it to the audit trail, where chats have another source for this reason: their rows are there.
@@ -185,12 +209,32 @@ impl Change {
         }
         tracing::info!(target: "database::audit", generation = self.generation, change = %self, "the configuration was reloaded");
         if !self.rerouted.is_empty() {
+            let chats = named(self.rerouted.iter().map(|one| format!("{} ({} -> {})", one.chat, one.from, one.to)));
             tracing::warn!(
-                chats = self.rerouted.len(),
-                "chats have another source now, and their rows stay where they were; `bot db move` moves them"
+                chats,
+                "chats have another source now, and what they had stays in the old one; `bot db move CHAT --to SOURCE` \
+                 brings it along, before anything is written at the new place"
+            );
+        }
+        if !self.passed_over.is_empty() {
+            let lines = named(self.passed_over.iter().map(|one| format!("{} -> {}", one.chat, one.line)));
+            tracing::warn!(
+                lines,
+                "lines of [database.chat_mapping] are not followed, since the chats were moved elsewhere when the file said \
+                 the same; `bot db move CHAT --to SOURCE` makes it so"
             );
         }
     }
+}
+
+/// The first few of some things, and how many more there are.
+fn named(things: impl ExactSizeIterator<Item = String>) -> String {
+    let more = things.len().saturating_sub(MOST_NAMED);
+    let mut text: Vec<_> = things.take(MOST_NAMED).collect();
+    if more > 0 {
+        text.push(format!("and {more} more"));
+    }
+    text.join(", ")
 }
 
 impl fmt::Display for Change {

@@ -22,6 +22,7 @@ mod cut_over;
 mod error;
 #[cfg(test)]
 mod error_tests;
+mod lead_back;
 mod leftovers;
 mod media;
 mod pace;
@@ -87,7 +88,12 @@ impl Control {
         }
         let unfinished = self.unfinished(&chats)?;
         unfinished.iter().try_for_each(|entry| self.check_not_remapped(entry))?;
-        let parts = self.parts(&chats, to, options.keep)?;
+        let parts = match self.parts(&chats, to, options.keep) {
+            Err(there @ MoveError::AlreadyThere { .. }) if unfinished.is_empty() => {
+                self.left_behind(&chats, to)?.ok_or(there)?
+            }
+            parts => parts?,
+        };
         for part in &parts {
             // What an earlier try has left at the target goes before.
             let is_ours = |entry: &Entry| {
@@ -105,6 +111,7 @@ impl Control {
         Ok(MovePlan {
             chats: parts.iter().map(|part| (part.chat, part.from.name().clone())).collect(),
             to: to.clone(),
+            is_nowhere: rows.is_empty() && plan::is_nowhere(&self.router.table().sources, &chats),
             rows,
             media,
             bytes,
@@ -182,6 +189,17 @@ impl Control {
             Err(MoveError::AlreadyThere { .. }) if tidied.is_some() => {
                 return Ok(MoveReport { elapsed: started.elapsed(), mapping: mapping(), ..report });
             }
+            Err(there @ MoveError::AlreadyThere { .. }) if unfinished.is_empty() => {
+                let behind = self.left_behind(&chats, to)?.ok_or(there)?;
+                // What would stop the move is known before anything is otherwise.
+                behind.iter().try_for_each(plan::check_empty)?;
+                plan::check_disk(
+                    &*self.source(to)?,
+                    plan::bytes(&behind, &plan::rows(&behind)?, plan::media(&behind)?)?,
+                )?;
+                report.waited = self.lead_back(meter, &chats, &behind)?;
+                self.parts(&chats, to, options.keep)?
+            }
             parts => parts?,
         };
         // Before the first row is read, and looked at again when the gate is closed.
@@ -195,6 +213,7 @@ impl Control {
         let bytes = plan::bytes(&parts, &rows, media)?;
         plan::check_disk(&*self.source(to)?, bytes)?;
         let total = rows.values().sum::<u64>();
+        report.is_nowhere = total == 0 && plan::is_nowhere(&self.router.table().sources, &chats);
         let moved = Moved { chats: &chats, parts: &parts, to, keep: options.keep };
         self.bring_over(meter, &moved, (total, media), steps, &mut report)
             .map_err(|error| self.unless_replaced(&moved, error))?;

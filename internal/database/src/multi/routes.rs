@@ -6,6 +6,7 @@ use std::sync::Arc;
 use foldhash::fast::RandomState;
 
 use super::datasource_router::DataSourceRouter;
+use super::reload::PassedOver;
 use crate::config::DatabaseConfig;
 use crate::ids::ChatId;
 use crate::route::SourceName;
@@ -53,6 +54,21 @@ impl Plan {
     pub(super) fn moved(&self, chat: ChatId) -> Option<&SourceName> {
         let moved = self.recorded.get(&chat)?;
         (moved.file_said.as_ref() == self.config.chat_mapping.get(&chat)).then_some(&moved.source)
+    }
+
+    /// Where the mapping's line of a chat leads, where that is not followed: the chat was moved elsewhere, and the
+    /// configuration says what it said then.
+    pub(super) fn passed_over(&self, chat: ChatId) -> Option<&SourceName> {
+        let home = self.moved(chat)?;
+        self.config.chat_mapping.get(&chat).filter(|line| *line != home)
+    }
+
+    /// All lines of the mapping that are not followed.
+    pub(super) fn all_passed_over(&self) -> impl Iterator<Item = PassedOver> + '_ {
+        self.recorded.iter().filter_map(|(chat, moved)| {
+            let line = self.passed_over(*chat)?.clone();
+            Some(PassedOver { chat: *chat, line, home: moved.source.clone() })
+        })
     }
 
     /// Where a chat is said to live, and why; `None` where nothing is said of it.

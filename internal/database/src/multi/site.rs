@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::look::{Overview, SourceLook, homes_now, look};
+use super::reload::PassedOver;
 use super::relocate::look_at_strays;
 use super::standin;
 use super::standin_files;
@@ -32,6 +33,7 @@ pub fn site(config: &DatabaseConfig) -> Site {
     let homes = overview.homes();
     nowhere(config, &homes, &mut findings);
     unfinished(config, &overview, &mut findings);
+    passed_over(&overview, &mut findings);
     for (name, path) in standin::ownerless(config) {
         let what = "writes wait in its stand-in, and it is not configured as a source that can be written";
         let finding = Finding::new(Severity::Error, name, what).at(&path);
@@ -44,8 +46,10 @@ pub fn site(config: &DatabaseConfig) -> Site {
 /// What is to be said of rows in files that do not own them. Reads tables as a whole.
 pub fn stray_findings(config: &DatabaseConfig) -> Vec<Finding> {
     let strays = look_at_strays(config);
+    // Of these something else is said: they are not to be cleared by hand.
+    let moving: BTreeSet<ChatId> = unfinished_in(config).into_iter().flatten().map(|one| one.chat).collect();
     let mut chats: BTreeMap<_, BTreeSet<ChatId>> = BTreeMap::new();
-    for stray in strays.found {
+    for stray in strays.found.into_iter().filter(|stray| !moving.contains(&stray.chat)) {
         chats.entry(stray.source).or_default().insert(stray.chat);
     }
     let finding = |(source, chats): (_, BTreeSet<ChatId>)| {
@@ -95,6 +99,22 @@ fn nowhere(config: &DatabaseConfig, homes: &BTreeMap<ChatId, crate::SourceName>,
     }
 }
 
+/// Lines of the mapping that are not followed.
+fn passed_over(overview: &Overview, findings: &mut Vec<Finding>) {
+    let mut lines: BTreeMap<_, BTreeSet<ChatId>> = BTreeMap::new();
+    for PassedOver { chat, line, home } in overview.all_passed_over() {
+        lines.entry((home, line)).or_default().insert(chat);
+    }
+    for ((home, line), chats) in lines {
+        let what = format!(
+            "lines of [database.chat_mapping] that lead to `{line}` are not followed, since these chats were moved here: {}",
+            named(&chats)
+        );
+        let remedy = format!("`bot db move CHAT --to {line}` moves a chat to where its line leads");
+        findings.push(Finding::new(Severity::Note, home, what).with_remedy(remedy));
+    }
+}
+
 /// A move that is under way or was broken off.
 pub(super) struct Unfinished {
     pub(super) chat: ChatId,
@@ -120,17 +140,25 @@ pub(super) fn unfinished_moves(tx: &ReadTx<'_>) -> Result<Vec<Unfinished>> {
     tx.query("SELECT chat_id, from_source, to_source FROM switchyard_moves ORDER BY chat_id", params![])
 }
 
+/// The moves that are not at their end; none where the default source's file is not to be read.
+fn unfinished_in(config: &DatabaseConfig) -> Result<Vec<Unfinished>> {
+    let default = config.sources.get(&config.default_source);
+    let read = default.and_then(|default| look_closer(default).read("site.unfinished", unfinished_moves));
+    read.unwrap_or_else(|| Ok(Vec::new()))
+}
+
 /// Moves that were broken off.
 fn unfinished(config: &DatabaseConfig, overview: &Overview, findings: &mut Vec<Finding>) {
     let default = &config.default_source;
-    let Some(settings) = config.sources.get(default).filter(|_| overview.is_complete) else { return };
-    match look_closer(settings).read("site.unfinished", unfinished_moves) {
-        None => {}
-        Some(Err(error)) => {
+    if !overview.is_complete {
+        return;
+    }
+    match unfinished_in(config) {
+        Err(error) => {
             let what = format!("which moves were broken off cannot be read ({})", error.kind());
             findings.push(Finding::new(Severity::Error, default, what));
         }
-        Some(Ok(moves)) => {
+        Ok(moves) => {
             for Unfinished { chat, to, .. } in moves {
                 let what = format!("a move of the chat {chat} to {to} is under way or was broken off");
                 let remedy = format!(

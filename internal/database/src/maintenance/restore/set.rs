@@ -35,11 +35,14 @@ impl BackupSet {
     /// It is neither.
     pub fn open(path: &Path, source: Option<&SourceName>) -> Result<Self, MaintenanceError> {
         let refuse = |detail: &str| MaintenanceError::NoBackup { path: path.to_owned(), detail: detail.to_owned() };
+        if !path.exists() {
+            return Err(MaintenanceError::NothingThere { path: path.to_owned() });
+        }
         let absolute = std::path::absolute(path).map_err(|error| refuse(&error.to_string()))?;
         if !path.is_dir() {
             let source = source.ok_or_else(|| refuse("a file is of one source, which --source names"))?;
             if !path.is_file() {
-                return Err(refuse("there is no such file or folder"));
+                return Err(refuse("it is neither a file nor a folder"));
             }
             let files = BTreeMap::from([(source.clone(), absolute.clone())]);
             return Ok(Self { path: absolute, files, journals: Vec::new() });

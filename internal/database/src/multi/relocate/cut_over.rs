@@ -23,14 +23,14 @@ const FEW: usize = 200;
 /// How many rows may have changed in between.
 const MOST_AT_ONCE: usize = 4_000;
 /// How long the gate may stay closed until the move is decided. Deciding it takes a sync, and opening the gate a little.
-const CLOSED_FOR: Duration = Duration::from_millis(60);
+pub(super) const CLOSED_FOR: Duration = Duration::from_millis(60);
 /// Nothing is decided that was not begun to be decided by then.
 const DECIDED_BY: Duration = Duration::from_millis(35);
 /// How often it is tried before the move is given up.
-const MOST_TRIES: u32 = 300;
+pub(super) const MOST_TRIES: u32 = 300;
 /// How long it is waited between two tries: longer, the more have failed.
-const PAUSE: Duration = Duration::from_millis(5);
-const LONGEST_PAUSE: Duration = Duration::from_millis(500);
+pub(super) const PAUSE: Duration = Duration::from_millis(5);
+pub(super) const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 /// How long the default source is asked whether a move was decided where its answer was lost.
 const TO_LEARN: Duration = Duration::from_secs(10);
 
@@ -45,10 +45,10 @@ enum Tried {
 }
 
 /// A move that is decided.
-struct Decided {
+pub(super) struct Decided {
     mapping: Vec<MappingChange>,
     /// The number of each chat's move.
-    numbers: Vec<(ChatId, u64)>,
+    pub(super) numbers: Vec<(ChatId, u64)>,
 }
 
 /// What is moved.
@@ -135,7 +135,7 @@ impl Control {
         shared: &Arc<Source>,
         closed_at: &mut Option<Instant>,
     ) -> Result<(Tried, Option<Decided>), MoveError> {
-        let Moved { chats, parts, to, keep } = *moved;
+        let chats = moved.chats;
         let mut gate: Option<(Closed<'_>, Instant)> = None;
         let is_all = changes.take_last(MOST_AT_ONCE, || {
             let now = Instant::now();
@@ -158,12 +158,26 @@ impl Control {
             Some(true) if closed.elapsed() > DECIDED_BY => return Ok((Tried::Behind, None)),
             Some(true) => {}
         }
+        let decided = self.decide(gate, moved, shared, closed + CLOSED_FOR)?;
+        Ok((decided.as_ref().map_or(Tried::Busy, |_| Tried::Done), decided))
+    }
+
+    /// Records where the chats live from now on, for everybody, and opens the gate; `None` where others kept the default
+    /// source busy, and everything is as it was.
+    pub(super) fn decide(
+        &self,
+        gate: Closed<'_>,
+        moved: &Moved<'_>,
+        shared: &Arc<Source>,
+        deadline: Instant,
+    ) -> Result<Option<Decided>, MoveError> {
+        let Moved { chats, parts, to, keep } = *moved;
         let routes = self.routes(chats, to);
         let numbers: Vec<_> = parts.iter().map(|part| (part.chat, self.router.arrived.next(part.chat))).collect();
         let mapping = self.router.with_plan(|plan| plan::mapping(plan, &routes));
-        match state::switch(shared, parts, &routes, &numbers, keep, self.db.now(), closed + CLOSED_FOR) {
+        match state::switch(shared, parts, &routes, &numbers, keep, self.db.now(), deadline) {
             Ok(()) => {}
-            Err(error) if is_not_now(&error) => return Ok((Tried::Busy, None)),
+            Err(error) if is_not_now(&error) => return Ok(None),
             Err(error) if is_undecided(&error) => match was_counted(shared, &numbers) {
                 Some(true) => {}
                 Some(false) => return Err(error.into()),
@@ -176,11 +190,11 @@ impl Control {
         }
         self.router.record(&routes);
         drop(gate);
-        Ok((Tried::Done, Some(Decided { mapping, numbers })))
+        Ok(Some(Decided { mapping, numbers }))
     }
 
     /// What is to be said elsewhere of chats that were moved.
-    fn told(&self, Moved { chats, parts, to, keep }: &Moved<'_>, numbers: &[(ChatId, u64)]) {
+    pub(super) fn told(&self, Moved { chats, parts, to, keep }: &Moved<'_>, numbers: &[(ChatId, u64)]) {
         for Part { chat, from, .. } in *parts {
             let (from, generation) = (from.name(), self.router.table().generation);
             tracing::info!(target: "database::audit", %chat, %from, %to, generation, "a chat was moved");
@@ -221,7 +235,7 @@ impl Control {
 }
 
 /// An error that only means that something took too long is none.
-fn not_now<T>(answer: Result<T, MoveError>) -> Result<Option<T>, MoveError> {
+pub(super) fn not_now<T>(answer: Result<T, MoveError>) -> Result<Option<T>, MoveError> {
     match answer {
         Ok(answer) => Ok(Some(answer)),
         Err(MoveError::Database(error)) if is_not_now(&error) => Ok(None),

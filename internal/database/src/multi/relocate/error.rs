@@ -1,5 +1,7 @@
 //! What can stop a move, and what to do then.
 
+mod said;
+
 use std::fmt;
 use std::time::Duration;
 
@@ -7,6 +9,8 @@ use super::{MoveReport, Stage};
 use crate::error::Error;
 use crate::ids::ChatId;
 use crate::route::SourceName;
+
+use said::{Differences, Elsewhere, Plainly, Tables, advice, megabytes};
 
 /// Why a chat was not moved. Unless it says otherwise nothing was changed.
 #[derive(Debug, thiserror::Error)]
@@ -21,13 +25,18 @@ pub enum MoveError {
         known: String,
     },
     /// The chat lives there already.
-    #[error("the chat {chat} is in `{source_name}` already{}", Elsewhere(elsewhere))]
+    #[error(
+        "the chat {chat} is in `{source_name}` already{}",
+        Elsewhere { chat: *chat, source_name, here: *here, elsewhere }
+    )]
     AlreadyThere {
         /// The chat.
         chat: ChatId,
         /// The source.
         source_name: SourceName,
-        /// Other sources that hold messages of it, with their number.
+        /// How many rows of it that holds.
+        here: u64,
+        /// Other sources that hold rows of it, with their number.
         elsewhere: Vec<(SourceName, u64)>,
     },
     /// The target cannot be written.
@@ -67,8 +76,9 @@ pub enum MoveError {
     },
     /// The target holds rows of the chat that no move has put there.
     #[error(
-        "the source `{name}` holds rows of the chat {chat} already ({}), and not from this move; if they are old \
-         copies, clear them with `bot db strays`",
+        "the source `{name}` holds rows of the chat {chat} already ({}), and not from this move; `bot db verify {chat}` \
+         compares them; `bot db strays --clear` deletes those that are the same where the chat is, `bot db strays --clear \
+         --only-here {chat}` all of them, also what was written there meanwhile; then repeat the move",
         Tables(tables)
     )]
     ForeignRows {
@@ -294,30 +304,6 @@ impl MoveError {
     }
 }
 
-/// What to do about a move that was broken off at a stage before the chat is at the new place.
-fn advice(stage: Stage) -> &'static str {
-    match stage {
-        // Of an earlier one, which may be switched.
-        Stage::Waiting | Stage::Tidying => "repeat it to bring it to its end",
-        Stage::Copying | Stage::Verifying | Stage::CatchingUp | Stage::Switching | Stage::Deleting => {
-            "repeat it to bring it to its end, or undo it with `--abort`"
-        }
-    }
-}
-
-/// An error without what to do about it.
-struct Plainly<'a>(&'a MoveError);
-
-impl fmt::Display for Plainly<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            MoveError::Interrupted { stage } => write!(f, "it was broken off while {stage}"),
-            MoveError::Database(error) => error.fmt(f),
-            error => error.fmt(f),
-        }
-    }
-}
-
 /// A row that is not the same at both places.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -354,42 +340,4 @@ impl fmt::Display for Difference {
             Unlike::WithoutKey(count) => write!(f, "table `{table}` has rows without a key ({count})"),
         }
     }
-}
-
-struct Elsewhere<'a>(&'a [(SourceName, u64)]);
-
-impl fmt::Display for Elsewhere<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Some((first, _)) = self.0.first() else { return Ok(()) };
-        let all: Vec<_> = self.0.iter().map(|(name, count)| format!("`{name}`: {count}")).collect();
-        write!(
-            f,
-            ", and other sources hold messages of it too ({}); if those are to come here, map the chat to `{first}` \
-             again in [database.chat_mapping], and move it then",
-            all.join(", ")
-        )
-    }
-}
-
-struct Tables<'a>(&'a [(&'static str, u64)]);
-
-impl fmt::Display for Tables<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let all: Vec<_> = self.0.iter().map(|(table, count)| format!("{table}: {count}")).collect();
-        f.write_str(&all.join(", "))
-    }
-}
-
-struct Differences<'a>(&'a [Difference]);
-
-impl fmt::Display for Differences<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let all: Vec<_> = self.0.iter().map(ToString::to_string).collect();
-        f.write_str(&all.join("; "))
-    }
-}
-
-/// Whole megabytes, rounded up.
-fn megabytes(bytes: u64) -> u64 {
-    bytes.div_ceil(1_000_000)
 }

@@ -164,14 +164,25 @@ fn taken(part: &Part, layout: &Layout) -> Result<u64> {
     Ok(taken)
 }
 
-/// The sources besides one that hold messages of a chat, with their number; those that cannot be asked are passed over.
+/// The sources besides one that hold rows of a chat, with their number; those that cannot be asked are passed over.
 pub(super) fn elsewhere(sources: &[Arc<Source>], but: &SourceName, chat: ChatId) -> Vec<(SourceName, u64)> {
     let others = sources.iter().filter(|source| source.name() != but);
     let count = |source: &Arc<Source>| {
-        let count = count(source, &MOVED[0], chat).ok().filter(|count| *count > 0)?;
+        let count = all_rows(source, chat).ok().filter(|count| *count > 0)?;
         Some((source.name().clone(), count))
     };
     others.filter_map(count).collect()
+}
+
+/// Whether no source holds anything of some chats, as where a number was mistyped. One that cannot be asked may.
+pub(super) fn is_nowhere(sources: &[Arc<Source>], chats: &[ChatId]) -> bool {
+    let is_empty = |source: &Arc<Source>, chat: &ChatId| all_rows(source, *chat).is_ok_and(|rows| rows == 0);
+    sources.iter().all(|source| chats.iter().all(|chat| is_empty(source, chat)))
+}
+
+/// How many rows a source holds of a chat, in all tables.
+pub(super) fn all_rows(source: &Arc<Source>, chat: ChatId) -> Result<u64> {
+    MOVED.iter().map(|table| count(source, table, chat)).sum()
 }
 
 /// Whether a source answers.

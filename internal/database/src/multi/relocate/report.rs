@@ -71,7 +71,7 @@ pub struct Progress {
     pub stage: Stage,
     /// How many rows of this stage are done.
     pub done: u64,
-    /// How many there are; for what an earlier move left, not known before it is done.
+    /// How many there are, as far as that is known.
     pub total: u64,
 }
 
@@ -85,6 +85,8 @@ pub struct MovePlan {
     pub to: SourceName,
     /// How many rows of each table move.
     pub rows: BTreeMap<&'static str, u64>,
+    /// Whether no source holds anything of the chats.
+    pub is_nowhere: bool,
     /// How many attachments their messages refer to, of those in the sources that they leave.
     pub media: u64,
     /// How many bytes these rows take with their indexes, about.
@@ -98,8 +100,8 @@ pub struct MovePlan {
 impl MovePlan {
     /// The plan of a move that moves no row.
     pub(super) fn of_nothing(to: &SourceName, bytes_free: u64) -> Self {
-        let (chats, rows, media, bytes, mapping) = Default::default();
-        Self { chats, to: to.clone(), rows, media, bytes, bytes_free, mapping }
+        let (chats, rows, is_nowhere, media, bytes, mapping) = Default::default();
+        Self { chats, to: to.clone(), rows, is_nowhere, media, bytes, bytes_free, mapping }
     }
 }
 
@@ -114,6 +116,8 @@ pub struct MoveReport {
     pub to: SourceName,
     /// How many rows of each table were copied.
     pub rows: BTreeMap<&'static str, u64>,
+    /// Whether no source held anything of the chats.
+    pub is_nowhere: bool,
     /// How many attachments were copied; those that the target had are not counted.
     pub media: u64,
     /// How many rows and attachments were deleted at the old place.
@@ -137,9 +141,22 @@ pub struct MoveReport {
 impl MoveReport {
     /// The report of a move of which nothing is done yet.
     pub(super) fn to(to: &SourceName) -> Self {
-        let (chats, rows, media, deleted, tidied, mapping) = Default::default();
+        let (chats, rows, is_nowhere, media, deleted, tidied, mapping) = Default::default();
         let (reread, waited, tries, elapsed) = Default::default();
-        Self { chats, to: to.clone(), rows, media, deleted, tidied, reread, waited, tries, elapsed, mapping }
+        Self {
+            chats,
+            to: to.clone(),
+            rows,
+            is_nowhere,
+            media,
+            deleted,
+            tidied,
+            reread,
+            waited,
+            tries,
+            elapsed,
+            mapping,
+        }
     }
 }
 

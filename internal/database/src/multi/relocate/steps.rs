@@ -51,7 +51,8 @@ impl Control {
         match (parts.is_empty(), chats.last()) {
             (true, Some(chat)) => {
                 let elsewhere = plan::elsewhere(&self.router.table().sources, to, *chat);
-                Err(MoveError::AlreadyThere { chat: *chat, source_name: to.clone(), elsewhere })
+                let here = plan::all_rows(&target, *chat)?;
+                Err(MoveError::AlreadyThere { chat: *chat, source_name: to.clone(), here, elsewhere })
             }
             _ => Ok(parts),
         }
@@ -100,7 +101,7 @@ impl Control {
         if switched.is_empty() {
             return Ok(None);
         }
-        meter.begin(Stage::Tidying, 0)?;
+        meter.begin(Stage::Tidying, self.left_by(&switched).unwrap_or_default())?;
         let mut deleted = 0;
         for entry in &switched {
             self.check_leftovers(entry)?;
@@ -156,7 +157,7 @@ impl Control {
         if entries.is_empty() {
             return Ok(0);
         }
-        meter.begin(Stage::Tidying, 0)?;
+        meter.begin(Stage::Tidying, self.left_by(&entries)?)?;
         let mut deleted = 0;
         for entry in &entries {
             deleted += clear::rows(meter, &self.source_of(&entry.to)?, entry.chat, steps)?;
@@ -171,6 +172,14 @@ impl Control {
             tracing::info!(target: "database::audit", %chat, from, to, "the copy of a move that was broken off was removed");
         }
         Ok(deleted)
+    }
+
+    /// How many rows these moves have left.
+    fn left_by(&self, entries: &[Entry]) -> Result<u64, MoveError> {
+        let rows = |entry: &Entry| -> Result<u64, MoveError> {
+            Ok(plan::all_rows(&self.source_of(entry.places().0)?, entry.chat)?)
+        };
+        entries.iter().map(rows).sum()
     }
 
     /// Waits until no call can write these chats' rows past the sources that they are in. Of what is written by a table of
