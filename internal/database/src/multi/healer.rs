@@ -60,14 +60,16 @@ impl Healer {
     /// Looks at a source now, however short ago that was, and brings its chats home where it is well. Waits for the
     /// outcome. `None` where nobody looks.
     pub(super) fn look(&self, name: &SourceName) -> Option<Result<()>> {
-        let (asker, found) = mpsc::sync_channel(1);
-        if !self.send(Order::Look(name.clone(), asker)) {
-            return None;
-        }
-        Some(found.recv_timeout(ANSWER_WITHIN).unwrap_or_else(|_| {
+        Some(self.begin_look(name)?.recv_timeout(ANSWER_WITHIN).unwrap_or_else(|_| {
             let reason = "it is being looked at, which takes its time; see `bot db status`".to_owned();
             Err(Error::new("healer.look", name, ErrorKind::SourceUnavailable { reason }))
         }))
+    }
+
+    /// The same without waiting: the outcome is told there.
+    pub(super) fn begin_look(&self, name: &SourceName) -> Option<Receiver<Result<()>>> {
+        let (asker, found) = mpsc::sync_channel(1);
+        self.send(Order::Look(name.clone(), asker)).then_some(found)
     }
 
     /// Begins no further look, and waits a while for those under way.
