@@ -243,6 +243,7 @@ fn while_the_database_is_away_it_is_told_once_that_reminders_wait_and_once_that_
     let mut after_looks = |running: &Running, looks: usize, so: &str| {
         let mut seen = 0;
         while seen < looks || !told.contains(so) {
+            assert!(seen < 60, "in vain: {so}: {told}");
             let line = running.overhear();
             seen += usize::from(line.contains("tasks.get_due_delayed_tasks") && line.contains("close"));
             told.push_str(&line);

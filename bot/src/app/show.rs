@@ -14,7 +14,9 @@ pub(super) fn check(config: &Config, json: bool) -> Result<Outcome, AppError> {
         Err(error) if json => {
             let key = "database.sources";
             let problem = json!({ "key": key, "what": error.to_string() });
-            let stands = config.settings.iter().find(|setting| setting.key.starts_with(key));
+            let is_one =
+                |setting: &&Setting| setting.key.starts_with(key) && !matches!(setting.origin, Origin::Default);
+            let stands = config.settings.iter().find(is_one);
             return wrong_by([stands.map_or(problem.clone(), |setting| with(problem, &setting.origin))]);
         }
         runs => runs?,

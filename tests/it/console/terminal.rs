@@ -5,6 +5,7 @@ use std::io::{Read as _, Write as _};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::process::{Child, Command};
 use std::sync::mpsc::{Receiver, channel};
+use std::time::Instant;
 
 use rustix::fs::OFlags;
 use rustix::process::{Pid, Signal, kill_process};
@@ -63,12 +64,14 @@ impl Session {
 
     /// Waits for a text to appear on the screen, behind what was waited for before.
     fn see(&mut self, text: &str) {
+        // Also where something else comes all the time.
+        let deadline = Instant::now() + PATIENCE;
         loop {
             if let Some(at) = self.seen[self.asked..].find(text) {
                 self.asked += at + text.len();
                 return;
             }
-            let Ok(more) = self.screen.recv_timeout(PATIENCE) else {
+            let Ok(more) = self.screen.recv_timeout(deadline.saturating_duration_since(Instant::now())) else {
                 panic!("`{text}` is not in {:?}", &self.seen[self.asked..])
             };
             self.seen.push_str(&String::from_utf8_lossy(&more));
