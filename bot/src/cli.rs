@@ -14,6 +14,9 @@ use crate::databases::SEVERAL;
 
 pub use upkeep::{BackupArgs, CheckArgs, RestoreArgs, UpkeepCommand, VerifyArgs};
 
+/// What options stand under that go with every command, so that those of the command itself are not among them.
+const EVERYWHERE: &str = "Options of every command";
+
 /// A group-chat bot whose chats live in as many databases as its operator likes.
 #[derive(Debug, Parser)]
 #[command(name = "bot", version = version(), max_term_width = 100)]
@@ -23,19 +26,19 @@ pub use upkeep::{BackupArgs, CheckArgs, RestoreArgs, UpkeepCommand, VerifyArgs};
 pub struct Cli {
     /// A configuration file; may be given several times, later ones win key by key
     /// [default: configs/bot.toml where it exists]
-    #[arg(long, value_name = "FILE", global = true)]
+    #[arg(long, value_name = "FILE", global = true, help_heading = EVERYWHERE)]
     pub config: Vec<PathBuf>,
 
     /// The folder the databases are in, in place of what the configuration says; made where it is missing
-    #[arg(long, value_name = "DIR", global = true)]
+    #[arg(long, value_name = "DIR", global = true, help_heading = EVERYWHERE)]
     pub data_dir: Option<PathBuf>,
 
     /// Tell more on standard error; twice for every call on a database
-    #[arg(short, long, action = ArgAction::Count, global = true, conflicts_with = "quiet")]
+    #[arg(short, long, action = ArgAction::Count, global = true, conflicts_with = "quiet", help_heading = EVERYWHERE)]
     pub verbose: u8,
 
     /// Tell nothing but errors
-    #[arg(short, long, global = true)]
+    #[arg(short, long, global = true, help_heading = EVERYWHERE)]
     pub quiet: bool,
 
     /// Who speaks where, when no command is given

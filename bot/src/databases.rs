@@ -131,6 +131,14 @@ pub fn open(config: &Config) -> Result<Opened, DatabasesError> {
     sources::open(config)
 }
 
+/// Whether this build can work on the databases of a configuration. Looks at none.
+///
+/// # Errors
+/// It cannot.
+pub fn can_run(config: &DatabaseConfig) -> Result<(), DatabasesError> {
+    sources::can_run(config)
+}
+
 /// Whether the databases of a configuration can be gone over to another one while they are open.
 pub fn can_reload(config: &DatabaseConfig) -> bool {
     sources::can_reload(config)

@@ -5,6 +5,7 @@ mod terminal;
 
 use std::os::unix::fs::PermissionsExt as _;
 
+use rstest::rstest;
 use rustix::process::Signal;
 
 use crate::program::{Home, Running};
@@ -117,6 +118,21 @@ fn wrong_usage_is_told_and_nothing_is_created() {
     }
 }
 
+#[rstest]
+#[case::import(&["import", "--help"], &["--again", "--help"])]
+#[case::console(&["console", "--help"], &["--json", "--chat"])]
+#[case::of_a_command(&["db", "journal", "--help"], &["--json", "--retry"])]
+fn the_options_of_a_command_stand_apart_from_those_of_every_command(#[case] args: &[&str], #[case] own: &[&str]) {
+    let said = Home::new().run(args, "");
+    let (of_command, of_every) = said.out.split_once("\nOptions of every command:\n").expect("they stand apart");
+    for option in ["--config", "--data-dir", "--verbose", "--quiet"] {
+        assert!(of_every.contains(option) && !of_command.contains(option), "{option}: {}", said.out);
+    }
+    for option in own {
+        assert!(of_command.contains(option), "{option}: {}", said.out);
+    }
+}
+
 #[test]
 fn a_folder_or_database_that_cannot_be_used_is_told() {
     let home = Home::new();
@@ -216,4 +232,34 @@ fn two_bots_at_once_on_one_folder_both_store() {
     assert_eq!(rows, ["0 80", "1 80", "2 80"]);
     assert_eq!(home.one("SELECT SUM(messages_count) FROM chat_stats"), 240);
     assert_eq!(home.one("SELECT COUNT(DISTINCT message_id) FROM chat_messages"), 240);
+}
+
+#[test]
+fn while_the_database_is_away_it_is_told_once_that_reminders_wait_and_once_that_they_do_not() {
+    let home = Home::new();
+    let mut running = Running::start(&mut home.bot(&["-vv"]));
+    let mut told = String::new();
+    // Each look for reminders is a call that is logged.
+    let mut after_looks = |running: &Running, looks: usize, so: &str| {
+        let mut seen = 0;
+        while seen < looks || !told.contains(so) {
+            assert!(seen < 60, "in vain: {so}: {told}");
+            let line = running.overhear();
+            seen += usize::from(line.contains("tasks.get_due_delayed_tasks") && line.contains("close"));
+            told.push_str(&line);
+            told.push('\n');
+        }
+        told.clone()
+    };
+    after_looks(&running, 1, "");
+    std::fs::rename(home.database(), home.path("away.db")).unwrap();
+    let told = after_looks(&running, 4, "what is due could not be said");
+    std::fs::rename(home.path("away.db"), home.database()).unwrap();
+    assert_eq!(told.matches("what is due could not be said").count(), 1, "{told}");
+    let told = after_looks(&running, 2, "what is due can be said again");
+    assert_eq!(told.matches("what is due can").count(), 1, "{told}");
+    running.say("hello");
+    let said = running.end();
+    assert_eq!(said.code, Some(0));
+    assert!(!said.err.contains("what is due"), "{}", said.err);
 }

@@ -167,6 +167,11 @@ impl Running {
         self.out.recv_timeout(PATIENCE).expect("a line on standard output")
     }
 
+    /// The next line of standard error, waited for.
+    pub(crate) fn overhear(&self) -> String {
+        self.err.recv_timeout(PATIENCE).expect("a line on standard error")
+    }
+
     pub(crate) fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
     }

@@ -37,7 +37,7 @@ pub(super) fn console(cli: &Cli, layers: Layers, config: &Config, who: &SpeakerA
         username: None,
     };
     if Console::is_interactive() && !cli.quiet {
-        say("Type a message, /help for what I can be asked, :help for the console's own commands.");
+        say("Type a message, /help for what I can be asked, :help for the console's own.");
     }
     let history = config.database.data_dir.join(HISTORY);
     let console = Console::new(&bot, &ids, &SystemClock, &signals, speaker).with_history(history);

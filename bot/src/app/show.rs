@@ -6,9 +6,21 @@ use config::{Config, ConfigError, Origin, Setting};
 use serde_json::{Value, json};
 
 use super::{AppError, Outcome, print};
+use crate::databases;
 use crate::text::chart::counted;
 
 pub(super) fn check(config: &Config, json: bool) -> Result<Outcome, AppError> {
+    match databases::can_run(&config.database) {
+        Err(error) if json => {
+            let key = "database.sources";
+            let problem = json!({ "key": key, "what": error.to_string() });
+            let is_one =
+                |setting: &&Setting| setting.key.starts_with(key) && !matches!(setting.origin, Origin::Default);
+            let stands = config.settings.iter().find(is_one);
+            return wrong_by([stands.map_or(problem.clone(), |setting| with(problem, &setting.origin))]);
+        }
+        runs => runs?,
+    }
     if json {
         let files: Vec<_> = config.files.iter().map(|file| file.display().to_string()).collect();
         let (databases, mapped_chats) = (config.database.sources.len(), config.database.chat_mapping.len());
@@ -35,8 +47,11 @@ pub(super) fn show(config: &Config, json: bool) -> Result<Outcome, AppError> {
 /// Tells programs what is wrong with a configuration.
 pub(super) fn wrong(error: &ConfigError) -> Result<Outcome, AppError> {
     let problems = error.problems.iter();
-    let problems = problems.map(|problem| with(json!({ "key": problem.key, "what": problem.what }), &problem.origin));
-    told(&json!({ "ok": false, "problems": problems.collect::<Vec<_>>() }))?;
+    wrong_by(problems.map(|problem| with(json!({ "key": problem.key, "what": problem.what }), &problem.origin)))
+}
+
+fn wrong_by(problems: impl IntoIterator<Item = Value>) -> Result<Outcome, AppError> {
+    told(&json!({ "ok": false, "problems": problems.into_iter().collect::<Vec<_>>() }))?;
     Ok(Outcome::Misused)
 }
 

@@ -8,6 +8,7 @@ use database::{ChatId, Contents, Found, Health, Look, SourceName, SourceStatus, 
 use serde::{Deserialize, Serialize};
 
 use crate::text::chart::{counted, thousands};
+use crate::text::sanitize::sanitize_line;
 
 /// All databases.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -109,6 +110,9 @@ pub struct SourceReport {
     pub served_by: Option<ServedBy>,
     /// How many writes wait for it to come back; null where what holds them could not be read.
     pub waiting: Option<u64>,
+    /// Why what holds them could not be read, and what to do; null where it could, or did not answer.
+    #[serde(default)]
+    pub waiting_reason: Option<String>,
     /// How many writes were kept aside, since they could not be made there; null where it was not read.
     pub parked: Option<u64>,
     /// How many bytes its file has, its log included; null where it cannot be looked at.
@@ -252,6 +256,7 @@ impl SourceReport {
             since,
             served_by: None,
             waiting: None,
+            waiting_reason: None,
             parked: None,
             bytes: source.bytes,
             routed,
@@ -275,15 +280,12 @@ impl SourceReport {
         let writes = |count: u64| counted(count, "write", "writes");
         let mut sentences = Vec::new();
         if let Some(by) = self.served_by {
-            let wait = self.waiting.map_or_else(
-                || "what waits cannot be read".to_owned(),
-                |waiting| {
-                    format!(
-                        "{} to come home",
-                        if waiting == 1 { "1 write waits".to_owned() } else { format!("{} wait", writes(waiting)) }
-                    )
-                },
-            );
+            let wait = match (self.waiting, &self.waiting_reason) {
+                (Some(1), _) => "1 write waits to come home".to_owned(),
+                (Some(waiting), _) => format!("{} wait to come home", writes(waiting)),
+                (None, Some(reason)) => format!("what waits cannot be read: {}", sanitize_line(reason)),
+                (None, None) => "what waits cannot be read".to_owned(),
+            };
             sentences.push(format!("Its chats are served by {by}; {wait}."));
         }
         if let Some(parked) = self.parked.filter(|parked| *parked > 0) {
@@ -318,6 +320,7 @@ impl SourceReport {
             since: None,
             served_by: None,
             waiting: None,
+            waiting_reason: None,
             parked: None,
             bytes: look.bytes,
             routed,

@@ -131,6 +131,10 @@ fn note(source: &database::SourceStatus, was_new: bool) -> Option<String> {
     }
 }
 
+pub(super) fn can_run(_: &DatabaseConfig) -> Result<(), DatabasesError> {
+    Ok(())
+}
+
 pub(super) fn can_reload(config: &DatabaseConfig) -> bool {
     config.form == Form::Sources
 }
@@ -155,10 +159,21 @@ pub(super) fn look(config: &DatabaseConfig) -> Result<StatusReport, DatabasesErr
     }
     let overview = multi::look(config);
     let sources = overview.sources.into_iter().map(|source| {
-        let multi::SourceLook { name, look, readonly, is_default, chats, served_by, waiting, parked, .. } = source;
+        let multi::SourceLook {
+            name,
+            look,
+            readonly,
+            is_default,
+            chats,
+            served_by,
+            waiting,
+            waiting_reason,
+            parked,
+            ..
+        } = source;
         let served_by = served_by.map(leftovers::served_by);
         let report = SourceReport::of_file(name.as_str(), look, readonly, is_default, chats as u64);
-        SourceReport { served_by, waiting, parked, ..report }
+        SourceReport { served_by, waiting, waiting_reason, parked, ..report }
     });
     let data_dir = config.data_dir.display().to_string();
     let (sources, ownerless) = (sources.collect(), leftovers::ownerless(config));
@@ -211,6 +226,7 @@ impl Running {
 
 impl Operator for Many {
     fn status(&self) -> StatusReport {
+        self.control.catch_up(TO_SAY);
         let Status { generation, data_dir, sources, disputed, .. } = self.control.status();
         let particulars = self.control.particulars(TO_SAY);
         let report = |one: &multi::SourceReport| {
@@ -219,9 +235,9 @@ impl Operator for Many {
                 None => report,
                 Some((by, since)) => report.served_by(leftovers::served_by(by), since),
             };
-            let Particulars { version, uuid, parked, waiting, .. } =
+            let Particulars { version, uuid, parked, waiting, waiting_reason, .. } =
                 particulars.get(&one.source.name).cloned().unwrap_or_default();
-            SourceReport { version, uuid, parked, waiting, ..report }
+            SourceReport { version, uuid, parked, waiting, waiting_reason, ..report }
         };
         StatusReport {
             running: true,

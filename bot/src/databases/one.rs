@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use config::{Config, Layers};
 use database::maintenance::{BackupProgress, Finding, RestoreOutcome, Site};
-use database::{ChatId, DatabaseConfig, SourceName};
+use database::{ChatId, DatabaseConfig, Form, SourceName};
 
 use super::upkeep::{Migrated, Restore, migrate_one, restore_one};
 use super::{DatabasesError, Opened, Reached, look_at_one, only_source, open_one};
@@ -22,6 +22,10 @@ pub(super) struct Running;
 
 pub(super) fn open(config: &Config) -> Result<Opened, DatabasesError> {
     open_one(&config.database, only_source(&config.database)?)
+}
+
+pub(super) fn can_run(config: &DatabaseConfig) -> Result<(), DatabasesError> {
+    only_source(config).map(drop)
 }
 
 pub(super) fn can_reload(_: &DatabaseConfig) -> bool {
@@ -44,16 +48,16 @@ pub(super) fn look_for(config: &DatabaseConfig, chat: ChatId) -> Result<RouteRep
     Ok(RouteReport::only(chat, &only_source(config)?.name))
 }
 
-pub(super) fn adopt(_: &Config, _: &SourceName, _: Accept) -> Result<SourceReport, DatabasesError> {
-    Err(DatabasesError::OneFile)
+pub(super) fn adopt(config: &Config, _: &SourceName, _: Accept) -> Result<SourceReport, DatabasesError> {
+    Err(not_here(&config.database))
 }
 
 pub(super) fn move_chats(
-    _: &Config,
+    config: &Config,
     _: &MoveRequest,
     _: &mut dyn FnMut(MoveStep) -> ControlFlow<()>,
 ) -> Result<MovesReport, DatabasesError> {
-    Err(DatabasesError::OneFile)
+    Err(not_here(&config.database))
 }
 
 pub(super) fn seal(_: &Path, _: Option<&Path>) -> Result<PathBuf, DatabasesError> {
@@ -61,27 +65,36 @@ pub(super) fn seal(_: &Path, _: Option<&Path>) -> Result<PathBuf, DatabasesError
 }
 
 pub(super) fn look_at_journal(
-    _: &DatabaseConfig,
+    config: &DatabaseConfig,
     _: Option<&SourceName>,
     _: usize,
 ) -> Result<JournalReport, DatabasesError> {
-    Err(DatabasesError::OneFile)
+    Err(not_here(config))
 }
 
-pub(super) fn settle(_: &Config, _: &SourceName, _: &Settle) -> Result<SettledReport, DatabasesError> {
-    Err(DatabasesError::OneFile)
+pub(super) fn settle(config: &Config, _: &SourceName, _: &Settle) -> Result<SettledReport, DatabasesError> {
+    Err(not_here(&config.database))
 }
 
-pub(super) fn set_aside(_: &Config, _: &SourceName) -> Result<SetAsideReport, DatabasesError> {
-    Err(DatabasesError::OneFile)
+pub(super) fn set_aside(config: &Config, _: &SourceName) -> Result<SetAsideReport, DatabasesError> {
+    Err(not_here(&config.database))
 }
 
-pub(super) fn look_at_strays(_: &DatabaseConfig) -> Result<StraysReport, DatabasesError> {
-    Err(DatabasesError::OneFile)
+pub(super) fn look_at_strays(config: &DatabaseConfig) -> Result<StraysReport, DatabasesError> {
+    Err(not_here(config))
 }
 
-pub(super) fn clear_strays(_: &Config, _: Clearing) -> Result<StraysReport, DatabasesError> {
-    Err(DatabasesError::OneFile)
+pub(super) fn clear_strays(config: &Config, _: Clearing) -> Result<StraysReport, DatabasesError> {
+    Err(not_here(&config.database))
+}
+
+/// Why what is there for sources alone cannot be done.
+fn not_here(config: &DatabaseConfig) -> DatabasesError {
+    match only_source(config) {
+        Err(error) => error,
+        Ok(_) if config.form == Form::SingleFile => DatabasesError::OneFile,
+        Ok(_) => DatabasesError::NotBuilt,
+    }
 }
 
 pub(super) fn site(config: &DatabaseConfig) -> Result<Site, DatabasesError> {

@@ -5,6 +5,7 @@
 //! answered. Whatever ends the session, a message that is being handled is finished first, and the terminal has
 //! its modes back when the caller has control again.
 
+mod above;
 mod command;
 mod ended;
 mod history;
@@ -26,9 +27,11 @@ use self::history::History;
 pub(super) use self::output::with_sources;
 use self::output::{print, tell};
 use self::terminal::Terminal;
+use super::due::Trouble;
 use super::input::{READ_AHEAD, Read, TICK, send_lines, spawn};
 use super::lines::{LINE_LIMIT, Lines};
 use super::signals::StopSignals;
+use crate::logging;
 use crate::message::{DEFAULT_COLUMNS, Handle, Incoming, MessageIds};
 use crate::text::chart::fit;
 use crate::text::sanitize::{sanitize, sanitize_line};
@@ -74,6 +77,8 @@ pub struct Console<'a> {
     signals: &'a StopSignals,
     speaker: Speaker,
     history: Option<PathBuf>,
+    /// Of what the bot says by itself.
+    trouble: Trouble,
 }
 
 /// How many columns the terminal has that standard output is; a guess where it does not say.
@@ -107,7 +112,7 @@ impl<'a> Console<'a> {
         signals: &'a StopSignals,
         speaker: Speaker,
     ) -> Self {
-        Self { handler, ids, clock, signals, speaker, history: None }
+        Self { handler, ids, clock, signals, speaker, history: None, trouble: Trouble::default() }
     }
 
     /// Keeps the lines that are typed in a terminal in this file, readable by its owner only. Without, they are
@@ -140,7 +145,14 @@ impl<'a> Console<'a> {
             None
         };
         let input = Input { events, asking };
+        if let Some(asking) = &input.asking
+            && io::stderr().is_terminal()
+        {
+            let terminal = Arc::clone(&asking.terminal);
+            logging::show_by(move |line| terminal.show_above_line(line));
+        }
         let report = self.serve(&input, out, err);
+        logging::show_plainly();
         if let Some(asking) = &input.asking {
             asking.terminal.take_back();
         }
@@ -164,7 +176,7 @@ impl<'a> Console<'a> {
         let mut failed = 0;
         let ended = self.converse(input, &mut failed, out, err).and_then(|ended| {
             // What came due since it was last looked, in a pipe that was short or busy.
-            self.say_what_is_due(input, out, err)?;
+            self.say_what_is_due(input, out)?;
             Ok(ended)
         });
         match ended {
@@ -192,7 +204,7 @@ impl<'a> Console<'a> {
             }
             // By the clock, and not only where nothing comes in.
             if Instant::now() >= look {
-                self.say_what_is_due(input, out, err)?;
+                self.say_what_is_due(input, out)?;
                 look = Instant::now() + TICK;
             }
             if let Some(asking) = input.asking.as_ref().filter(|_| !asked) {
@@ -255,21 +267,18 @@ impl<'a> Console<'a> {
 
     /// Shows what the bot says by itself in the chat that is spoken in: what it says in others is for those who are
     /// there.
-    fn say_what_is_due(&self, input: &Input, out: &mut dyn Write, err: &mut dyn Write) -> io::Result<()> {
-        let due = self.handler.due(Some(self.speaker.chat)).unwrap_or_else(|error| {
-            tell(err, &with_sources(error.as_ref()));
-            Vec::new()
-        });
+    fn say_what_is_due(&mut self, input: &Input, out: &mut dyn Write) -> io::Result<()> {
+        let due = self.handler.due(Some(self.speaker.chat));
+        let (due, mut tried) = due.map_or_else(|error| (Vec::new(), Err(error)), |due| (due, Ok(true)));
+        let terminal = input.asking.as_ref().map(|asking| &asking.terminal).filter(|_| io::stdout().is_terminal());
         for due in due {
             let text = sanitize(&due.text);
-            let shown = input.asking.as_ref().is_some_and(|asking| asking.terminal.show_above_line(&text));
-            if !shown {
+            if !terminal.is_some_and(|terminal| terminal.show_above_line(&format!("{text}\n"))) {
                 print(out, &due.text)?;
             }
-            if let Err(error) = self.handler.said(&due) {
-                tell(err, &with_sources(error.as_ref()));
-            }
+            tried = tried.and(self.handler.said(&due).map(|()| false));
         }
+        self.trouble.note(&tried);
         Ok(())
     }
 

@@ -23,6 +23,7 @@ use self::answers::{Answers, Ticket};
 use self::lanes::Lanes;
 use self::request::Request;
 use super::console::{Ended, with_sources};
+use super::due::Trouble;
 use super::input::{READ_AHEAD, Read, TICK, send_lines, spawn};
 use super::lines::{LINE_LIMIT, Lines};
 use super::signals::StopSignals;
@@ -249,14 +250,10 @@ impl<'a> Json<'a> {
     /// Tells what the bot says by itself in all chats: at the start, once a second, and once all else is done. Where
     /// nothing can be told any more nothing is asked for: it would count as said.
     fn say_what_is_due(&self, end: &Receiver<()>, answers: &Answers<'_>) {
-        let mut last_error = None;
+        let mut trouble = Trouble::default();
         let mut is_end = false;
         loop {
-            let error = self.say_now(answers).err().map(|error| with_sources(error.as_ref()));
-            if let Some(error) = error.as_ref().filter(|_| error != last_error) {
-                tracing::error!(error, "what is due could not be said; it is tried again every second");
-            }
-            last_error = error;
+            trouble.note(&self.say_now(answers));
             if is_end {
                 return;
             }
@@ -264,16 +261,17 @@ impl<'a> Json<'a> {
         }
     }
 
-    fn say_now(&self, answers: &Answers<'_>) -> Result<(), HandleError> {
+    /// Tells what is due, or answers that nothing is.
+    fn say_now(&self, answers: &Answers<'_>) -> Result<bool, HandleError> {
         if !answers.are_heard() {
-            return Ok(());
+            return Ok(false);
         }
-        let mut noted = Ok(());
+        let mut noted = Ok(true);
         for due in self.handler.due(None)? {
             if !answers.said(&due) {
                 break;
             }
-            noted = noted.and(self.handler.said(&due));
+            noted = noted.and(self.handler.said(&due).map(|()| false));
         }
         noted
     }

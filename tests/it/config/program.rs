@@ -220,16 +220,37 @@ fn programs_are_told_the_same_of_a_configuration() {
 
 #[test]
 #[cfg(not(feature = "multi-source"))]
-fn several_sources_are_checked_and_then_refused_by_a_build_for_one() {
+fn several_sources_are_refused_by_a_build_for_one_also_where_they_are_checked() {
+    const SEVERAL: &str = "the configuration names 2 databases, and this build works on one; build it for several with \
+                           `cargo build --release -p bot --features multi-source`, or leave one source that can be \
+                           written in [database.sources]";
     let place = Place::new();
     place.file("configs/bot.toml", two_sources("[database.chat_mapping]\n-100 = \"archive\"\n"));
-    let ran = bot(&place, &["config", "check"], &[]);
-    assert_eq!((ran.code, ran.err.as_str()), (Some(0), ""));
-    assert_snapshot!(ran.out, @"The configuration is right: configs/bot.toml (2 databases, 1 mapped chat).");
-    let ran = bot(&place, &["run"], &[]);
-    assert_eq!((ran.code, ran.out.as_str()), (Some(2), ""));
-    assert_snapshot!(ran.err, @"error: the configuration names 2 databases, and this build works on one; build it for several with `cargo build --release -p bot --features multi-source`, or leave one source that can be written in [database.sources]");
+    for args in [
+        &["config", "check"][..],
+        &["run"],
+        &["db", "status"],
+        &["db", "strays"],
+        &["db", "journal"],
+        &["db", "adopt", "archive"],
+        &["db", "move", "-100", "--to", "primary"],
+    ] {
+        let ran = bot(&place, args, &[]);
+        assert_eq!((ran.code, ran.out.as_str()), (Some(2), ""), "{args:?}");
+        assert_eq!(ran.err.trim_end(), format!("error: {SEVERAL}"), "{args:?}");
+    }
+    let ran = bot(&place, &["config", "check", "--json"], &[]);
+    assert_eq!((ran.code, ran.err.as_str()), (Some(2), ""));
+    let said: serde_json::Value = serde_json::from_str(&ran.out).unwrap();
+    assert_eq!((&said["ok"], &said["problems"][0]["what"]), (&false.into(), &SEVERAL.into()));
+    assert_eq!(said["problems"][0]["from"]["file"], "configs/bot.toml");
     assert_eq!((names(&place), names_in(&place.path("configs"))), (vec!["configs".into()], vec!["bot.toml".into()]));
+    // One source is no file without a name, and what is there for many is not in this build.
+    place.file("configs/bot.toml", "[database.sources.main]\npath = \"chats.db\"\n");
+    assert_eq!(bot(&place, &["config", "check"], &[]).code, Some(0));
+    let ran = bot(&place, &["db", "strays"], &[]);
+    assert_eq!(ran.code, Some(2));
+    assert_snapshot!(ran.err, @"error: this takes a bot that is built with `cargo build --release -p bot --features multi-source`");
 }
 
 #[test]

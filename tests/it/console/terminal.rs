@@ -5,6 +5,7 @@ use std::io::{Read as _, Write as _};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::process::{Child, Command};
 use std::sync::mpsc::{Receiver, channel};
+use std::time::Instant;
 
 use rustix::fs::OFlags;
 use rustix::process::{Pid, Signal, kill_process};
@@ -63,12 +64,14 @@ impl Session {
 
     /// Waits for a text to appear on the screen, behind what was waited for before.
     fn see(&mut self, text: &str) {
+        // Also where something else comes all the time.
+        let deadline = Instant::now() + PATIENCE;
         loop {
             if let Some(at) = self.seen[self.asked..].find(text) {
                 self.asked += at + text.len();
                 return;
             }
-            let Ok(more) = self.screen.recv_timeout(PATIENCE) else {
+            let Ok(more) = self.screen.recv_timeout(deadline.saturating_duration_since(Instant::now())) else {
                 panic!("`{text}` is not in {:?}", &self.seen[self.asked..])
             };
             self.seen.push_str(&String::from_utf8_lossy(&more));
@@ -163,4 +166,27 @@ fn a_signal_gives_the_terminal_back_in_the_middle_of_a_line() {
     assert_eq!(session.end(), Some(0));
     assert_eq!(home.names(), ["bot.db", "console_history"]);
     assert_eq!(home.one("SELECT COUNT(*) FROM chat_messages"), 0);
+}
+
+#[test]
+fn what_is_logged_while_somebody_types_stands_above_the_line_which_is_there_again_below_it() {
+    let home = Home::new();
+    let mut session = Session::start(&home, &[]);
+    session.see("chat 1 · user 1> ");
+    session.press("half a li");
+    session.see("half a li");
+    std::fs::rename(home.database(), home.path("away.db")).unwrap();
+    session.see("what is due could not be said");
+    // Not behind what was typed, which was wiped away before.
+    let line = session.seen[..session.asked].lines().last().unwrap();
+    assert!(line.rsplit("half a li").next().unwrap().contains("\x1b[K"), "{line:?}");
+    session.see("chat 1 · user 1> half a li");
+    std::fs::rename(home.path("away.db"), home.database()).unwrap();
+    session.see("what is due can be said again");
+    session.see("chat 1 · user 1> half a li");
+    session.press("ne\r");
+    session.see("chat 1 · user 1> ");
+    session.press("\x04");
+    assert_eq!(session.end(), Some(0));
+    assert_eq!(home.texts("SELECT message_text FROM chat_messages WHERE chat_id = 1"), ["half a line"]);
 }

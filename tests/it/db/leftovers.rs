@@ -5,7 +5,8 @@ use insta::assert_snapshot;
 
 use super::files;
 use super::site::{Site, TWO, speak};
-use crate::program::until;
+use crate::multi::carry;
+use crate::program::{Running, until};
 use crate::support::sqlite;
 
 /// A site with a bot on it whose source `archive` is away, and where one message of chat -100 waits for it.
@@ -62,6 +63,60 @@ fn a_source_that_is_away_is_shown_with_who_serves_it_and_what_waits() {
 }
 
 #[test]
+fn a_stand_in_that_is_gone_is_told_of_with_its_reason_and_the_source_as_it_is() {
+    let (site, running) = with_one_away();
+    assert_eq!(running.end().code, Some(0));
+    let mut running = Running::start(&mut site.bot(&["console", "--json"]));
+    speak(&mut running, -100, "another");
+    for suffix in ["", "-wal", "-shm"] {
+        let _ = std::fs::remove_file(site.data(&format!("standin/archive.db{suffix}")));
+    }
+    until("its chat's calls fail", || speak(&mut running, -100, "lost").1.contains("--set-aside"));
+    let archive = || site.json(&["status"])["sources"][1].clone();
+    let is_of_stand_in = |archive: &serde_json::Value| {
+        let reason = archive["waiting_reason"].as_str().unwrap_or_default();
+        assert!(archive["waiting"].is_null() && reason.contains("standin/archive.db is missing or empty"), "{archive}");
+        assert!(reason.contains("`bot db retry archive --set-aside`"), "{archive}");
+    };
+    let away = archive();
+    is_of_stand_in(&away);
+    assert_eq!(away["state"], "unavailable");
+    let (_, said) = site.said(&["db", "status"]);
+    assert!(said.contains("what waits cannot be read: [home]/data/standin/archive.db is missing or empty"), "{said}");
+    let (code, said) = site.said(&["db", "journal"]);
+    assert_eq!(code, 3);
+    let (headline, rest) = said.split_once('\n').unwrap();
+    assert_eq!(headline, "Nothing is known to wait or to be kept aside; not everything could be read:");
+    assert!(rest.contains("standin/archive.db is missing or empty"), "{said}");
+
+    // The source is told of as it is, whenever somebody happens to look at it next.
+    std::fs::rename(site.home.path("away.db"), site.data("archive.db")).unwrap();
+    let back = archive();
+    is_of_stand_in(&back);
+    assert_eq!((&back["state"], &back["reason"]), (&"returning".into(), &serde_json::Value::Null), "{back}");
+    assert!(site.json(&["retry", "archive", "--set-aside"])["file"].is_null());
+    assert_eq!(speak(&mut running, -100, "at home"), ("archive".to_owned(), String::new()));
+    let said = running.end();
+    assert!(said.err.contains("a stand-in is gone") && !said.err.contains("aside-1"), "{}", said.err);
+}
+
+#[test]
+fn a_file_that_was_taken_away_just_now_is_told_of() {
+    let site = Site::new(TWO);
+    let mut running = site.start();
+    speak(&mut running, -100, "before");
+    assert_eq!(site.json(&["status"])["sources"][1]["state"], "open");
+    carry(&site.data("archive.db"), &site.home.path("away.db"));
+    let archive = &site.json(&["status"])["sources"][1];
+    assert_eq!((&archive["state"], &archive["bytes"]), (&"unavailable".into(), &serde_json::Value::Null), "{archive}");
+    carry(&site.home.path("away.db"), &site.data("archive.db"));
+    let archive = &site.json(&["status"])["sources"][1];
+    assert!(archive["state"] == "open" || archive["state"] == "returning", "{archive}");
+    assert_eq!(archive["reason"], serde_json::Value::Null);
+    assert_eq!(running.end().code, Some(0));
+}
+
+#[test]
 fn what_was_kept_aside_is_listed_and_made_again_or_given_up_with_a_bot_and_without() {
     let (site, mut running) = with_one_away();
     speak(&mut running, -100, "another");
@@ -112,6 +167,8 @@ fn a_damaged_stand_in_is_set_aside_with_a_bot_and_without() {
     assert_eq!(running.end().code, Some(0));
     let damage = || std::fs::write(site.data("standin/archive.db"), "no database ".repeat(1_000)).unwrap();
     damage();
+    let archive = &site.json(&["status"])["sources"][1];
+    assert!(archive["waiting"].is_null() && archive["waiting_reason"].is_string(), "{archive}");
     let (code, said) = site.said(&["db", "-q", "retry", "archive", "--set-aside"]);
     assert_eq!(code, 0, "{said}");
     assert!(said.ends_with("/data/standin/archive.db.aside-1; what only it holds is not at home\n"), "{said}");

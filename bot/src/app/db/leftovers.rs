@@ -84,7 +84,10 @@ fn journal(report: &JournalReport, terminal: Option<usize>) -> String {
         text.push_str(&format!("{}: {waiting} waiting to come home, {parked} kept aside.\n", one.source));
     }
     if counts.is_empty() {
-        text.push_str("Nothing waits, and nothing was kept aside.\n");
+        text.push_str(match missing.is_empty() {
+            true => "Nothing waits, and nothing was kept aside.\n",
+            false => "Nothing is known to wait or to be kept aside; not everything could be read:\n",
+        });
     }
     if !entries.is_empty() {
         text.push('\n');

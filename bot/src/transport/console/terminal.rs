@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::io::{self, IsTerminal};
 use std::sync::mpsc::{Receiver, SyncSender};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use rustix::io::Errno;
@@ -15,8 +15,9 @@ use rustyline::highlight::Highlighter;
 use rustyline::hint::Hinter;
 use rustyline::history::FileHistory;
 use rustyline::validate::Validator;
-use rustyline::{Behavior, Config, Context, Editor, ExternalPrinter, Helper};
+use rustyline::{Behavior, Config, Context, Editor, Helper};
 
+use super::above::Above;
 use super::history::History;
 use super::{Event, InputError, LINE_LIMIT};
 
@@ -31,16 +32,12 @@ const LEAVE_LINE: &[u8] = b"\x1b[?2004l\n";
 /// the terminal's modes right in its place.
 pub(super) struct Terminal {
     found: Option<Termios>,
-    editors: Mutex<Editors>,
+    /// The editor's modes, once it had the terminal.
+    modes: Mutex<Option<Termios>>,
+    /// What the editor shows above its line.
+    above: OnceLock<Above>,
     holder: Mutex<Holder>,
     changed: Condvar,
-}
-
-/// What brings the line editor back after the program was stopped (Ctrl-Z) and goes on.
-#[derive(Default)]
-struct Editors {
-    modes: Option<Termios>,
-    printer: Option<Box<dyn ExternalPrinter + Send>>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -56,7 +53,8 @@ impl Terminal {
     pub(super) fn of_stdin() -> Self {
         Self {
             found: tcgetattr(io::stdin()).ok(),
-            editors: Mutex::default(),
+            modes: Mutex::default(),
+            above: OnceLock::new(),
             holder: Mutex::new(Holder::Program),
             changed: Condvar::new(),
         }
@@ -77,6 +75,10 @@ impl Terminal {
         if *holder == Holder::Program || !in_foreground() {
             return;
         }
+        drop(holder);
+        if let Some(above) = self.above.get() {
+            above.wait(TAKE_OVER);
+        }
         // Nothing can be done about a terminal that does not answer, or is gone.
         if let Some(modes) = &self.found {
             let _ = tcsetattr(io::stdin(), OptionalActions::Now, modes);
@@ -95,25 +97,21 @@ impl Terminal {
         if *self.holder() != Holder::Editor || !in_foreground() {
             return;
         }
-        let mut editors = self.editors();
-        if let Some(modes) = &editors.modes {
+        if let Some(modes) = &*self.modes() {
             let _ = tcsetattr(io::stdin(), OptionalActions::Now, modes);
         }
-        if let Some(printer) = &mut editors.printer {
-            let _ = printer.print(String::new());
+        if let Some(above) = self.above.get() {
+            above.show(String::new());
         }
     }
 
-    /// Shows a text above the line that is being edited; `false` where none is, and the text can be printed plainly.
-    pub(super) fn show_above_line(&self, text: &str) -> bool {
-        if *self.holder() != Holder::Editor || !io::stdout().is_terminal() {
-            return false;
-        }
-        self.editors().printer.as_mut().is_some_and(|printer| printer.print(format!("{text}\n")).is_ok())
+    /// Shows lines above the one that is being edited; `false` where none is, and they can be printed plainly.
+    pub(super) fn show_above_line(&self, lines: &str) -> bool {
+        *self.holder() == Holder::Editor && self.above.get().is_some_and(|above| above.show(lines.to_owned()))
     }
 
-    fn editors(&self) -> MutexGuard<'_, Editors> {
-        self.editors.lock().unwrap_or_else(PoisonError::into_inner)
+    fn modes(&self) -> MutexGuard<'_, Option<Termios>> {
+        self.modes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn holder(&self) -> MutexGuard<'_, Holder> {
@@ -152,7 +150,10 @@ pub(super) fn read_lines(
             return;
         }
     };
-    terminal.editors().printer = editor.create_external_printer().ok().map(|printer| Box::new(printer) as _);
+    if let Some(above) = editor.create_external_printer().ok().and_then(Above::by) {
+        // This is the only one.
+        let _ = terminal.above.set(above);
+    }
     for prompt in prompts {
         if let Some(watcher) = editor.helper() {
             watcher.typed.set(false);
@@ -224,7 +225,7 @@ impl Hinter for Watcher {
         let mut holder = self.terminal.holder();
         if *holder == Holder::EditorSoon {
             *holder = Holder::Editor;
-            self.terminal.editors().modes = tcgetattr(io::stdin()).ok();
+            *self.terminal.modes() = tcgetattr(io::stdin()).ok();
             self.terminal.changed.notify_all();
         }
         None

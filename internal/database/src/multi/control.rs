@@ -146,6 +146,23 @@ impl Control {
         }
     }
 
+    /// Has what is known of the sources catch up with their files, so that [`status`](Self::status) tells how they are by
+    /// now: one that failed is looked at where its file has changed since, and one whose file is gone is given up. Waits
+    /// for that long at most; a look goes on after that.
+    pub fn catch_up(&self, wait: Duration) {
+        let deadline = Instant::now() + wait;
+        let table = self.router.table();
+        let changed = table.sources.iter().filter(|source| {
+            source.notice_replaced();
+            source.is_changed_since_it_failed()
+        });
+        let looks: Vec<_> = changed.filter_map(|source| self.router.healer.begin_look(source.name()).ok()?).collect();
+        for look in looks {
+            // What was found is in the status.
+            let _ = look.recv_timeout(deadline.saturating_duration_since(Instant::now()));
+        }
+    }
+
     /// The configuration that is in force.
     pub fn config(&self) -> DatabaseConfig {
         self.router.with_plan(|plan| plan.config.clone())

@@ -71,12 +71,11 @@ impl Healer {
     pub(super) fn look(&self, name: &SourceName) -> Option<Result<()>> {
         let unavailable =
             |reason: String| Err(Error::new("healer.look", name, ErrorKind::SourceUnavailable { reason }));
-        let (asker, found) = mpsc::sync_channel(1);
-        match self.send(Order::Look(name.clone(), asker)) {
-            Ok(true) => Some(found.recv_timeout(ANSWER_WITHIN).unwrap_or_else(|_| {
+        match self.begin_look(name) {
+            Ok(Some(found)) => Some(found.recv_timeout(ANSWER_WITHIN).unwrap_or_else(|_| {
                 unavailable("it is being looked at, which takes its time; see `bot db status`".to_owned())
             })),
-            Ok(false) => None,
+            Ok(None) => None,
             Err(error) => Some(unavailable(format!("no thread can be started to look at it: {error}"))),
         }
     }
@@ -105,6 +104,12 @@ impl Healer {
                 Err(_) => *tried = Instant::now(),
             }
         }
+    }
+
+    /// The same without waiting: the outcome is told there.
+    pub(super) fn begin_look(&self, name: &SourceName) -> io::Result<Option<Receiver<Result<()>>>> {
+        let (asker, found) = mpsc::sync_channel(1);
+        Ok(self.send(Order::Look(name.clone(), asker))?.then_some(found))
     }
 
     /// Begins no further look, and waits a while for those under way.

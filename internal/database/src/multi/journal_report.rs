@@ -47,6 +47,8 @@ pub struct JournalReport {
     pub counts: BTreeMap<SourceName, (u64, u64)>,
     /// The sources of which not everything could be read, and why.
     pub missing: Vec<Missing>,
+    /// Why what stands in for a source could not be read, so that it is not known how much waits.
+    pub(super) unread: BTreeMap<SourceName, String>,
 }
 
 /// How far the journals of each absence were made at a source.
@@ -145,11 +147,15 @@ pub fn look_at_journal(config: &DatabaseConfig, source: Option<&SourceName>, mos
         let seen = look_closer(&settings);
         if let Found::Unusable { reason } = &seen.look.found {
             report.lack(&name, reason);
+            report.unread.insert(name.clone(), reason.clone());
         }
         if let Some(read) = seen.read(OP, |tx| {
             tx.snapshot()?;
             waiting(tx, &name, made_at(&name), most)
         }) {
+            if let Err(error) = &read {
+                report.unread.insert(name.clone(), error.kind().to_string());
+            }
             report.take(&name, read.map(|(count, entries)| (Made::new(), (count, 0), entries)));
         }
     }

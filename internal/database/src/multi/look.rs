@@ -51,6 +51,8 @@ pub struct SourceLook {
     pub served_by: Option<ServedBy>,
     /// How many writes wait for it; `None` where what holds them cannot be read.
     pub waiting: Option<u64>,
+    /// Why what holds them cannot be read; `None` where it can.
+    pub waiting_reason: Option<String>,
     /// How many writes were kept aside there; `None` where it was not read.
     pub parked: Option<u64>,
 }
@@ -206,7 +208,7 @@ fn judged(
     if let Some(Err(refusal)) = admitted {
         look.found = Found::Unusable { reason: refusal.to_string() };
     }
-    let (served_by, waiting, parked) = Default::default();
+    let (served_by, waiting, waiting_reason, parked) = Default::default();
     SourceLook {
         name: source.name.clone(),
         look,
@@ -215,6 +217,7 @@ fn judged(
         chats: 0,
         served_by,
         waiting,
+        waiting_reason,
         parked,
     }
 }
@@ -231,8 +234,8 @@ fn note_journals(sources: &mut [SourceLook], config: &DatabaseConfig) {
             (false, 0) => None,
             (false, _) => Some(ServedBy::Default),
         };
-        let is_lacking = journal.missing.iter().any(|missing| missing.source == source.name);
-        source.waiting = (waiting > 0 || !is_lacking || !has_stand_in).then_some(waiting);
+        source.waiting_reason = journal.unread.get(&source.name).cloned();
+        source.waiting = source.waiting_reason.is_none().then_some(waiting);
         source.parked = matches!(source.look.found, Found::Database(_)).then_some(parked);
     }
 }

@@ -12,7 +12,7 @@ use super::control::Control;
 use super::datasource_router::RoutingTable;
 use super::journal_report::{Made, count_parked, count_waiting, read_made};
 use super::standin::Away;
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::params;
 use crate::route::SourceName;
 use crate::source::{ReadTx, Source};
@@ -36,6 +36,8 @@ pub struct Particulars {
     pub parked: Option<u64>,
     /// How many writes wait for it to come back; `None` where whoever serves its chats does not tell.
     pub waiting: Option<u64>,
+    /// Why whoever serves its chats cannot tell; `None` where they do, or have not answered.
+    pub waiting_reason: Option<String>,
 }
 
 /// The questions that have no answer yet, each with those who wait for it. However many ask, a source is asked by one
@@ -126,17 +128,24 @@ fn ask(source: &Arc<Source>, away: Option<&Away>) -> Particulars {
     {
         (found, made) = (told, done);
     }
-    found.waiting = match away {
-        None => Some(0),
-        Some(away) => away
-            .serving
-            .read(OP, |tx| {
-                tx.snapshot()?;
-                count_waiting(tx, source.name(), &made)
-            })
-            .ok(),
-    };
+    let waiting = away.map_or(Ok(0), |away| {
+        away.serving.read(OP, |tx| {
+            tx.snapshot()?;
+            count_waiting(tx, source.name(), &made)
+        })
+    });
+    match waiting {
+        Ok(waiting) => found.waiting = Some(waiting),
+        Err(error) => found.waiting_reason = Some(reason(&error)),
+    }
     found
+}
+
+fn reason(error: &Error) -> String {
+    match error.kind() {
+        ErrorKind::SourceUnavailable { reason } => reason.clone(),
+        kind => kind.to_string(),
+    }
 }
 
 fn of_itself(tx: &ReadTx<'_>) -> Result<Particulars> {
@@ -147,6 +156,6 @@ fn of_itself(tx: &ReadTx<'_>) -> Result<Particulars> {
         version: tx.value::<String>("settings", version, params![])?.and_then(|version| version.parse().ok()),
         uuid: if has_meta { tx.value("switchyard_meta", uuid, params![])? } else { None },
         parked: Some(count_parked(tx)?),
-        waiting: None,
+        ..Particulars::default()
     })
 }

@@ -182,10 +182,14 @@ impl Away {
     pub(super) fn remove(&self) {
         let path = &self.serving.config().path;
         if self.stand_in.as_ref().is_some_and(|opener| opener.is_set_aside.load(Ordering::Acquire)) {
+            let source = &self.displaced.home;
             match files::set_aside(path) {
-                Ok(aside) => {
-                    let (source, file) = (&self.displaced.home, aside.display());
+                Ok(Some(aside)) => {
+                    let file = aside.display();
                     tracing::warn!(target: "database::audit", %source, %file, "a stand-in was set aside; what only it holds is not at home");
+                }
+                Ok(None) => {
+                    tracing::warn!(target: "database::audit", %source, "a stand-in is gone, and the bot goes on without it; what was in it is not at home");
                 }
                 Err(error) => tracing::error!(file = %path.display(), %error, "a stand-in cannot be set aside"),
             }

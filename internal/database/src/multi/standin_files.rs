@@ -64,19 +64,23 @@ pub(super) fn remove_rest(stand_in: &Path) -> io::Result<()> {
     remove_parts(stand_in, &BESIDE)
 }
 
-/// Gives a stand-in that is closed another name, under which nobody takes it for one; answers that.
-pub(super) fn set_aside(stand_in: &Path) -> io::Result<PathBuf> {
+/// Gives a stand-in that is closed another name, under which nobody takes it for one; answers that, or `None` where there
+/// was no file.
+pub(super) fn set_aside(stand_in: &Path) -> io::Result<Option<PathBuf>> {
     let named = |number: usize| with_suffix(stand_in, &format!("{ASIDE}{number}"));
     let aside = (1..).map(named).find(|path| !path.exists()).unwrap_or_else(|| named(0));
     forget_over(stand_in)?;
+    let mut was_there = false;
+    // The database last.
     for suffix in BESIDE.into_iter().rev().chain([""]) {
-        match std::fs::rename(with_suffix(stand_in, suffix), with_suffix(&aside, suffix)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
+        was_there = match std::fs::rename(with_suffix(stand_in, suffix), with_suffix(&aside, suffix)) {
+            Ok(()) => true,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => false,
+            Err(error) => return Err(error),
+        };
     }
     sync_folder(stand_in)?;
-    Ok(aside)
+    Ok(was_there.then_some(aside))
 }
 
 /// Notes, on disk, that the default source is written in the place of this one.

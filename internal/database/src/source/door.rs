@@ -14,7 +14,7 @@ use parking_lot::{Condvar, Mutex, RwLock};
 
 use super::budget::Budget;
 use super::file::Left;
-use super::rest::Rest;
+use super::rest::{Rest, Trace};
 use super::{Database, OpenError, SourceConfig};
 use crate::error::ErrorKind;
 
@@ -127,6 +127,8 @@ pub(super) struct Failure {
     pub(super) until: Option<Instant>,
     /// What was open before may still be in the hands of calls that are under way.
     pub(super) old: Weak<()>,
+    /// The file that it failed with; `None` where there was none.
+    pub(super) file: Option<Trace>,
 }
 
 #[derive(Clone)]
@@ -191,8 +193,8 @@ impl Door {
 
     /// For what is never opened.
     pub(super) fn refusing(reason: String) -> Self {
-        let failure =
-            Failure { why: Why::Unavailable(reason), since: SystemTime::now(), until: None, old: Weak::new() };
+        let why = Why::Unavailable(reason);
+        let failure = Failure { why, since: SystemTime::now(), until: None, old: Weak::new(), file: None };
         Self::new(State::Failed(failure), None)
     }
 
@@ -222,6 +224,18 @@ impl Door {
     /// Whether the last attempt at opening it found that what is there is no good.
     pub(super) fn is_lost(&self) -> bool {
         matches!(&*self.state.lock(), State::Failed(Failure { why: Why::Lost(_), .. }))
+    }
+
+    /// The file that it failed with the last time, where it is unavailable.
+    pub(super) fn failed_with(&self) -> Option<Option<Trace>> {
+        match &*self.state.lock() {
+            State::Failed(failure) | State::Opening(Opening { earlier: Some(failure), .. })
+                if failure.why.reason().is_some() && self.opener.is_some() =>
+            {
+                Some(failure.file)
+            }
+            _ => None,
+        }
     }
 
     pub(super) fn health(&self) -> Health {

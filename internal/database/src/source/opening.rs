@@ -8,6 +8,7 @@ use parking_lot::MutexGuard;
 
 use super::budget::{Permit, WRITER};
 use super::door::{Door, Failure, Opener, Opening, State, Stays, Why};
+use super::rest::Trace;
 use super::{Database, OpenError, Source, file};
 use crate::error::ErrorKind;
 
@@ -82,7 +83,8 @@ impl Source {
                     let thread = std::thread::Builder::new().name(format!("opens {}", self.name()));
                     if let Err(error) = thread.spawn(move || source.open_now(&*opener, permit, before)) {
                         let reason = format!("no thread can be started to open it: {error}");
-                        let failure = self.failed(Why::Unavailable(reason), earlier.as_ref(), Some(Instant::now()));
+                        let until = Some(Instant::now());
+                        let failure = self.failed(Why::Unavailable(reason), earlier.as_ref(), until, None);
                         MutexGuard::unlocked(&mut state, || self.door.fail(failure));
                         waited = true;
                     }
@@ -108,6 +110,11 @@ impl Source {
         timeout - (timeout / 5).min(TO_TELL)
     }
 
+    /// Whether it is unavailable, and there is another file by now, or the same one was changed since.
+    pub(crate) fn is_changed_since_it_failed(&self) -> bool {
+        self.door.failed_with().is_some_and(|file| file != Trace::at(&self.config.path))
+    }
+
     /// Room for the source's connections, where they count.
     pub(super) fn room(&self, deadline: Instant) -> Option<Option<Permit>> {
         match self.budget() {
@@ -119,6 +126,8 @@ impl Source {
     /// Opens the database and tells whoever waits for it.
     fn open_now(self: &Arc<Self>, opener: &dyn Opener, permit: Option<Permit>, earlier: Option<Failure>) {
         let deadline = Instant::now() + self.time_to_open();
+        // Before it is tried: what comes later is a change.
+        let file = Trace::at(&self.config.path);
         let is_closed = earlier.as_ref().is_none_or(|failure| wait_closed(&failure.old, deadline));
         let left = *self.door.left.lock();
         let opened = catch_unwind(AssertUnwindSafe(|| {
@@ -146,13 +155,13 @@ impl Source {
             Ok(Err(OpenError::Locked { waited, .. })) => {
                 let old = earlier.map_or_else(Weak::new, |earlier| earlier.old);
                 let (since, until) = (SystemTime::now(), Some(Instant::now()));
-                Failure { why: Why::Busy(waited), since, until, old }
+                Failure { why: Why::Busy(waited), since, until, old, file: None }
             }
             Ok(Err(error)) => {
                 let why = if error.is_lost() { Why::Lost } else { Why::Unavailable };
-                self.failed(why(error.to_string()), earlier.as_ref(), until)
+                self.failed(why(error.to_string()), earlier.as_ref(), until, file)
             }
-            Err(_) => self.failed(Why::Unavailable("opening it panicked".to_owned()), earlier.as_ref(), until),
+            Err(_) => self.failed(Why::Unavailable("opening it panicked".to_owned()), earlier.as_ref(), until, file),
         };
         // Before anybody tries again.
         drop(permit);
@@ -183,14 +192,14 @@ impl Source {
     }
 
     /// A failure, told once for each reason.
-    fn failed(&self, why: Why, earlier: Option<&Failure>, until: Option<Instant>) -> Failure {
+    fn failed(&self, why: Why, earlier: Option<&Failure>, until: Option<Instant>, file: Option<Trace>) -> Failure {
         let reason = why.reason();
         if earlier.is_none_or(|earlier| earlier.why.reason() != reason) {
             tracing::warn!(source = %self.name(), reason, "a source is unavailable; the others go on");
         }
         let since = earlier.map_or_else(SystemTime::now, |earlier| earlier.since);
         let old = earlier.map_or_else(Weak::new, |earlier| earlier.old.clone());
-        Failure { why, since, until, old }
+        Failure { why, since, until, old, file }
     }
 
     /// Takes the source for unavailable, since an open database failed.
@@ -202,7 +211,8 @@ impl Source {
             let is_seen_to = opener.failed(&self.config);
             let until = (!is_seen_to).then(Instant::now);
             let (why, old) = (Why::Unavailable(reason.to_owned()), Arc::downgrade(&database.in_use));
-            self.door.fail(Failure { why, since: SystemTime::now(), until, old });
+            let file = Trace::at(&self.config.path);
+            self.door.fail(Failure { why, since: SystemTime::now(), until, old, file });
         }
     }
 }

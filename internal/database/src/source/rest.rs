@@ -25,7 +25,7 @@ pub(super) struct Rest {
 
 /// What changes whenever anybody changes a file.
 #[derive(Clone, Copy, PartialEq, Eq)]
-struct Trace {
+pub(super) struct Trace {
     id: FileId,
     length: u64,
     /// When it was changed last, in seconds and nanoseconds.
@@ -33,6 +33,12 @@ struct Trace {
 }
 
 impl Trace {
+    /// The file that the path leads to now, as it is; `None` where there is none (or it cannot be looked at).
+    pub(super) fn at(path: &Path) -> Option<Self> {
+        // By a clock that nobody can set back.
+        fs::metadata(path).ok().map(|found| Self::of(&found, (found.ctime(), found.ctime_nsec())))
+    }
+
     fn of(found: &Metadata, changed: (i64, i64)) -> Self {
         let id = FileId { device: found.dev(), inode: found.ino() };
         Self { id, length: found.len(), changed }
@@ -42,10 +48,9 @@ impl Trace {
 impl Rest {
     /// The files as they are now.
     pub(super) fn of(path: &Path, pages: u32) -> Option<Self> {
-        let (file, log) = (fs::metadata(path).ok()?, fs::metadata(beside(path, "-wal")).ok()?);
+        let (file, log) = (Trace::at(path)?, fs::metadata(beside(path, "-wal")).ok()?);
         Some(Self {
-            // By a clock that nobody can set back.
-            file: Trace::of(&file, (file.ctime(), file.ctime_nsec())),
+            file,
             // (SQLite has root give it its owner again each time.)
             log: Trace::of(&log, (log.mtime(), log.mtime_nsec())),
             pages,
