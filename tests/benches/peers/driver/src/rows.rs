@@ -284,7 +284,13 @@ pub(crate) fn all(quick: bool) -> Vec<Row> {
                     crowded("the same, logs left", "rusqlite, a connection a call, log left", 5_000 / least),
                 ],
                 vec![
-                    question("memory at the end against a tenth in", Measure::Memory, Against::Itself, 1.1, 1.1),
+                    question(
+                        "memory at the end, every source used, against a tenth in, a third used (no limit set)",
+                        Measure::Memory,
+                        Against::Itself,
+                        f64::INFINITY,
+                        1.1,
+                    ),
                     question(
                         "throughput against 40 sources, within",
                         Measure::Within,
@@ -300,6 +306,19 @@ pub(crate) fn all(quick: bool) -> Vec<Row> {
                         1.0,
                     ),
                 ],
+            )
+        },
+        // By a tenth of it every source has been used: what grows afterwards is lost.
+        Row {
+            turns: 1,
+            calls: Some(if quick { 40 } else { 1_000 }),
+            ..row(
+                "many-long",
+                "the same for ten times as long",
+                Work::Many,
+                200,
+                vec![crowded("ours, 5,000 sources", "ours, many", 5_000 / least)],
+                vec![question("memory at the end against a tenth in", Measure::Memory, Against::Itself, 1.1, 1.1)],
             )
         },
     ]

@@ -52,6 +52,17 @@ pub(crate) fn detail(row: &Row, results: &Results) -> String {
          processors meanwhile.",
         results.others
     );
+    let last = |outcomes: &Vec<Outcome>| outcomes.last().and_then(|outcome| outcome.memory);
+    for (entrant, (early, end)) in row.entrants.iter().zip(&results.of).filter_map(|(e, of)| Some((e, last(of)?))) {
+        let mb = |bytes: u64| bytes as f64 / 1e6;
+        let _ = writeln!(
+            text,
+            "\nMemory of {}: {:.1} MB a tenth in, {:.1} MB at the end.",
+            entrant.label,
+            mb(early),
+            mb(end)
+        );
+    }
     for fault in &results.faults {
         let _ = writeln!(text, "\n**{fault}**");
     }
