@@ -88,13 +88,13 @@ impl Control {
         }
         let unfinished = self.unfinished(&chats)?;
         unfinished.iter().try_for_each(|entry| self.check_not_remapped(entry))?;
-        let parts = match self.parts(&chats, to, options.keep) {
+        let (parts, is_checked) = match self.parts(&chats, to, options.keep) {
             Err(there @ MoveError::AlreadyThere { .. }) if unfinished.is_empty() => {
-                self.left_behind(&chats, to)?.ok_or(there)?
+                (self.left_behind(&chats, to)?.ok_or(there)?, true)
             }
-            parts => parts?,
+            parts => (parts?, false),
         };
-        for part in &parts {
+        for part in parts.iter().filter(|_| !is_checked) {
             // What an earlier try has left at the target goes before.
             let is_ours = |entry: &Entry| {
                 let left_in = if entry.is_switched { &entry.from } else { &entry.to };
@@ -192,7 +192,6 @@ impl Control {
             Err(there @ MoveError::AlreadyThere { .. }) if unfinished.is_empty() => {
                 let behind = self.left_behind(&chats, to)?.ok_or(there)?;
                 // What would stop the move is known before anything is otherwise.
-                behind.iter().try_for_each(plan::check_empty)?;
                 plan::check_disk(
                     &*self.source(to)?,
                     plan::bytes(&behind, &plan::rows(&behind)?, plan::media(&behind)?)?,

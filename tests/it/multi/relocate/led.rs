@@ -199,7 +199,8 @@ fn what_is_written_at_that_very_moment_is_found_wherever_the_chat_is_then() {
             }
             Err(error) => panic!("{error}"),
         }
-        assert_eq!(control.explain(*chat).source, name("archive"));
+        let report = control.explain(*chat);
+        assert_eq!((report.source, report.why), (name("archive"), Why::Mapped));
     }
     assert!(brought > 0, "{refused} were refused");
     db.close();

@@ -42,7 +42,12 @@ impl Control {
         }
         let target = self.source(to)?;
         let part = |chat: &ChatId| Part { chat: *chat, from: Arc::clone(from), to: Arc::clone(&target) };
-        Ok(Some(chats.iter().map(part).collect()))
+        let parts: Vec<_> = chats.iter().map(part).collect();
+        // What that says to do is meant for a chat that is where its rows are, and would delete its history here.
+        match parts.iter().try_for_each(plan::check_empty) {
+            Err(MoveError::ForeignRows { .. }) => Ok(None),
+            checked => checked.map(|()| Some(parts)),
+        }
     }
 
     /// Leads chats back to where these parts of a move begin, and answers how long their writes waited at most.
