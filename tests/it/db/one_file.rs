@@ -27,7 +27,7 @@ fn it_shows_the_file_and_changes_nothing() {
     assert_eq!((&status["running"], &status["sources"][0]["state"]), (&false.into(), &"readable".into()));
     assert_eq!(status["sources"][0]["chats"], 8);
     let said = home.run(&["db", "route", "-5", "--json"], "");
-    assert_snapshot!(said.out, @r#"{"running":false,"chat":-5,"source":"primary","why":"only","inherited_from":null,"certain":true,"disputed":null}"#);
+    assert_snapshot!(said.out, @r#"{"running":false,"chat":-5,"source":"primary","why":"only","inherited_from":null,"certain":true,"not_followed":null,"disputed":null}"#);
     assert_eq!(files(&home.path("")), before);
 }
 

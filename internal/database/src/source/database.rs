@@ -203,9 +203,11 @@ impl Database {
     pub(crate) fn close(&self) {
         if let Some(link) = self.ended() {
             self.move_log(&link);
+            drop(link);
+            // Whoever is closed later may need the room, though calls still find this one, closed. (Where a call does not
+            // end, its connection is open as long.)
+            drop(self.permit.lock().take());
         }
-        // Whoever is closed later may need the room, though calls still find this one, closed.
-        drop(self.permit.lock().take());
     }
 
     /// Ends all use of the database, and leaves its log where it is, unless that has become long: what is to be found

@@ -25,7 +25,7 @@ const MOST_AT_ONCE: usize = 4_000;
 /// How long the gate may stay closed until the move is decided. Deciding it takes a sync, and opening the gate a little.
 pub(super) const CLOSED_FOR: Duration = Duration::from_millis(60);
 /// Nothing is decided that was not begun to be decided by then.
-const DECIDED_BY: Duration = Duration::from_millis(35);
+pub(super) const DECIDED_BY: Duration = Duration::from_millis(35);
 /// How often it is tried before the move is given up.
 pub(super) const MOST_TRIES: u32 = 300;
 /// How long it is waited between two tries: longer, the more have failed.

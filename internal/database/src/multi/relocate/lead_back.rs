@@ -10,9 +10,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::super::control::Control;
-use super::cut_over::{CLOSED_FOR, Decided, LONGEST_PAUSE, MOST_TRIES, Moved, PAUSE, not_now};
+use super::cut_over::{CLOSED_FOR, DECIDED_BY, Decided, LONGEST_PAUSE, MOST_TRIES, Moved, PAUSE, not_now};
 use super::report::{Meter, Stage};
-use super::{MoveError, Part, plan};
+use super::{MoveError, Part, holds_any, plan};
 use crate::ids::ChatId;
 use crate::route::SourceName;
 use crate::source::Source;
@@ -98,16 +98,24 @@ impl Control {
             *closed_at = Some(Instant::now());
             self.router.gates.close(moved.chats)
         });
-        let Some(gate) = not_now(gate.map_err(Into::into))? else { return Ok(None) };
+        let (Some(gate), Some(closed)) = (not_now(gate.map_err(Into::into))?, *closed_at) else { return Ok(None) };
         self.check_unchanged(moved)?;
+        let holds = |source, chat| not_now(holds_any(source, chat, closed + DECIDED_BY).map_err(Into::into));
+        let mut is_there = false;
         for Part { chat, from, to } in moved.parts {
-            let here = plan::all_rows(from, *chat)?;
-            if here > 0 {
+            let (Some(is_taken), Some(has_rows)) = (holds(from, *chat)?, holds(to, *chat)?) else { return Ok(None) };
+            if is_taken {
                 drop(gate);
+                let here = plan::all_rows(from, *chat)?;
                 let elsewhere = vec![(to.name().clone(), plan::all_rows(to, *chat)?)];
                 return Err(MoveError::AlreadyThere { chat: *chat, source_name: from.name().clone(), here, elsewhere });
             }
+            is_there |= has_rows;
         }
-        self.decide(gate, moved, shared, Instant::now() + CLOSED_FOR)
+        if !is_there {
+            // As where a backup was put back meanwhile.
+            return Err(MoveError::SourceChanged { name: moved.to.clone() });
+        }
+        self.decide(gate, moved, shared, closed + CLOSED_FOR)
     }
 }
