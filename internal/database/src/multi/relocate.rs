@@ -60,7 +60,7 @@ use cut_over::Moved;
 use pace::Steps;
 use report::Meter;
 use state::{Entry, Lease};
-use tables::Table;
+use tables::{MOVED, Table};
 
 /// How many rows one transaction has at most, whatever is asked for.
 const MOST_AT_ONCE: usize = 20_000;
