@@ -334,10 +334,10 @@ impl Control {
     }
 }
 
-/// How many rows of a table a chat has in a source.
 /// Whether a source holds anything of a chat. Whoever asks waits until then at most.
 fn holds_any(source: &Arc<Source>, chat: ChatId, deadline: Instant) -> Result<bool> {
     source.read_by("relocate.holds", deadline, |tx| {
+        tx.snapshot()?;
         for Table { name, owner, .. } in &MOVED {
             let sql = format!("SELECT EXISTS (SELECT 1 FROM {name} WHERE {owner})");
             if tx.value::<u64>(name, &sql, params![chat])? == Some(1) {
@@ -348,6 +348,7 @@ fn holds_any(source: &Arc<Source>, chat: ChatId, deadline: Instant) -> Result<bo
     })
 }
 
+/// How many rows of a table a chat has in a source.
 fn count(source: &Arc<Source>, table: &Table, chat: ChatId) -> Result<u64> {
     let Table { name, owner, .. } = table;
     let sql = format!("SELECT COUNT(*) FROM {name} WHERE {owner}");
