@@ -93,16 +93,9 @@ impl Healer {
     fn start_again(&self) {
         // Whoever has it begins, or ends.
         let Some(mut work) = self.work.try_lock() else { return };
-        if let Work::Idle(failed, tried) = &mut *work
-            && tried.elapsed() >= START_AGAIN
-        {
-            match self.start(failed) {
-                Ok(running) => {
-                    *work = running;
-                    self.is_behind.store(false, Ordering::Relaxed);
-                }
-                Err(_) => *tried = Instant::now(),
-            }
+        if matches!(&*work, Work::Idle(_, tried) if tried.elapsed() >= START_AGAIN) {
+            // Where it fails again that was told already.
+            let _ = self.start(&mut work);
         }
     }
 
@@ -131,22 +124,13 @@ impl Healer {
     /// failed is kept for it.
     fn send(&self, order: Order) -> io::Result<bool> {
         let mut work = self.work.lock();
-        if let Work::Idle(failed, tried) = &mut *work {
-            match self.start(failed) {
-                Ok(running) => {
-                    *work = running;
-                    self.is_behind.store(false, Ordering::Relaxed);
-                }
-                Err(error) => {
-                    if let Order::Failed(name) = order {
-                        tracing::error!(source = %name, %error, "no thread can be started that looks at sources that failed; it is tried again");
-                        failed.insert(name);
-                        self.is_behind.store(true, Ordering::Relaxed);
-                    }
-                    *tried = Instant::now();
-                    return Err(error);
-                }
+        if let Err(error) = self.start(&mut work) {
+            if let (Work::Idle(failed, _), Order::Failed(name)) = (&mut *work, order) {
+                tracing::error!(source = %name, %error, "no thread can be started that looks at sources that failed; it is tried again");
+                failed.insert(name);
+                self.is_behind.store(true, Ordering::Relaxed);
             }
+            return Err(error);
         }
         match &*work {
             Work::Running(orders, _) => Ok(orders.send(order).is_ok()),
@@ -154,17 +138,21 @@ impl Healer {
         }
     }
 
-    /// Starts the thread, which begins with these.
-    fn start(&self, failed: &BTreeSet<SourceName>) -> io::Result<Work> {
+    /// Starts the thread where it was not yet. It begins with what has failed before.
+    fn start(&self, work: &mut Work) -> io::Result<()> {
+        let Work::Idle(failed, tried) = work else { return Ok(()) };
         let (orders, received) = mpsc::channel();
         let (router, own) = (self.router.clone(), orders.clone());
         let run = move || Ward { router, orders: own, conditions: Conditions::default() }.work(&received);
-        let thread = std::thread::Builder::new().name("heals sources".into()).spawn(run)?;
-        for name in failed {
+        let spawned = std::thread::Builder::new().name("heals sources".into()).spawn(run);
+        let thread = spawned.inspect_err(|_| *tried = Instant::now())?;
+        for name in &*failed {
             // It may have found the router gone.
             let _ = orders.send(Order::Failed(name.clone()));
         }
-        Ok(Work::Running(orders, thread))
+        *work = Work::Running(orders, thread);
+        self.is_behind.store(false, Ordering::Relaxed);
+        Ok(())
     }
 }
 

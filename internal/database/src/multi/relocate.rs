@@ -60,7 +60,7 @@ use cut_over::Moved;
 use pace::Steps;
 use report::Meter;
 use state::{Entry, Lease};
-use tables::{MOVED, Table};
+use tables::Table;
 
 /// How many rows one transaction has at most, whatever is asked for.
 const MOST_AT_ONCE: usize = 20_000;
@@ -332,20 +332,6 @@ impl Control {
         tracing::info!(target: "database::audit", source = %name, "a source's file was rewritten");
         Ok(())
     }
-}
-
-/// Whether a source holds anything of a chat. Whoever asks waits until then at most.
-fn holds_any(source: &Arc<Source>, chat: ChatId, deadline: Instant) -> Result<bool> {
-    source.read_by("relocate.holds", deadline, |tx| {
-        tx.snapshot()?;
-        for Table { name, owner, .. } in &MOVED {
-            let sql = format!("SELECT EXISTS (SELECT 1 FROM {name} WHERE {owner})");
-            if tx.value::<u64>(name, &sql, params![chat])? == Some(1) {
-                return Ok(true);
-            }
-        }
-        Ok(false)
-    })
 }
 
 /// How many rows of a table a chat has in a source.

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use super::super::control::Control;
 use super::cut_over::{CLOSED_FOR, DECIDED_BY, Decided, LONGEST_PAUSE, MOST_TRIES, Moved, PAUSE, not_now};
 use super::report::{Meter, Stage};
-use super::{MoveError, Part, holds_any, plan};
+use super::{MoveError, Part, plan};
 use crate::ids::ChatId;
 use crate::route::SourceName;
 use crate::source::Source;
@@ -28,10 +28,10 @@ impl Control {
                 return Ok(None);
             }
             for chat in chats {
-                match plan::all_rows(source, *chat) {
-                    Ok(0) => {}
-                    Ok(_) if holding.last().is_some_and(|last| Arc::ptr_eq(last, source)) => {}
-                    Ok(_) => holding.push(source),
+                match source.read("relocate.holds", |tx| plan::holds_any(tx, *chat)) {
+                    Ok(false) => {}
+                    Ok(true) if holding.last().is_some_and(|last| Arc::ptr_eq(last, source)) => {}
+                    Ok(true) => holding.push(source),
                     Err(_) => return Ok(None),
                 }
             }
@@ -100,7 +100,10 @@ impl Control {
         });
         let (Some(gate), Some(closed)) = (not_now(gate.map_err(Into::into))?, *closed_at) else { return Ok(None) };
         self.check_unchanged(moved)?;
-        let holds = |source, chat| not_now(holds_any(source, chat, closed + DECIDED_BY).map_err(Into::into));
+        let holds = |source: &Arc<Source>, chat| {
+            let holds = source.read_by("relocate.holds", closed + DECIDED_BY, |tx| plan::holds_any(tx, chat));
+            not_now(holds.map_err(Into::into))
+        };
         let mut is_there = false;
         for Part { chat, from, to } in moved.parts {
             let (Some(is_taken), Some(has_rows)) = (holds(from, *chat)?, holds(to, *chat)?) else { return Ok(None) };

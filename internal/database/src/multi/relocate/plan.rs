@@ -7,13 +7,13 @@ use std::sync::Arc;
 use super::super::datasource_router::{Plan, Recorded};
 use super::report::MappingChange;
 use super::rows::{Layout, Walk};
-use super::tables::MOVED;
+use super::tables::{MOVED, Table};
 use super::{MoveError, Part, copy, count};
 use crate::error::Result;
 use crate::ids::ChatId;
 use crate::params;
 use crate::route::SourceName;
-use crate::source::{Source, folder_of, free_bytes};
+use crate::source::{ReadTx, Source, folder_of, free_bytes};
 
 /// How many rows of each table are looked at to know how long its rows are.
 const SAMPLE: usize = 200;
@@ -176,8 +176,22 @@ pub(super) fn elsewhere(sources: &[Arc<Source>], but: &SourceName, chat: ChatId)
 
 /// Whether no source holds anything of some chats, as where a number was mistyped. One that cannot be asked may.
 pub(super) fn is_nowhere(sources: &[Arc<Source>], chats: &[ChatId]) -> bool {
-    let is_empty = |source: &Arc<Source>, chat: &ChatId| all_rows(source, *chat).is_ok_and(|rows| rows == 0);
+    let is_empty = |source: &Arc<Source>, chat: &ChatId| {
+        source.read("relocate.holds", |tx| holds_any(tx, *chat)).is_ok_and(|holds_any| !holds_any)
+    };
     sources.iter().all(|source| chats.iter().all(|chat| is_empty(source, chat)))
+}
+
+/// Whether a source holds anything of a chat, in any table.
+pub(super) fn holds_any(tx: &ReadTx<'_>, chat: ChatId) -> Result<bool> {
+    tx.snapshot()?;
+    for Table { name, owner, .. } in &MOVED {
+        let sql = format!("SELECT EXISTS (SELECT 1 FROM {name} WHERE {owner})");
+        if tx.value::<u64>(name, &sql, params![chat])? == Some(1) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// How many rows a source holds of a chat, in all tables.
