@@ -18,6 +18,7 @@ use super::config::Durability;
 use super::connection::{self, Link, micros, whole_micros};
 use super::context::Context;
 use super::file::{FileId, Left};
+use super::last;
 use super::read::ReadTx;
 use super::readers::{First, NoReader, Reader, Readers};
 use super::rest::Rest;
@@ -203,7 +204,7 @@ impl Database {
     pub(crate) fn close(&self) {
         if let Some(link) = self.ended() {
             self.move_log(&link);
-            drop(link);
+            last::close(self.file, link, |_| {});
             // Whoever is closed later may need the room, though calls still find this one, closed. (Where a call does not
             // end, its connection is open as long.)
             drop(self.permit.lock().take());
@@ -219,8 +220,10 @@ impl Database {
             self.move_log(&link);
             pages = 0;
         }
-        connection::leave_log(&link.connection).ok()?;
-        Rest::of(&self.path, pages).filter(|rest| rest.is_of(self.file))
+        last::close(self.file, link, |link| {
+            connection::leave_log(&link.connection).ok()?;
+            Rest::of(&self.path, pages).filter(|rest| rest.is_of(self.file))
+        })
     }
 
     /// Ends all use, and answers the connection that is left.

@@ -19,6 +19,7 @@ mod file;
 mod group;
 mod held;
 mod journal;
+mod last;
 mod look;
 mod moment;
 mod open;
