@@ -30,3 +30,44 @@ impl Held {
         self.source.door.open_now().is_some_and(|now| Arc::ptr_eq(&now, &self.database))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Weak;
+    use std::time::{Duration, SystemTime};
+
+    use super::super::door::{Failure, Why};
+    use super::super::{OpenError, Opener, SourceConfig};
+    use super::*;
+    use crate::time::SystemClock;
+
+    struct Opens;
+
+    impl Opener for Opens {
+        fn open(&self, config: &SourceConfig, deadline: Instant) -> std::result::Result<Database, OpenError> {
+            Database::open(config, deadline, &SystemClock, &|_| Ok(()))
+        }
+    }
+
+    #[test]
+    fn it_is_whole_until_the_source_works_on_another_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = SourceConfig::new(folder.path().join("a.db"));
+        let source = Arc::new(Source::lazy(config, Arc::new(Opens)));
+        let first = Held::of(&source, "test.hold").unwrap();
+        assert!(first.is_whole());
+
+        assert!(source.door.give_up(&first.database));
+        assert!(!first.is_whole());
+        source.door.fail(Failure {
+            why: Why::Busy(Duration::ZERO),
+            since: SystemTime::now(),
+            until: Some(Instant::now()),
+            old: Weak::new(),
+            file: None,
+        });
+        let second = Held::of(&source, "test.hold").unwrap();
+        assert!(second.is_whole());
+        assert!(!first.is_whole());
+    }
+}
