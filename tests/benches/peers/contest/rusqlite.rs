@@ -78,7 +78,8 @@ fn save(connection: &mut Connection, messages: &[Message]) -> Result<(), Failure
     }
 }
 
-fn insert(connection: &Connection, message: &Message) -> rusqlite::Result<bool> {
+/// Stores and counts a message within a transaction. `false` where it is there already.
+pub(crate) fn insert(connection: &Connection, message: &Message) -> rusqlite::Result<bool> {
     let Message { chat, id, date, day, user, text, now, .. } = message;
     let null = None::<&str>;
     let inserted = connection.prepare_cached(sql::INSERT_MESSAGE)?.execute(params![

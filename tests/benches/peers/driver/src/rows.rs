@@ -25,10 +25,15 @@ pub(crate) struct Entrant {
     pub(crate) label: String,
     pub(crate) contender: &'static str,
     pub(crate) host: Host,
+    /// How many callers it has, where that is not as many as the row says.
+    pub(crate) callers: Option<usize>,
     pub(crate) connections: usize,
     pub(crate) stored: u64,
     pub(crate) size: u64,
 }
+
+/// What no contender can do better: one thread of rusqlite stores all that is wanted, sixteen messages in each transaction.
+pub(crate) const LIMIT: &str = "the limit: one thread, 16 a commit";
 
 /// What is asked of a row: how the first entrant does against another.
 pub(crate) struct Question {
@@ -75,7 +80,7 @@ fn entrant(contender: &'static str, connections: usize) -> Entrant {
         "ours" | "rusqlite" | "rusqlite-0.40" => contender.to_owned(),
         pool => format!("{pool}, {connections}"),
     };
-    Entrant { label, contender, host, connections, stored: 1_000, size: 1 }
+    Entrant { label, contender, host, callers: None, connections, stored: 1_000, size: 1 }
 }
 
 impl Entrant {
@@ -124,6 +129,8 @@ pub(crate) fn all(quick: bool) -> Vec<Row> {
         let mut entrants = vec![entrant("ours", 5), entrant("rusqlite", 1).called("rusqlite behind a mutex")];
         entrants.extend(["r2d2_sqlite", "deadpool-sqlite", "sqlx", "diesel"].map(|contender| entrant(contender, 16)));
         entrants.extend(many_pools());
+        let limit = Entrant { callers: Some(1), ..entrant("rusqlite, together", 16) };
+        entrants.push(limit.called(LIMIT));
         entrants
     };
     let alone = || {
@@ -159,6 +166,7 @@ pub(crate) fn all(quick: bool) -> Vec<Row> {
                 question("against r2d2_sqlite with 16 connections", Measure::Rate, r2d2_crowd, 5.0, 9.0),
                 question("p99 against r2d2_sqlite with 16 connections", Measure::P99, r2d2_crowd, 0.2, 0.02),
                 question("against the best peer", Measure::Rate, Against::Best, 2.0, 2.5),
+                question("against the limit (no limit set)", Measure::Rate, Against::One(LIMIT), 0.0, 1.0),
             ],
         ),
         row(
@@ -177,7 +185,10 @@ pub(crate) fn all(quick: bool) -> Vec<Row> {
                 Work::Save,
                 16,
                 crowd(),
-                vec![question("against r2d2_sqlite with 16 connections", Measure::Rate, r2d2_crowd, 1.5, 3.0)],
+                vec![
+                    question("against r2d2_sqlite with 16 connections", Measure::Rate, r2d2_crowd, 1.5, 3.0),
+                    question("against the limit (no limit set)", Measure::Rate, Against::One(LIMIT), 0.0, 1.0),
+                ],
             )
         },
         Row {

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use contest::Outcome;
 
-use crate::rows::{Against, Measure, Question, Row};
+use crate::rows::{Against, LIMIT, Measure, Question, Row};
 use crate::turns::Results;
 
 /// The table of all questions.
@@ -118,7 +118,11 @@ impl Summary {
 /// The contender of others that did most.
 fn best(row: &Row, results: &Results) -> Option<usize> {
     let rate = |number: &usize| spread(results.of[*number].iter().map(Outcome::rate)).median;
-    let others = (0..row.entrants.len()).filter(|number| !row.entrants[*number].label.starts_with("ours"));
+    let is_peer = |number: &usize| {
+        let label = &row.entrants[*number].label;
+        !label.starts_with("ours") && label != LIMIT
+    };
+    let others = (0..row.entrants.len()).filter(is_peer);
     others.max_by(|one, other| rate(one).total_cmp(&rate(other)))
 }
 

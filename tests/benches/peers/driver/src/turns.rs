@@ -98,7 +98,7 @@ fn job(hosts: &Hosts, row: &Row, entrant: &Entrant, place: &str) -> Result<Job> 
         contender: entrant.contender.to_owned(),
         work: row.work,
         durability: row.durability,
-        callers: row.callers,
+        callers: entrant.callers.unwrap_or(row.callers),
         connections: entrant.connections,
         path,
         warm_ms: row.warm_ms,
