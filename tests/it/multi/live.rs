@@ -234,21 +234,35 @@ fn others_hardly_notice_a_move() {
     config.sources.values_mut().for_each(|source| source.durability = Durability::Full);
     let (db, control) = open(&config);
     fill(&db, MOVED, asked("MOVED_MESSAGES", 20_000));
-    let quiet_for = Duration::from_millis(if is_long() { 5_000 } else { 700 });
+    let time = Duration::from_millis(if is_long() { 5_000 } else { 700 });
     let mut out = std::io::stdout();
     let mut ways = ["archive", "primary"].into_iter().cycle();
+    let ids = AtomicU64::new(2_000_000_000);
     let is_fast = (1..=5).any(|_| {
         let quiet = others_while(&db, || {
             let begun = Instant::now();
             // (The end of the scope before may have woken this thread beforehand.)
-            while begun.elapsed() < quiet_for {
-                std::thread::park_timeout(quiet_for.saturating_sub(begun.elapsed()));
+            while begun.elapsed() < time {
+                std::thread::park_timeout(time.saturating_sub(begun.elapsed()));
+            }
+        });
+        let busy = others_while(&db, || {
+            let begun = Instant::now();
+            while begun.elapsed() < time {
+                let id = ids.fetch_add(1, Ordering::Relaxed);
+                db.save_chat_message(MOVED, &NewMessage::text(id as i64, db.now(), UserId(1), "and another")).unwrap();
             }
         });
         let moving = others_while(&db, || drop(move_to(&control, ways.next().unwrap()).unwrap()));
-        writeln!(out, "p99 of calls on other chats: {quiet:.1?} quiet, {moving:.1?} during a move").unwrap();
-        // Below a few milliseconds it is the machine that is measured.
-        moving <= (2 * quiet).max(Duration::from_millis(if cfg!(debug_assertions) { 250 } else { 4 }))
+        writeln!(
+            out,
+            "p99 of calls on other chats: {quiet:.1?} quiet, {busy:.1?} beside a chat that is written without a pause, \
+             {moving:.1?} during a move"
+        )
+        .unwrap();
+        // Below a few milliseconds it is the machine that is measured. And where another file that is synced keeps the
+        // disk from syncing theirs, a move does as well as anybody who writes.
+        moving <= (2 * quiet).max(busy).max(Duration::from_millis(if cfg!(debug_assertions) { 250 } else { 4 }))
     });
     assert!(is_fast, "in none of five tries");
     db.close();

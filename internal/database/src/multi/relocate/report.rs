@@ -24,7 +24,7 @@ pub struct MoveOptions {
 
 impl Default for MoveOptions {
     fn default() -> Self {
-        Self { keep: false, rows_at_once: 10_000, longest_step: Some(Duration::from_millis(2)) }
+        Self { keep: false, rows_at_once: 10_000, longest_step: Some(Duration::from_millis(1)) }
     }
 }
 
