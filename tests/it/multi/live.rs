@@ -260,9 +260,10 @@ fn others_hardly_notice_a_move() {
              {moving:.1?} during a move"
         )
         .unwrap();
-        // Below a few milliseconds it is the machine that is measured. And where another file that is synced keeps the
-        // disk from syncing theirs, a move does as well as anybody who writes.
-        moving <= (2 * quiet).max(busy).max(Duration::from_millis(if cfg!(debug_assertions) { 250 } else { 4 }))
+        // Below a few milliseconds it is the machine that is measured. And on one disk whoever syncs keeps others from
+        // syncing: a move may cost them as much as any chat that is written without a pause, within bounds.
+        let limit = (2 * quiet).max(busy.min(4 * quiet));
+        moving <= limit.max(Duration::from_millis(if cfg!(debug_assertions) { 250 } else { 4 }))
     });
     assert!(is_fast, "in none of five tries");
     db.close();

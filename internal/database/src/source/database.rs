@@ -62,6 +62,11 @@ pub(crate) struct Database {
 impl Drop for Database {
     fn drop(&mut self) {
         self.log.close();
+        // Where nobody has closed it.
+        if let Some(link) = self.writer.left() {
+            self.readers.close(Instant::now());
+            last::close(self.file, link);
+        }
     }
 }
 
@@ -204,7 +209,7 @@ impl Database {
     pub(crate) fn close(&self) {
         if let Some(link) = self.ended() {
             self.move_log(&link);
-            last::close(self.file, link, |_| {});
+            last::close(self.file, link);
             // Whoever is closed later may need the room, though calls still find this one, closed. (Where a call does not
             // end, its connection is open as long.)
             drop(self.permit.lock().take());
@@ -220,9 +225,11 @@ impl Database {
             self.move_log(&link);
             pages = 0;
         }
-        last::close(self.file, link, |link| {
+        last::alone(self.file, move || {
             connection::leave_log(&link.connection).ok()?;
-            Rest::of(&self.path, pages).filter(|rest| rest.is_of(self.file))
+            let rest = Rest::of(&self.path, pages).filter(|rest| rest.is_of(self.file));
+            drop(link);
+            rest
         })
     }
 
@@ -232,7 +239,7 @@ impl Database {
         self.log.close();
         let link = self.close_writer();
         if link.is_none() && self.tidies && FileId::of(&self.path) == Some(self.file) {
-            connection::tidy(&self.path, self.timeout);
+            last::alone(self.file, || connection::tidy(&self.path, self.timeout));
         }
         link
     }

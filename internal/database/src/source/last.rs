@@ -3,6 +3,10 @@
 //! Whoever closes the last connection has SQLite take the log away. It finds out by asking for the file alone, which
 //! it keeps a share of until it is closed (`sqlite3WalClose`). Of two that close in the same moment, as where a source
 //! got other settings just before the end, each finds the other, and the log would stay.
+//!
+//! A database closes its writer last, so it is writers that this is about, and what takes an empty log away where
+//! everything is only read. Connections that are opened for a look and closed again may still be found; then the log
+//! stays, with all that it holds in the file.
 
 use std::time::{Duration, Instant};
 
@@ -15,8 +19,9 @@ use super::file::FileId;
 static CLOSING: Mutex<Vec<FileId>> = Mutex::new(Vec::new());
 static CLOSED: Condvar = Condvar::new();
 
-/// How long another one is waited for: on a disk that does not answer, a log that stays is the least of it.
-const WITHIN: Duration = Duration::from_secs(60);
+/// How long another one is waited for. Closing takes next to no time, but on a disk that does not answer; and there a
+/// log that stays is the least of it.
+const WITHIN: Duration = Duration::from_secs(5);
 
 /// That nobody else of this process closes a connection to a file meanwhile.
 struct Alone(FileId);
@@ -42,12 +47,15 @@ impl Drop for Alone {
     }
 }
 
-/// Closes a connection to a file, after this was done with it, while nobody else closes one to the same file.
-pub(super) fn close<T>(file: FileId, link: Link, before: impl FnOnce(&Link) -> T) -> T {
+/// Does this while nobody else closes a connection to the same file.
+pub(super) fn alone<T>(file: FileId, f: impl FnOnce() -> T) -> T {
     let _alone = Alone::with(file);
-    let answer = before(&link);
-    drop(link);
-    answer
+    f()
+}
+
+/// Closes a connection to a file while nobody else closes one to the same.
+pub(super) fn close(file: FileId, link: Link) {
+    alone(file, || drop(link));
 }
 
 #[cfg(test)]
@@ -57,6 +65,7 @@ mod tests {
 
     use super::super::file::beside;
     use super::super::writer_tests::{keys, open, set};
+    use super::*;
 
     #[test]
     fn of_those_that_close_in_the_same_moment_one_takes_the_log_away() {
@@ -80,5 +89,38 @@ mod tests {
             });
             assert!(!log.exists(), "round {round}");
         }
+    }
+    #[test]
+    fn databases_that_are_dropped_in_the_same_moment_leave_no_log_either() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = beside(&folder.path().join("a.db"), "-wal");
+        for round in 0..200 {
+            let all = [(); 4].map(|()| open(&folder, "a.db"));
+            set(&all[0], &format!("{round:03}")).unwrap();
+            let together = Barrier::new(all.len());
+            thread::scope(|scope| {
+                for database in all {
+                    let together = &together;
+                    scope.spawn(move || {
+                        together.wait();
+                        drop(database);
+                    });
+                }
+            });
+            assert!(!log.exists(), "round {round}");
+        }
+    }
+
+    #[test]
+    fn one_that_does_not_end_is_waited_for_in_vain_and_not_by_other_files() {
+        let (file, other) = (FileId { device: 0, inode: 1 }, FileId { device: 0, inode: 2 });
+        let held = Alone::with(file).unwrap();
+        let begun = Instant::now();
+        assert!(Alone::with(other).is_some());
+        assert!(begun.elapsed() < WITHIN);
+        assert!(Alone::with(file).is_none());
+        assert!(begun.elapsed() >= WITHIN);
+        drop(held);
+        assert!(Alone::with(file).is_some());
     }
 }

@@ -119,6 +119,14 @@ impl Writer {
         self.state.try_lock().is_none_or(|state| matches!(state.connection, Held::Open(_) | Held::Lent))
     }
 
+    /// The connection, where it was not closed: for whoever drops the database.
+    pub(super) fn left(&mut self) -> Option<Link> {
+        match std::mem::replace(&mut self.state.get_mut().connection, Held::Closed) {
+            Held::Open(link) => Some(link),
+            Held::Broken | Held::Lent | Held::None | Held::Closed => None,
+        }
+    }
+
     /// The writer for the caller alone; `None` where it was not to be had before the deadline.
     pub(super) fn take(&self, deadline: Instant) -> Option<Seat<'_>> {
         // Whoever reads with the connection has the turn already, and would wait for itself.

@@ -32,8 +32,8 @@ pub(crate) struct Entrant {
     pub(crate) size: u64,
 }
 
-/// What no contender can do better: one thread of rusqlite stores all that is wanted, sixteen messages in each transaction.
-pub(crate) const LIMIT: &str = "the limit: one thread, 16 a commit";
+/// No contender, for nobody is answered: one thread of rusqlite stores what all want, sixteen messages in each transaction.
+pub(crate) const TOGETHER: &str = "one thread, 16 a commit";
 
 /// What is asked of a row: how the first entrant does against another.
 pub(crate) struct Question {
@@ -129,8 +129,8 @@ pub(crate) fn all(quick: bool) -> Vec<Row> {
         let mut entrants = vec![entrant("ours", 5), entrant("rusqlite", 1).called("rusqlite behind a mutex")];
         entrants.extend(["r2d2_sqlite", "deadpool-sqlite", "sqlx", "diesel"].map(|contender| entrant(contender, 16)));
         entrants.extend(many_pools());
-        let limit = Entrant { callers: Some(1), ..entrant("rusqlite, together", 16) };
-        entrants.push(limit.called(LIMIT));
+        let together = Entrant { callers: Some(1), ..entrant("rusqlite, together", 16) };
+        entrants.push(together.called(TOGETHER));
         entrants
     };
     let alone = || {
@@ -166,7 +166,13 @@ pub(crate) fn all(quick: bool) -> Vec<Row> {
                 question("against r2d2_sqlite with 16 connections", Measure::Rate, r2d2_crowd, 5.0, 9.0),
                 question("p99 against r2d2_sqlite with 16 connections", Measure::P99, r2d2_crowd, 0.2, 0.02),
                 question("against the best peer", Measure::Rate, Against::Best, 2.0, 2.5),
-                question("against the limit (no limit set)", Measure::Rate, Against::One(LIMIT), 0.0, 1.0),
+                question(
+                    "against one thread that answers nobody (no limit set)",
+                    Measure::Rate,
+                    Against::One(TOGETHER),
+                    0.0,
+                    1.0,
+                ),
             ],
         ),
         row(
@@ -187,7 +193,13 @@ pub(crate) fn all(quick: bool) -> Vec<Row> {
                 crowd(),
                 vec![
                     question("against r2d2_sqlite with 16 connections", Measure::Rate, r2d2_crowd, 1.5, 3.0),
-                    question("against the limit (no limit set)", Measure::Rate, Against::One(LIMIT), 0.0, 1.0),
+                    question(
+                        "against one thread that answers nobody (no limit set)",
+                        Measure::Rate,
+                        Against::One(TOGETHER),
+                        0.0,
+                        1.0,
+                    ),
                 ],
             )
         },

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use contest::Outcome;
 
-use crate::rows::{Against, LIMIT, Measure, Question, Row};
+use crate::rows::{Against, Measure, Question, Row, TOGETHER};
 use crate::turns::Results;
 
 /// The table of all questions.
@@ -120,7 +120,7 @@ fn best(row: &Row, results: &Results) -> Option<usize> {
     let rate = |number: &usize| spread(results.of[*number].iter().map(Outcome::rate)).median;
     let is_peer = |number: &usize| {
         let label = &row.entrants[*number].label;
-        !label.starts_with("ours") && label != LIMIT
+        !label.starts_with("ours") && label != TOGETHER
     };
     let others = (0..row.entrants.len()).filter(is_peer);
     others.max_by(|one, other| rate(one).total_cmp(&rate(other)))

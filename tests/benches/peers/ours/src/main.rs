@@ -10,6 +10,7 @@ mod prepare;
 mod rusqlite_calls;
 #[path = "../../contest/rusqlite_threads.rs"]
 mod rusqlite_threads;
+mod together;
 
 use std::process::ExitCode;
 
@@ -18,7 +19,7 @@ fn main() -> ExitCode {
         let outcome = match job.contender.as_str() {
             "ours" => ours::run(job)?,
             "rusqlite" => rusqlite_threads::rusqlite(job),
-            "rusqlite, together" => rusqlite_threads::together(job),
+            "rusqlite, together" => together::together(job),
             "ours, all at a time" | "ours, one after the other" => many::cross(job)?,
             "ours, many" | "rusqlite, a connection a call" | "rusqlite, a connection a call, log left" => {
                 crowd::crowd(job)?
