@@ -63,52 +63,43 @@ mod tests {
     use std::sync::Barrier;
     use std::thread;
 
+    use super::super::Database;
     use super::super::file::beside;
     use super::super::writer_tests::{keys, open, set};
     use super::*;
 
-    #[test]
-    fn of_those_that_close_in_the_same_moment_one_takes_the_log_away() {
+    /// Opens a file several times, writes to it and ends all of it in the same moment, over and over: no log may stay.
+    fn end_together(end: fn(Database)) {
         const AT_ONCE: usize = 4;
         let folder = tempfile::tempdir().unwrap();
         let log = beside(&folder.path().join("a.db"), "-wal");
         for round in 0..200 {
-            let all: Vec<_> = (0..AT_ONCE).map(|_| open(&folder, "a.db")).collect();
+            let all = [(); AT_ONCE].map(|()| open(&folder, "a.db"));
             set(&all[round % AT_ONCE], &format!("{round:03}")).unwrap();
             assert_eq!(keys(&all[0]).len(), round + 1);
             assert!(log.exists());
             let together = Barrier::new(AT_ONCE);
             thread::scope(|scope| {
-                for database in &all {
+                for database in all {
                     let together = &together;
                     scope.spawn(move || {
                         together.wait();
-                        database.close();
+                        end(database);
                     });
                 }
             });
             assert!(!log.exists(), "round {round}");
         }
     }
+
+    #[test]
+    fn of_those_that_close_in_the_same_moment_one_takes_the_log_away() {
+        end_together(|database| database.close());
+    }
+
     #[test]
     fn databases_that_are_dropped_in_the_same_moment_leave_no_log_either() {
-        let folder = tempfile::tempdir().unwrap();
-        let log = beside(&folder.path().join("a.db"), "-wal");
-        for round in 0..200 {
-            let all = [(); 4].map(|()| open(&folder, "a.db"));
-            set(&all[0], &format!("{round:03}")).unwrap();
-            let together = Barrier::new(all.len());
-            thread::scope(|scope| {
-                for database in all {
-                    let together = &together;
-                    scope.spawn(move || {
-                        together.wait();
-                        drop(database);
-                    });
-                }
-            });
-            assert!(!log.exists(), "round {round}");
-        }
+        end_together(drop);
     }
 
     #[test]

@@ -121,10 +121,7 @@ impl Writer {
 
     /// The connection, where it was not closed: for whoever drops the database.
     pub(super) fn left(&mut self) -> Option<Link> {
-        match std::mem::replace(&mut self.state.get_mut().connection, Held::Closed) {
-            Held::Open(link) => Some(link),
-            Held::Broken | Held::Lent | Held::None | Held::Closed => None,
-        }
+        self.state.get_mut().connection.close()
     }
 
     /// The writer for the caller alone; `None` where it was not to be had before the deadline.
@@ -208,6 +205,16 @@ impl Drop for Seat<'_> {
     }
 }
 
+impl Held {
+    /// Takes the connection out of use for good, and answers it where there is one.
+    fn close(&mut self) -> Option<Link> {
+        match std::mem::replace(self, Self::Closed) {
+            Self::Open(link) => Some(link),
+            Self::Broken | Self::Lent | Self::None | Self::Closed => None,
+        }
+    }
+}
+
 impl State {
     /// Ends a transaction that is still open, undoing it; each member's part with it.
     pub(super) fn lose(&mut self) {
@@ -281,10 +288,7 @@ impl Database {
         if self.commit(state).is_err() {
             tracing::error!(source = %self.name, "the observer of writes panicked");
         }
-        match std::mem::replace(&mut state.connection, Held::Closed) {
-            Held::Open(link) => Some(link),
-            Held::Broken | Held::Lent | Held::None | Held::Closed => None,
-        }
+        state.connection.close()
     }
 
     /// The writer's connection; a new one where the last had to be given up.

@@ -154,6 +154,10 @@ pub(crate) fn all(quick: bool) -> Vec<Row> {
     let one_by_one = Against::One("ours, one after the other");
     let batches = |contender| Entrant { stored: 0, size: 2_000 / least, ..entrant(contender, 5) };
     let crowded = |label, contender, size| Entrant { stored: 0, size, ..entrant(contender, 5) }.called(label);
+    let against_together = || {
+        let text = "against one thread that answers nobody (no limit set)";
+        question(text, Measure::Rate, Against::One(TOGETHER), 0.0, 1.0)
+    };
     let (r2d2_crowd, rusqlite) = (Against::One("r2d2_sqlite, 16"), Against::One("rusqlite"));
     vec![
         row(
@@ -166,13 +170,7 @@ pub(crate) fn all(quick: bool) -> Vec<Row> {
                 question("against r2d2_sqlite with 16 connections", Measure::Rate, r2d2_crowd, 5.0, 9.0),
                 question("p99 against r2d2_sqlite with 16 connections", Measure::P99, r2d2_crowd, 0.2, 0.02),
                 question("against the best peer", Measure::Rate, Against::Best, 2.0, 2.5),
-                question(
-                    "against one thread that answers nobody (no limit set)",
-                    Measure::Rate,
-                    Against::One(TOGETHER),
-                    0.0,
-                    1.0,
-                ),
+                against_together(),
             ],
         ),
         row(
@@ -193,13 +191,7 @@ pub(crate) fn all(quick: bool) -> Vec<Row> {
                 crowd(),
                 vec![
                     question("against r2d2_sqlite with 16 connections", Measure::Rate, r2d2_crowd, 1.5, 3.0),
-                    question(
-                        "against one thread that answers nobody (no limit set)",
-                        Measure::Rate,
-                        Against::One(TOGETHER),
-                        0.0,
-                        1.0,
-                    ),
+                    against_together(),
                 ],
             )
         },
