@@ -284,7 +284,7 @@ impl SourceSet for Arc<DataSourceRouter> {
 impl RoutingTable {
     /// The chats that live elsewhere than in the default source, and where.
     pub(super) fn routes(&self) -> impl Iterator<Item = (ChatId, &Arc<Source>)> {
-        self.routes.places.iter().map(|(chat, place)| (*chat, self.at(*place)))
+        self.routes.places.iter().map(|(chat, place)| (chat, self.at(place)))
     }
 
     /// Whether a source is one of the table's.
@@ -314,7 +314,7 @@ impl RoutingTable {
     }
 
     fn place(&self, chat: ChatId) -> u32 {
-        self.routes.places.get(&chat).copied().unwrap_or_default()
+        self.routes.places.get(chat).unwrap_or_default()
     }
 }
 
@@ -371,7 +371,7 @@ impl Topology for RoutingTable {
     }
 
     fn is_routed(&self, chat: ChatId) -> bool {
-        self.routes.places.contains_key(&chat)
+        self.routes.places.get(chat).is_some()
     }
 
     fn named(&self, name: &str) -> Option<&Arc<Source>> {

@@ -26,6 +26,7 @@ mod look;
 mod outages;
 mod parked;
 mod particulars;
+mod places;
 mod reaper;
 mod registry;
 mod reload;

@@ -3,9 +3,8 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use foldhash::fast::RandomState;
-
 use super::datasource_router::DataSourceRouter;
+use super::places::Places;
 use super::reload::PassedOver;
 use crate::config::DatabaseConfig;
 use crate::ids::ChatId;
@@ -44,7 +43,7 @@ pub(super) struct Plan {
 /// The chats that live elsewhere than in the default source.
 pub(super) struct Routes {
     /// By their source's place: among the table's sources, and after these among `nowhere`.
-    pub(super) places: HashMap<ChatId, u32, RandomState>,
+    pub(super) places: Places,
     /// Sources that chats are led to and that are not configured: their calls fail.
     pub(super) nowhere: Vec<Arc<Source>>,
 }
@@ -93,7 +92,7 @@ impl Plan {
     /// The routes among these sources: the default one first, the others by name.
     pub(super) fn routes(&self, sources: &[Arc<Source>], aliases: &HashMap<ChatId, ChatId>) -> Routes {
         let mut named: HashMap<&SourceName, u32> = sources.iter().map(|source| source.name()).zip(0..).collect();
-        let (mut places, mut nowhere) = (HashMap::default(), Vec::new());
+        let (mut routes, mut nowhere) = (Vec::new(), Vec::new());
         for chat in self.chats(aliases) {
             let Some((name, _)) = self.route(chat, aliases) else { continue };
             let next = named.len() as u32;
@@ -101,8 +100,10 @@ impl Plan {
                 nowhere.push(self.not_configured(name));
                 next
             });
-            places.insert(chat, place);
+            routes.push((chat, place));
         }
+        let mut places = Places::with_capacity(routes.len(), named.len());
+        routes.into_iter().for_each(|(chat, place)| places.insert(chat, place));
         Routes { places, nowhere }
     }
 
@@ -118,12 +119,12 @@ impl Plan {
         let inheriting = aliases.iter().filter(|(_, old)| chats.contains(old)).map(|(new, _)| new);
         for chat in chats.iter().chain(inheriting) {
             match self.route(*chat, aliases) {
-                None => places.remove(chat),
+                None => places.remove(*chat),
                 Some((name, _)) => {
                     let place = sources.iter().position(|source| source.name() == name)?;
-                    places.insert(*chat, u32::try_from(place).ok()?)
+                    places.insert(*chat, u32::try_from(place).ok()?);
                 }
-            };
+            }
         }
         Some(Routes { places, nowhere: before.nowhere.clone() })
     }
