@@ -35,7 +35,7 @@ fn main() -> Anything<()> {
         options.rows_at_once = rows.parse()?;
     }
     if let Some(milliseconds) = arguments.next() {
-        options.longest_step = Some(Duration::from_millis(milliseconds.parse()?));
+        options.longest_step = Some(Duration::from_secs_f64(milliseconds.parse::<f64>()? / 1_000.0));
     }
     let folder = tempfile::tempdir_in(folder)?;
     let folder = folder.path();

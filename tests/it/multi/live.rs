@@ -237,7 +237,6 @@ fn others_hardly_notice_a_move() {
     let time = Duration::from_millis(if is_long() { 5_000 } else { 700 });
     let mut out = std::io::stdout();
     let mut ways = ["archive", "primary"].into_iter().cycle();
-    let ids = AtomicU64::new(2_000_000_000);
     let is_fast = (1..=5).any(|_| {
         let quiet = others_while(&db, || {
             let begun = Instant::now();
@@ -246,24 +245,11 @@ fn others_hardly_notice_a_move() {
                 std::thread::park_timeout(time.saturating_sub(begun.elapsed()));
             }
         });
-        let busy = others_while(&db, || {
-            let begun = Instant::now();
-            while begun.elapsed() < time {
-                let id = ids.fetch_add(1, Ordering::Relaxed);
-                db.save_chat_message(MOVED, &NewMessage::text(id as i64, db.now(), UserId(1), "and another")).unwrap();
-            }
-        });
         let moving = others_while(&db, || drop(move_to(&control, ways.next().unwrap()).unwrap()));
-        writeln!(
-            out,
-            "p99 of calls on other chats: {quiet:.1?} quiet, {busy:.1?} beside a chat that is written without a pause, \
-             {moving:.1?} during a move"
-        )
-        .unwrap();
-        // Below a few milliseconds it is the machine that is measured. And on one disk whoever syncs keeps others from
-        // syncing: a move may cost them as much as any chat that is written without a pause, within bounds.
-        let limit = (2 * quiet).max(busy.min(4 * quiet));
-        moving <= limit.max(Duration::from_millis(if cfg!(debug_assertions) { 250 } else { 4 }))
+        writeln!(out, "p99 of calls on other chats: {quiet:.1?} quiet, {moving:.1?} during a move").unwrap();
+        // Beside other tests it is the machine that is measured.
+        let least = Duration::from_millis(if cfg!(debug_assertions) { 250 } else { 4 });
+        moving <= if is_long() { 2 * quiet } else { least.max(2 * quiet) }
     });
     assert!(is_fast, "in none of five tries");
     db.close();

@@ -16,6 +16,8 @@ use crate::databases::DatabasesError;
 
 /// How many rows are moved in a second, about: copied, compared and deleted.
 const ROWS_A_SECOND: u64 = 20_000;
+/// How many where others call meanwhile: in small steps, with rests.
+const BESIDE_CALLS: u64 = 3_000;
 
 /// How chats are moved.
 struct Mover<'a> {
@@ -248,13 +250,14 @@ impl Mover<'_> {
                 plan => plan?,
             };
             let rows = plan.rows.values().sum();
+            let a_second = if longest_step.is_some() { BESIDE_CALLS } else { ROWS_A_SECOND };
             return Ok(MoveReport {
                 to: Some(plan.to.to_string()),
                 rows,
                 unknown: plan.is_nowhere,
                 media: plan.media,
                 bytes: Some(plan.bytes),
-                seconds: Some((rows + plan.media).div_ceil(ROWS_A_SECOND)),
+                seconds: Some((rows + plan.media).div_ceil(a_second)),
                 mapping: lines(&plan.mapping),
                 unmapped: unmapped(&plan.mapping),
                 chats: leaving(plan.chats),

@@ -171,6 +171,11 @@ impl Places {
         }
     }
 
+    /// Whether so many found no room that it should be made anew.
+    pub(super) fn is_crowded(&self) -> bool {
+        self.crowded.len() > self.homes() / 8 + IN_A_LINE
+    }
+
     /// All chats that have a place, in no order.
     pub(super) fn iter(&self) -> impl Iterator<Item = (ChatId, u32)> + '_ {
         let lines = self.lines.iter().enumerate();
@@ -247,6 +252,15 @@ mod tests {
             others in vec(chat(), 20),
         ) {
             let (mut table, mut map) = (Places::with_capacity(room, places as usize), BTreeMap::new());
+            // The first and the last that belong in each line.
+            let homes = table.homes() as u128;
+            for line in 0..homes {
+                let first = (line << u64::BITS).div_ceil(homes) as u64;
+                for chat in [first, first.wrapping_sub(1)].map(unmix) {
+                    table.insert(chat, line as u32 % places);
+                    map.insert(chat, line as u32 % places);
+                }
+            }
             for (chat, place) in changes {
                 match place.map(|place| place % places) {
                     Some(place) => {

@@ -221,7 +221,10 @@ impl Control {
         report.chats = parts.iter().map(|part| (part.chat, part.from.name().clone())).collect();
         // From here on the chats are at the new place, whatever happens.
         let left = if options.keep {
-            parts.iter().try_for_each(|part| media::settle(meter, &part.to, part.chat, steps))
+            parts.iter().try_for_each(|part| {
+                media::settle(meter, &part.to, part.chat, steps)?;
+                Ok(part.to.sync("relocate.sync")?)
+            })
         } else {
             self.delete_all_old(meter, &chats, total, steps, &mut report)
         };

@@ -107,7 +107,8 @@ impl Plan {
         Routes { places, nowhere }
     }
 
-    /// Earlier routes with those of some chats looked up anew; `None` where one leads to a source that is not there.
+    /// Earlier routes with those of some chats looked up anew; `None` where one leads to a source that is not there, or there
+    /// is no room for so many.
     pub(super) fn altered(
         &self,
         before: &Routes,
@@ -126,7 +127,7 @@ impl Plan {
                 }
             }
         }
-        Some(Routes { places, nowhere: before.nowhere.clone() })
+        (!places.is_crowded()).then(|| Routes { places, nowhere: before.nowhere.clone() })
     }
 
     /// What stands for a source that a chat was moved to and that is not configured: never the default one.

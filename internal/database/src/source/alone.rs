@@ -1,12 +1,12 @@
-//! A write that shares its transaction with nobody: it is answered after its own commit, whatever others in line do.
+//! A write that shares its transaction with nobody: it is answered after its own commit, whatever others in line do, and what
+//! that survives is its own affair.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::config::Durability;
 use super::connection;
-use super::connection::Link;
-use super::context::{self, Context};
+use super::context;
 use super::database::Database;
 use super::write::WriteTx;
 use super::writer::run;
@@ -26,12 +26,25 @@ impl Source {
         f: impl FnOnce(&mut WriteTx<'_>) -> Result<T>,
     ) -> Result<T> {
         let (_writing, database) = self.begin_to_write(op, deadline)?;
-        self.noticed(&database, database.write_alone(op, deadline, f))
+        let written = database.write_alone(op, deadline, Durability::Full, f);
+        self.noticed(&database, written.map(|(answer, _)| answer))
     }
 
-    /// Makes certain that all that was answered is on disk, whatever the durability is.
+    /// The same without waiting for the disk: a power loss undoes it, unless something came after it that is on disk. Answers
+    /// too for how long it kept others from writing.
+    pub(crate) fn write_unsynced<T>(
+        self: &Arc<Self>,
+        op: &'static str,
+        f: impl FnOnce(&mut WriteTx<'_>) -> Result<T>,
+    ) -> Result<(T, Duration)> {
+        let deadline = Instant::now() + self.config.timeout;
+        let (_writing, database) = self.begin_to_write(op, deadline)?;
+        self.noticed(&database, database.write_alone(op, deadline, Durability::Normal, f))
+    }
+
+    /// Makes certain that all that was written is on disk, whatever the durability is.
     pub(crate) fn sync(self: &Arc<Self>, op: &'static str) -> Result<()> {
-        if self.config.durability == Durability::Full || self.config.readonly {
+        if self.config.readonly {
             return Ok(());
         }
         self.write_alone(op, Instant::now() + self.config.timeout, write_nothing_new)
@@ -57,51 +70,34 @@ impl Database {
         &self,
         op: &'static str,
         deadline: Instant,
+        durability: Durability,
         f: impl FnOnce(&mut WriteTx<'_>) -> Result<T>,
-    ) -> Result<T> {
+    ) -> Result<(T, Duration)> {
         let context = self.context(op);
         self.on_writer(op, deadline, |link| {
+            let begun = Instant::now();
             let connection = &link.connection;
-            let failed = |error: rusqlite::Error| context.sqlite(&error);
-            let written = self.synced(link, &context, || {
-                run(link, "BEGIN IMMEDIATE").map_err(failed)?;
-                let answer = f(&mut WriteTx::new(link, context, false))?;
-                if connection.is_autocommit() {
-                    return Err(context.transaction_gone());
-                }
-                link.without_deadline();
-                match run(link, "COMMIT") {
-                    Ok(()) if self.is_in_place() => Ok(answer),
-                    Ok(()) => Err(context.error(ErrorKind::FileReplaced)),
-                    Err(error) if error.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull) => {
-                        Err(context.error(ErrorKind::DiskFull))
-                    }
-                    Err(error) => Err(context.error(ErrorKind::OutcomeUnknown { detail: context::describe(&error) })),
-                }
-            });
-            if written.is_ok() {
-                self.log.committed(link);
+            link.begin(durability).map_err(|error| context.sqlite(&error))?;
+            let answer = f(&mut WriteTx::new(link, context, false))?;
+            if connection.is_autocommit() {
+                return Err(context.transaction_gone());
             }
-            written
+            link.without_deadline();
+            match run(link, "COMMIT") {
+                Ok(()) if self.is_in_place() => {
+                    self.log.committed(link);
+                    Ok((answer, begun.elapsed()))
+                }
+                Ok(()) => Err(context.error(ErrorKind::FileReplaced)),
+                Err(error) if error.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull) => {
+                    if connection.is_autocommit() || run(link, "ROLLBACK").is_ok() {
+                        self.log.found_no_room(link);
+                    }
+                    Err(context.error(ErrorKind::DiskFull))
+                }
+                Err(error) => Err(context.error(ErrorKind::OutcomeUnknown { detail: context::describe(&error) })),
+            }
         })
-    }
-
-    /// Runs a transaction so that its commit returns when it is on disk, whatever the durability is. One that fails may
-    /// be left open, to be undone.
-    pub(super) fn synced<T>(&self, link: &Link, context: &Context<'_>, f: impl FnOnce() -> Result<T>) -> Result<T> {
-        let connection = &link.connection;
-        let failed = |error: rusqlite::Error| context.sqlite(&error);
-        if self.durability == Durability::Full {
-            return f();
-        }
-        connection::make_durable(connection, Durability::Full).map_err(failed)?;
-        let done = f();
-        if !connection.is_autocommit() {
-            // Not within a transaction, where the setting below would not count.
-            run(link, "ROLLBACK").map_err(failed)?;
-        }
-        connection::make_durable(connection, self.durability).map_err(failed)?;
-        done
     }
 }
 

@@ -39,7 +39,11 @@ fn write_by(source: &Arc<Source>, deadline: Instant, f: impl FnOnce(&mut WriteTx
     source.write_alone("test.alone", deadline, f)
 }
 
-/// What SQLite waits for at a commit: 1 is "normal".
+/// What SQLite answers of what it waits for at a commit.
+const NORMAL: i64 = 1;
+const FULL: i64 = 2;
+
+/// What SQLite waits for when the transaction ends that was begun last.
 fn synchronous(database: &Database) -> i64 {
     let sql = "PRAGMA synchronous";
     let asked = database
@@ -58,9 +62,39 @@ fn one_that_is_refused_leaves_nothing_and_the_next_is_as_durable_as_configured()
     });
     let error = refused.unwrap_err();
     assert!(matches!(error.kind(), ErrorKind::NotFound), "{error}");
-    assert_eq!((keys(&database), synchronous(&database)), (vec![], 1));
+    assert_eq!(keys(&database), Vec::<String>::new());
+    set(&database, "next").unwrap();
+    assert_eq!((keys(&database), synchronous(&database)), (vec!["next".to_owned()], NORMAL));
     write_alone(&source, |tx| insert(tx, "INSERT")).unwrap();
-    assert_eq!((keys(&database), synchronous(&database)), (vec!["alone".to_owned()], 1));
+    assert_eq!((keys(&database).len(), synchronous(&database)), (2, FULL));
+    set(&database, "last").unwrap();
+    assert_eq!((keys(&database).len(), synchronous(&database)), (3, NORMAL));
+    source.close();
+}
+
+#[test]
+fn one_that_is_not_waited_for_makes_no_other_less_durable() {
+    let folder = tempfile::tempdir().unwrap();
+    let (source, database) = source_of(&folder, Durability::Full);
+    let unsynced = |how: &'static str| {
+        let f: Closure<'_> = Box::new(move |tx| insert(tx, how));
+        source.write_unsynced("test.unsynced", f).map(drop)
+    };
+    for is_sync in [true, false] {
+        unsynced("INSERT OR REPLACE").unwrap();
+        assert_eq!(synchronous(&database), NORMAL);
+        let after = if is_sync { source.sync("test.sync") } else { set(&database, "next") };
+        after.unwrap();
+        assert_eq!(synchronous(&database), FULL);
+    }
+    // A sync that writes nothing would sync nothing.
+    assert!(source.empty_log("test.empty").unwrap());
+    source.sync("test.sync").unwrap();
+    assert!(folder.path().join("a.db-wal").metadata().unwrap().len() > 0);
+    let refused = unsynced("INSERT").unwrap_err();
+    assert!(matches!(refused.kind(), ErrorKind::Constraint { .. }), "{refused}");
+    set(&database, "last").unwrap();
+    assert_eq!((keys(&database), synchronous(&database)), (["alone", "last", "next"].map(str::to_owned).into(), FULL));
     source.close();
 }
 
@@ -77,7 +111,7 @@ fn one_whose_transaction_a_statement_has_ended_is_not_answered_as_if_it_were_kep
     });
     let error = gone.unwrap_err();
     assert!(error.to_string().contains("nothing of it was kept"), "{error}");
-    assert_eq!((keys(&database), synchronous(&database)), (vec!["before".to_owned()], 1));
+    assert_eq!(keys(&database), ["before"]);
     source.close();
 }
 
@@ -108,7 +142,7 @@ fn one_for_which_another_process_leaves_no_time_is_not_begun() {
     assert!(matches!(error.kind(), ErrorKind::Busy { .. }), "{error}");
     other.execute_batch("ROLLBACK").unwrap();
     write_alone(&source, |tx| insert(tx, "INSERT")).unwrap();
-    assert_eq!((keys(&database), synchronous(&database)), (vec!["alone".to_owned()], 1));
+    assert_eq!((keys(&database), synchronous(&database)), (vec!["alone".to_owned()], FULL));
     source.close();
 }
 

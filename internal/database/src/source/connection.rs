@@ -1,5 +1,6 @@
 //! Opening SQLite connections, all with the same settings.
 
+use std::cell::Cell;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};
@@ -15,6 +16,7 @@ use super::config::Durability;
 use super::file;
 use super::prepared::Prepared;
 use super::row::KnownColumns;
+use super::writer::run;
 
 /// Statements kept ready on each connection.
 const STATEMENT_CACHE: usize = 128;
@@ -34,6 +36,8 @@ pub(super) struct Link {
     pub(super) columns: KnownColumns,
     /// That they are prepared once.
     pub(super) prepared: Box<Prepared>,
+    /// What its next commit survives; `None` where that is not known.
+    durability: Cell<Option<Durability>>,
     limits: Arc<Limits>,
     /// Of a connection that writes: whether it is lent for a read now.
     reads: Option<Arc<AtomicBool>>,
@@ -59,6 +63,22 @@ impl Link {
     pub(super) fn until_micros(&self, deadline: u64) {
         self.limits.statements.store(deadline, Ordering::Relaxed);
         self.limits.locks.store(deadline, Ordering::Relaxed);
+    }
+
+    /// Begins a transaction whose commit survives this, whatever the last one's did. It holds the lock for writing from the
+    /// beginning: one that begins by reading could not become a writer later, whatever the timeout.
+    pub(super) fn begin(&self, durability: Durability) -> rusqlite::Result<()> {
+        self.make_durable(durability)?;
+        run(self, "BEGIN IMMEDIATE")
+    }
+
+    /// What commits from now on survive. Not within a transaction.
+    pub(super) fn make_durable(&self, durability: Durability) -> rusqlite::Result<()> {
+        if self.durability.replace(None) != Some(durability) {
+            make_durable(&self.connection, durability)?;
+        }
+        self.durability.set(Some(durability));
+        Ok(())
     }
 
     /// Statements run to their end from now on.
@@ -282,7 +302,8 @@ fn open(path: &Path, mode: OpenFlags, timeout: Duration) -> rusqlite::Result<Lin
     let watching = Arc::clone(&limits);
     connection.progress_handler(STEPS_BETWEEN_LOOKS, Some(move || watching.statement_is_over()))?;
     let (columns, prepared) = (KnownColumns::default(), Box::default());
-    let link = Link { connection, columns, prepared, limits, reads: None, _permit: None };
+    let durability = Cell::default();
+    let link = Link { connection, columns, prepared, durability, limits, reads: None, _permit: None };
     link.wait_for_locks(timeout);
     // 8 MB of cache; no memory mapping, since a file cut short by another process would kill this one.
     link.connection.execute_batch("PRAGMA cache_size=-8000; PRAGMA mmap_size=0;")?;

@@ -200,7 +200,8 @@ impl Database {
         self.on_writer(op, deadline, |link| {
             // For another process it waits as long as the call may; only the work itself may take longer.
             link.without_deadline();
-            link.connection.execute_batch("VACUUM").map_err(|error| context.sqlite(&error))
+            let rewritten = link.make_durable(self.durability).and_then(|()| link.connection.execute_batch("VACUUM"));
+            rewritten.map_err(|error| context.sqlite(&error))
         })
     }
 

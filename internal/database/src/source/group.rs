@@ -170,10 +170,9 @@ impl Database {
         };
         let connection = &link.connection;
         let is_first = state.open.is_none();
-        // IMMEDIATE: a transaction that begins by reading could not become a writer later, whatever the timeout.
-        let begin = if is_first { "BEGIN IMMEDIATE" } else { "SAVEPOINT part" };
         link.until(deadline);
-        if let Err(error) = run(link, begin) {
+        let begun = if is_first { link.begin(self.durability) } else { run(link, "SAVEPOINT part") };
+        if let Err(error) = begun {
             if connection.is_autocommit() != is_first {
                 state.lose();
             }

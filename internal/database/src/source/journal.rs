@@ -7,6 +7,7 @@ use std::time::Instant;
 use rusqlite::OptionalExtension as _;
 
 use super::Source;
+use super::config::Durability;
 use super::connection::Link;
 use super::context::Context;
 use super::database::Database;
@@ -100,28 +101,26 @@ impl Database {
             let failed = |error: rusqlite::Error| context.sqlite(&error);
             check()?;
             // On disk before the only other copy is removed, whatever is said of other writes.
-            self.synced(link, &context, || {
-                run(link, "BEGIN IMMEDIATE").map_err(failed)?;
-                // All of it has to come home, however long it takes.
-                link.without_deadline();
-                before.map_or(Ok(()), |before| before.refuse_less(link, &context))?;
-                let mut parked = 0;
-                for episode in noted.chunk_by(|one, next| one.episode == next.episode) {
-                    let (name, Some(end)) = (&episode[0].episode, episode.last()) else { continue };
-                    let last = last_made(link, name).map_err(failed)?;
-                    for one in episode.iter().filter(|one| one.seq > last) {
-                        if let Made::Parked(reason) = make(link, context, one)? {
-                            park(link, one, &reason).map_err(failed)?;
-                            parked += 1;
-                        }
+            link.begin(Durability::Full).map_err(failed)?;
+            // All of it has to come home, however long it takes.
+            link.without_deadline();
+            before.map_or(Ok(()), |before| before.refuse_less(link, &context))?;
+            let mut parked = 0;
+            for episode in noted.chunk_by(|one, next| one.episode == next.episode) {
+                let (name, Some(end)) = (&episode[0].episode, episode.last()) else { continue };
+                let last = last_made(link, name).map_err(failed)?;
+                for one in episode.iter().filter(|one| one.seq > last) {
+                    if let Made::Parked(reason) = make(link, context, one)? {
+                        park(link, one, &reason).map_err(failed)?;
+                        parked += 1;
                     }
-                    remember(link, name, end.seq.max(last)).map_err(failed)?;
                 }
-                run(link, "COMMIT").map_err(failed)?;
-                // Not in a file that nobody will find again.
-                self.look(&context)?;
-                Ok(parked)
-            })
+                remember(link, name, end.seq.max(last)).map_err(failed)?;
+            }
+            run(link, "COMMIT").map_err(failed)?;
+            // Not in a file that nobody will find again.
+            self.look(&context)?;
+            Ok(parked)
         })
     }
 

@@ -362,9 +362,12 @@ pub(crate) fn probe(path: &Path, timeout: std::time::Duration) -> Option<rusqlit
         .flatten()
 }
 
-/// A write that changes nothing, and is written all the same.
+/// A write that changes nothing, and is written all the same. (An update to the same value is not: SQLite compares the
+/// bytes, touches no page, and has nothing to commit or to sync.)
 fn write_nothing_new(tx: &mut WriteTx<'_>) -> Result<()> {
-    tx.execute("UPDATE switchyard_meta SET value = value WHERE key = 'schema'", params![]).map(drop)
+    let sql = "INSERT OR REPLACE INTO switchyard_meta (key, value)
+               SELECT key, value FROM switchyard_meta WHERE key = 'schema'";
+    tx.execute(sql, params![]).map(drop)
 }
 
 /// Marks this thread as being inside a write.

@@ -37,7 +37,7 @@ impl Database {
         let context = self.context(OP);
         self.on_writer(OP, deadline, |link| {
             let failed = |error: rusqlite::Error| context.sqlite(&error);
-            run(link, "BEGIN IMMEDIATE").map_err(failed)?;
+            link.begin(self.durability).map_err(failed)?;
             let parked = parked(link).map_err(failed)?;
             let mut tried = Vec::new();
             for noted in parked {

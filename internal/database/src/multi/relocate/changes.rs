@@ -195,12 +195,16 @@ impl<'a> Changes<'a> {
             again.push(Again::read(part, layouts, media, &own, pace)?);
         }
         let Some(to) = self.parts.first().map(|part| &part.to) else { return Ok(()) };
-        let write = |tx: &mut WriteTx<'_>| again.iter().try_for_each(|again| again.write(tx));
-        match steps {
-            Some(steps) => steps.write(to, "relocate.again", write)?,
-            // It is to be on disk, and all that came before.
-            None if changed.is_empty() && to.config().durability == crate::source::Durability::Full => {}
-            None => pace.write(to, "relocate.again", write)?,
+        let write = |tx: &mut WriteTx<'_>| {
+            again.iter().try_for_each(|again| again.write(tx))?;
+            Ok(changed.len() as u64)
+        };
+        match (pace, steps) {
+            (Pace::Shared, Some(steps)) => drop(steps.write(to, "relocate.again", write)?),
+            // What came before was synced before the gate was closed.
+            _ if changed.is_empty() => {}
+            (Pace::Alone(until), _) => drop(to.write_alone("relocate.again", until, write)?),
+            (Pace::Shared, None) => drop(to.write("relocate.again", None, write)?),
         }
         for (part, (layouts, media)) in self.parts.iter().zip(&self.tables) {
             let own: Vec<_> =
@@ -257,10 +261,6 @@ impl<'k> Again<'k> {
         for (place, _, chunk) in &self.rows {
             let layout = &self.layouts[*place];
             tx.execute_stored(&layout.insert, chunk.rows().map(|row| row.values(layout.columns.len())))?;
-        }
-        if self.rows.is_empty() && self.changed.is_empty() {
-            // It changes nothing and is written all the same.
-            tx.execute("UPDATE switchyard_meta SET value = value WHERE key = 'schema'", crate::params![])?;
         }
         Ok(())
     }

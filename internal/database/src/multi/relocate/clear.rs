@@ -2,16 +2,15 @@
 
 use std::sync::Arc;
 
-use rusqlite::types::ValueRef;
-
 use super::MoveError;
 use super::pace::Steps;
 use super::report::Meter;
+use super::rows::{Layout, Walk};
 use super::tables::{MOVED, Table};
 use crate::ids::ChatId;
 use crate::source::Source;
 
-/// Deletes all rows of a chat, and answers how many.
+/// Deletes all rows of a chat, and answers how many. They are found by readers, so that others wait for the deleting alone.
 pub(super) fn rows(
     meter: &mut Meter<'_>,
     source: &Arc<Source>,
@@ -20,23 +19,21 @@ pub(super) fn rows(
 ) -> Result<u64, MoveError> {
     let mut deleted = 0;
     for table in &MOVED {
-        let sql = delete(table);
-        loop {
-            let limit = i64::try_from(steps.rows()).unwrap_or(i64::MAX);
-            let params = [ValueRef::Integer(chat.0), ValueRef::Integer(limit)];
-            let rows = steps.write(source, "relocate.clear", |tx| tx.execute_stored(&sql, [params]))?;
-            if rows == 0 {
-                break;
-            }
+        let layout = Layout::new(table, needed(table));
+        let mut walk = Walk::new(source, &layout.query, chat, steps.rows());
+        while let Some(chunk) = walk.next_of(steps.rows())? {
+            let keys = || chunk.rows().map(|row| layout.key(row));
+            let rows = steps.write(source, "relocate.clear", |tx| tx.execute_stored(&layout.delete, keys()))?;
             deleted += rows;
             meter.add(rows)?;
+            steps.rest();
         }
     }
     Ok(deleted)
 }
 
-fn delete(table: &Table) -> String {
-    let Table { name, owner, walk, .. } = table;
-    let order = walk.join(", ");
-    format!("DELETE FROM {name} WHERE rowid IN (SELECT rowid FROM {name} WHERE {owner} ORDER BY {order} LIMIT ?2)")
+/// The columns that rows are walked and told apart by.
+fn needed(table: &Table) -> Vec<String> {
+    let others = table.walk.iter().filter(|column| **column != "rowid" && !table.key.contains(column));
+    table.key.iter().chain(others).map(|column| (*column).to_owned()).collect()
 }

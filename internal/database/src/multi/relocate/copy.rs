@@ -26,7 +26,7 @@ pub(super) fn part(
         while let Some(chunk) = walk.next_of(steps.rows())? {
             lease.renew()?;
             if let Some(ids) = layout.media_ids(chunk) {
-                let copied = media.copy(part, &ids)?;
+                let copied = media.copy(part, &ids, steps)?;
                 report.media += copied;
                 meter.add(copied)?;
             }
@@ -36,6 +36,7 @@ pub(super) fn part(
             })?;
             *report.rows.entry(layout.table.name).or_default() += rows;
             meter.add(rows)?;
+            steps.rest();
         }
     }
     Ok(())

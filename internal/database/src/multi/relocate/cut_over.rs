@@ -121,7 +121,8 @@ impl Control {
             let rows = changes.catch_up(steps, lease)?;
             // Where it becomes no less the gate has to help.
             if rows <= FEW || rows > last / 2 {
-                return Ok(());
+                // With what was copied: who waits at the gate waits for the rest only.
+                return Ok(self.source(moved.to)?.sync("relocate.sync")?);
             }
             last = rows;
         }

@@ -16,7 +16,7 @@ use super::super::control::Control;
 use super::pace::Steps;
 use super::report::{Meter, MoveOptions};
 use super::rows::{Layout, Row, Walk};
-use super::state::{self, Entry};
+use super::state::Entry;
 use super::tables::MOVED;
 use super::{MoveError, copy, media};
 use crate::error::Result;
@@ -48,8 +48,10 @@ impl Control {
                 self.check_at_home(&target)?;
                 // The media that it has brought stay like its rows.
                 media::settle(&mut Meter::new(&mut |_| ControlFlow::Continue(())), &target, *chat, steps)?;
+                self.forget(*chat, &[&target])?;
+            } else {
+                self.forget(*chat, &[])?;
             }
-            state::forget(&self.shared()?, *chat)?;
             tracing::info!(target: "database::audit", %chat, from, to, "a move that was broken off was given up; its rows stay where they are");
         }
         Ok(())

@@ -71,13 +71,13 @@ impl Media {
     }
 
     /// Copies those of the attachments that the target does not have, and answers how many.
-    pub(super) fn copy(&self, part: &Part, ids: &Ids) -> Result<u64, MoveError> {
+    pub(super) fn copy(&self, part: &Part, ids: &Ids, steps: &mut Steps) -> Result<u64> {
         let rows = self.rows(&part.from, ids, Pace::Shared)?;
         if rows.len() == 0 {
             return Ok(0);
         }
-        let new = part.to.write("relocate.copy_media", None, |tx| self.put(tx, part.chat, &rows))?;
-        Ok(new)
+        // Who is told meanwhile that the target has one of them already refers to it by a write of his own, which syncs both.
+        steps.write(&part.to, "relocate.copy_media", |tx| self.put(tx, part.chat, &rows))
     }
 
     /// The attachments of these ids that a source has.
@@ -219,6 +219,7 @@ pub(super) fn clear(
             steps.write(source, "relocate.clear_media", |tx| tx.execute_stored(DELETE_UNLESS_REFERRED_TO, params()))?;
         deleted += rows;
         meter.add(rows)?;
+        steps.rest();
     }
     Ok(deleted)
 }
@@ -302,5 +303,6 @@ fn noted(
             return Ok(());
         }
         meter.add(0)?;
+        steps.rest();
     }
 }

@@ -18,13 +18,13 @@ pub struct MoveOptions {
     /// How many rows are read, written or deleted in one transaction at most; with long rows it is fewer.
     pub rows_at_once: usize,
     /// How long a transaction may take, about, so that calls on other chats do not wait for it: it has fewer rows where
-    /// it takes longer. `None` where nobody else calls.
+    /// it takes longer. After it the move rests for twice as long. `None` where nobody else calls.
     pub longest_step: Option<Duration>,
 }
 
 impl Default for MoveOptions {
     fn default() -> Self {
-        Self { keep: false, rows_at_once: 10_000, longest_step: Some(Duration::from_millis(1)) }
+        Self { keep: false, rows_at_once: 10_000, longest_step: Some(Duration::from_micros(500)) }
     }
 }
 

@@ -93,7 +93,7 @@ impl<'a> Lease<'a> {
             return Ok(());
         }
         let until = now.saturating_add_seconds(LEASE);
-        self.shared.write("relocate.renew", None, |tx| {
+        self.shared.write_alone("relocate.renew", soon(&self.shared), |tx| {
             self.chats.iter().try_for_each(|chat| {
                 let sql = "UPDATE switchyard_moves SET updated_at = ?2 WHERE chat_id = ?1";
                 tx.execute(sql, params![chat, until]).map(drop)
@@ -120,8 +120,13 @@ impl Drop for Lease<'_> {
     }
 }
 
+/// When a write has to be done. On disk, before what it announces is: that may come there with others' writes.
+fn soon(shared: &Source) -> Instant {
+    Instant::now() + shared.config().timeout
+}
+
 fn begin(shared: &Arc<Source>, parts: &[Part], now: Timestamp) -> Result<()> {
-    shared.write("relocate.begin", None, |tx| {
+    shared.write_alone("relocate.begin", soon(shared), |tx| {
         for Part { chat, from, to } in parts {
             tx.execute(
                 "INSERT INTO switchyard_moves (chat_id, from_source, to_source, state, updated_at)

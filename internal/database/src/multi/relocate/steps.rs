@@ -127,13 +127,19 @@ impl Control {
         deleted += clear::rows(meter, &from, entry.chat, steps)?;
         media::settle(meter, &to, entry.chat, steps)?;
         self.router.has_gone(entry.chat, &from);
-        state::forget(&shared, entry.chat)?;
+        self.forget(entry.chat, &[&from, &to])?;
         // Until then the log still has what was deleted.
         if !empty_log(meter, &from)? {
             tracing::warn!(source = %from.name(), "others hold the log, which keeps deleted rows until they let go");
         }
         tracing::info!(target: "database::audit", chat = %entry.chat, from = entry.from, to = entry.to, rows = deleted, "a move is at its end");
         Ok(deleted)
+    }
+
+    /// Forgets a move that is at its end, once what it did at these places is on disk.
+    pub(super) fn forget(&self, chat: ChatId, places: &[&Arc<Source>]) -> Result<(), MoveError> {
+        places.iter().try_for_each(|place| place.sync("relocate.sync"))?;
+        Ok(state::forget(&self.shared()?, chat)?)
     }
 
     /// Removes the copies of moves that were broken off: those to one target (another one is refused), or all.
@@ -167,7 +173,7 @@ impl Control {
             media::undo(meter, &target, entry.chat, steps)?;
             // Best done, but another process may hold it: then whoever closes the file last does it.
             empty_log(meter, &target)?;
-            state::forget(&self.shared()?, entry.chat)?;
+            self.forget(entry.chat, &[&target])?;
             let (chat, from, to) = (entry.chat, &entry.from, &entry.to);
             tracing::info!(target: "database::audit", %chat, from, to, "the copy of a move that was broken off was removed");
         }

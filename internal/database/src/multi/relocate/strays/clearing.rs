@@ -251,7 +251,7 @@ fn at_home(part: &Part, layout: &Layout, chunk: &Chunk) -> Result<Vec<Option<Unl
     })
 }
 
-/// Makes certain that all that was answered survives a power loss. With the durability "full" it does.
+/// Makes certain that all that was written survives a power loss.
 fn on_disk(source: &Arc<Source>) -> Result<()> {
     const OP: &str = "strays.on_disk";
     if source.config().durability == Durability::Normal && source.empty_log(OP)? {
