@@ -34,6 +34,7 @@ proofs:
     OUTAGE_CASES=2000 cargo test --release -p tests --features multi-source --test it standins::model
     STAND_IN_CASES=2000 cargo test --release -p tests --features multi-source --test it standins::property
     HELD_SECONDS=30 cargo test --release -p tests --features multi-source --test it standins::a_source_that
+    HELD_SECONDS=30 THREADS_FULL_SIZE=1 cargo test --release -p tests --features multi-source --test it multi::threads::a_source_that_another -- --nocapture
     RESTORE_KILLS=100 cargo test --release -p tests --features multi-source --test it db::restoring
     cargo test --release -p tests --features multi-source --test it db::backups
     cargo run --release -p database --features multi-source --example move_speed
