@@ -4,14 +4,15 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::Source;
 use super::config::Durability;
 use super::connection;
 use super::context;
 use super::database::Database;
 use super::write::WriteTx;
 use super::writer::run;
-use super::{Source, write_nothing_new};
 use crate::error::{ErrorKind, Result};
+use crate::params;
 
 /// How long readers are waited for while nobody can write, at a time.
 const WAIT_FOR_READERS: Duration = Duration::from_millis(15);
@@ -47,7 +48,7 @@ impl Source {
         if self.config.readonly {
             return Ok(());
         }
-        self.write_alone(op, Instant::now() + self.config.timeout, write_nothing_new)
+        self.write_alone(op, Instant::now() + self.config.timeout, write_the_same)
     }
 
     /// Moves what is in the log into the file and empties the log, keeping others from writing for a moment only; `false`
@@ -63,6 +64,14 @@ impl Source {
             emptied => emptied,
         }
     }
+}
+
+/// A write that changes nothing, and is written all the same, so that there is something to sync. (An update to the same value
+/// is not.)
+fn write_the_same(tx: &mut WriteTx<'_>) -> Result<()> {
+    let sql = "INSERT OR REPLACE INTO switchyard_meta (key, value)
+               SELECT key, value FROM switchyard_meta WHERE key = 'schema'";
+    tx.execute(sql, params![]).map(drop)
 }
 
 impl Database {

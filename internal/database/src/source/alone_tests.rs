@@ -3,7 +3,6 @@
 use std::sync::mpsc;
 
 use super::*;
-use crate::params;
 use crate::source::writer_tests::{keys, set, soon};
 use crate::source::{Refusal, SourceConfig};
 use crate::time::SystemClock;

@@ -260,7 +260,7 @@ impl Source {
         self.door.is_lost()
     }
 
-    /// Looks at a source that failed: opens it, has SQLite look for damage, and writes.
+    /// Looks at a source that failed: opens it, has SQLite look for damage, and begins to write.
     pub(crate) fn look(self: &Arc<Self>) -> Result<()> {
         const OP: &str = "source.look";
         self.door.forget_failure();
@@ -273,7 +273,7 @@ impl Source {
         if self.config.readonly {
             return Ok(());
         }
-        self.write(OP, None, write_nothing_new)
+        self.write(OP, None, write_nothing)
     }
 
     /// Deals with the writes that were kept aside here.
@@ -362,12 +362,9 @@ pub(crate) fn probe(path: &Path, timeout: std::time::Duration) -> Option<rusqlit
         .flatten()
 }
 
-/// A write that changes nothing, and is written all the same. (An update to the same value is not: SQLite compares the
-/// bytes, touches no page, and has nothing to commit or to sync.)
-fn write_nothing_new(tx: &mut WriteTx<'_>) -> Result<()> {
-    let sql = "INSERT OR REPLACE INTO switchyard_meta (key, value)
-               SELECT key, value FROM switchyard_meta WHERE key = 'schema'";
-    tx.execute(sql, params![]).map(drop)
+/// A write that is let through and leaves the file as it is: SQLite compares the bytes of an update, and touches no page.
+fn write_nothing(tx: &mut WriteTx<'_>) -> Result<()> {
+    tx.execute("UPDATE switchyard_meta SET value = value WHERE key = 'schema'", params![]).map(drop)
 }
 
 /// Marks this thread as being inside a write.
