@@ -22,8 +22,8 @@ pub(super) fn rows(
         let layout = Layout::new(table, needed(table));
         let mut walk = Walk::new(source, &layout.query, chat, steps.rows());
         while let Some(chunk) = walk.next_of(steps.rows())? {
-            let keys = || chunk.rows().map(|row| layout.key(row));
-            let rows = steps.write(source, "relocate.clear", |tx| tx.execute_stored(&layout.delete, keys()))?;
+            let walked = chunk.rows().map(|row| layout.walked(chat, row));
+            let rows = steps.write(source, "relocate.clear", |tx| tx.execute_stored(&layout.delete_walked, walked))?;
             deleted += rows;
             meter.add(rows)?;
             steps.rest();

@@ -53,6 +53,8 @@ pub(super) struct Layout {
     pub(super) find: String,
     /// Deletes a row by its key.
     pub(super) delete: String,
+    /// Deletes a row that was walked, where it is still there and still the chat's.
+    pub(super) delete_walked: String,
     key: Vec<usize>,
 }
 
@@ -80,6 +82,7 @@ impl Layout {
         let places = list((1..=columns.len()).map(|place| format!("?{place}")));
         let same: Vec<_> = (1..).zip(table.key).map(|(place, column)| format!("{column} = ?{place}")).collect();
         let key = table.key.iter().filter_map(|name| columns.iter().position(|column| column == name)).collect();
+        let key_walked: Vec<_> = (3..).zip(table.key).map(|(place, column)| format!("{column} = ?{place}")).collect();
         let with_rowid: Vec<_> = columns.iter().cloned().chain(["rowid".to_owned()]).collect();
         Self {
             table,
@@ -87,6 +90,11 @@ impl Layout {
             insert: format!("INSERT INTO {name} ({listed}) VALUES ({places}) ON CONFLICT DO NOTHING"),
             find: format!("SELECT {listed} FROM {name} WHERE {}", same.join(" AND ")),
             delete: format!("DELETE FROM {name} WHERE {}", same.join(" AND ")),
+            delete_walked: format!(
+                "DELETE FROM {name} WHERE rowid = ?2 AND {} AND {}",
+                table.owner,
+                key_walked.join(" AND ")
+            ),
             columns,
             key,
         }
@@ -100,6 +108,12 @@ impl Layout {
     /// The values that tell a row from all others.
     pub(super) fn key<'c>(&self, row: Row<'c>) -> Vec<ValueRef<'c>> {
         self.key.iter().map(|place| row.value(*place)).collect()
+    }
+
+    /// What [`delete_walked`](Self::delete_walked) is told of a row of a chat.
+    pub(super) fn walked<'c>(&self, chat: ChatId, row: Row<'c>) -> Vec<ValueRef<'c>> {
+        let rowid = row.value(self.columns.len());
+        [ValueRef::Integer(chat.0), rowid].into_iter().chain(self.key(row)).collect()
     }
 
     /// The row's name for people.

@@ -10,7 +10,6 @@ use super::super::error::{Difference, Unlike};
 use super::super::media::{self, Media};
 use super::super::report::MoveOptions;
 use super::super::rows::{Chunk, Layout, Walk};
-use super::super::tables::Table;
 use super::super::{MoveError, Part, copy, state};
 use super::{Stray, Strays};
 use crate::error::{Error, ErrorKind, Result};
@@ -153,9 +152,7 @@ impl Control {
                 (Clear::Same | Clear::AtHome, Some(_)) => false,
             };
             if is_gone {
-                let rowid = row.value(layout.columns.len());
-                let keys = layout.key(row);
-                going.push([ValueRef::Integer(part.chat.0), rowid].into_iter().chain(keys).collect::<Vec<_>>());
+                going.push(layout.walked(part.chat, row));
             } else if let Some(what) = found {
                 let counted = if what == Unlike::Missing { &mut one.only_here } else { &mut one.different };
                 *counted += 1;
@@ -166,12 +163,9 @@ impl Control {
         if going.is_empty() {
             return Ok(());
         }
-        let Table { name, owner, key, .. } = layout.table;
-        let keys: Vec<_> = (3..).zip(*key).map(|(place, column)| format!("{column} = ?{place}")).collect();
-        let sql = format!("DELETE FROM {name} WHERE rowid = ?2 AND {owner} AND {}", keys.join(" AND "));
         one.deleted += part.from.write("strays.clear", None, |tx| {
             self.check_still_stray(part)?;
-            tx.execute_stored(&sql, going.iter().map(|values| values.iter().copied()))
+            tx.execute_stored(&layout.delete_walked, going.iter().map(|values| values.iter().copied()))
         })?;
         Ok(())
     }
