@@ -38,6 +38,14 @@ pub(super) struct Changes<'a> {
     pub(super) reread: u64,
 }
 
+/// How changes are put into the copy.
+enum Put<'s> {
+    /// As long as nobody waits for it.
+    InSteps(&'s mut Steps),
+    /// With the gate closed: all has to be done by then, and to be on disk.
+    Alone(Instant),
+}
+
 /// What is to be put into the copy of a part.
 struct Again<'k> {
     chat: ChatId,
@@ -103,7 +111,7 @@ impl<'a> Changes<'a> {
         let mut done = Ok(());
         while !rest.is_empty() && done.is_ok() {
             let (some, others) = rest.split_at(steps.rows().min(rest.len()));
-            done = lease.renew().map_err(MoveError::from).and_then(|()| self.put(some, Pace::Shared, Some(steps)));
+            done = lease.renew().map_err(MoveError::from).and_then(|()| self.put(some, Put::InSteps(steps)));
             if done.is_ok() {
                 rest = others;
             }
@@ -144,7 +152,7 @@ impl<'a> Changes<'a> {
             }
             is_first = false;
             let some: Vec<_> = self.pending.iter().take(IN_THE_GATE).cloned().collect();
-            self.put(&some, Pace::Alone(until), None)?;
+            self.put(&some, Put::Alone(until))?;
             self.pending.retain(|row| some.binary_search(row).is_err());
             took = begun.elapsed();
         }
@@ -187,7 +195,8 @@ impl<'a> Changes<'a> {
     }
 
     /// Reads these rows again, puts them into the copy, and compares them.
-    fn put(&mut self, changed: &[ChangedRow], pace: Pace, steps: Option<&mut Steps>) -> Result<(), MoveError> {
+    fn put(&mut self, changed: &[ChangedRow], put: Put<'_>) -> Result<(), MoveError> {
+        let pace = put.pace();
         let mut again = Vec::new();
         for (part, (layouts, media)) in self.parts.iter().zip(&self.tables) {
             let own: Vec<_> =
@@ -199,12 +208,11 @@ impl<'a> Changes<'a> {
             again.iter().try_for_each(|again| again.write(tx))?;
             Ok(changed.len() as u64)
         };
-        match (pace, steps) {
-            (Pace::Shared, Some(steps)) => drop(steps.write(to, "relocate.again", write)?),
+        match put {
+            Put::InSteps(steps) => drop(steps.write(to, "relocate.again", write)?),
             // What came before was synced before the gate was closed.
-            _ if changed.is_empty() => {}
-            (Pace::Alone(until), _) => drop(to.write_alone("relocate.again", until, write)?),
-            (Pace::Shared, None) => drop(to.write("relocate.again", None, write)?),
+            Put::Alone(_) if changed.is_empty() => {}
+            Put::Alone(until) => drop(to.write_alone("relocate.again", until, write)?),
         }
         for (part, (layouts, media)) in self.parts.iter().zip(&self.tables) {
             let own: Vec<_> =
@@ -213,6 +221,15 @@ impl<'a> Changes<'a> {
         }
         self.reread += changed.len() as u64;
         Ok(())
+    }
+}
+
+impl Put<'_> {
+    fn pace(&self) -> Pace {
+        match self {
+            Self::InSteps(_) => Pace::Shared,
+            Self::Alone(until) => Pace::Alone(*until),
+        }
     }
 }
 
