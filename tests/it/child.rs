@@ -252,6 +252,8 @@ fn a_helper_does_its_task() {
         #[cfg(feature = "multi-source")]
         ["outage-load", folder] => crate::multi::standins::torture::load(folder),
         #[cfg(feature = "multi-source")]
+        ["move-and-say", folder] => crate::multi::live::synced::move_and_say(folder),
+        #[cfg(feature = "multi-source")]
         ["crowd", folder] => crate::multi::crowd::work(folder),
         #[cfg(feature = "multi-source")]
         ["without-threads", folder, since] => crate::multi::refusals::without_threads(folder, since),

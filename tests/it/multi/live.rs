@@ -9,6 +9,7 @@
 mod earlier;
 pub(crate) mod killed;
 mod meanwhile;
+pub(crate) mod synced;
 mod writers;
 
 use std::collections::BTreeMap;
@@ -22,7 +23,7 @@ use std::time::{Duration, Instant};
 use database::multi::{Control, MoveError, MoveOptions, MoveReport, Progress, Stage};
 use database::{ChatId, DatabaseConfig, DatabaseWrapper, Durability, MessageId, NewMessage, Route, UserId};
 
-use self::writers::{Held, hold_others_and_the_chat, write};
+use self::writers::{Held, hold_others_and_the_chat, watch_disk, write};
 use super::{config_of, name, open};
 use crate::support::{Scratch, asked, sqlite};
 
@@ -40,7 +41,7 @@ fn longest_wait() -> Duration {
     Duration::from_millis(if is_long() || !cfg!(debug_assertions) { 100 } else { 1_500 })
 }
 
-/// How long a call may take besides the time in which a long write has its file: the gate, its turn behind the others'
+/// How long a call may take besides the time in which a long write has its file or the disk answers nobody: the gate, its turn behind the others'
 /// and the move's writes, and the disk.
 fn longest_call() -> Duration {
     if is_long() { Duration::from_millis(500) } else { Duration::from_secs(5) }
@@ -106,10 +107,12 @@ fn a_chat_moves_there_and_back_while_eight_write_and_every_answer_holds() {
     let (db, control) = open(&config);
     fill(&db, MOVED, asked("MOVED_MESSAGES", 5_000));
     let (stop, held) = (AtomicBool::new(false), Held::default());
-    let (reports, answered, last_held) = std::thread::scope(|scope| {
-        let (db, stop, held) = (&db, &stop, &held);
+    let beside = scratch.file("beside");
+    let (reports, answered, last_held, (stalled, longest_sync)) = std::thread::scope(|scope| {
+        let (db, stop, held, beside) = (&db, &stop, &held, &beside);
         let writers: Vec<_> = (1..=7).map(|writer| scope.spawn(move || write(db, writer, stop))).collect();
         let holder = scope.spawn(move || hold_others_and_the_chat(db, held, stop));
+        let disk = scope.spawn(move || watch_disk(beside, held, stop));
         let _stop = StopAtEnd(stop);
         let mut reports = Vec::new();
         for round in 0..rounds {
@@ -124,7 +127,7 @@ fn a_chat_moves_there_and_back_while_eight_write_and_every_answer_holds() {
         reports.push(move_to(&control, "archive").unwrap());
         stop.store(true, Ordering::Relaxed);
         let answered: Vec<_> = writers.into_iter().map(|writer| writer.join().unwrap()).collect();
-        (reports, answered, holder.join().unwrap())
+        (reports, answered, holder.join().unwrap(), disk.join().unwrap())
     });
     let mut waits: Vec<_> = reports.iter().map(|report| report.waited).collect();
     waits.sort();
@@ -139,8 +142,8 @@ fn a_chat_moves_there_and_back_while_eight_write_and_every_answer_holds() {
     writeln!(
         std::io::stdout(),
         "{} moves in {elapsed:.1?}, {messages} messages and {reread} rows read again; the gate was closed for {:.1?} \
-         (median {:.1?}), in {tries} tries; the longest call took {longest:.1?}, {slowest:.1?} of it while no long write \
-         had the file",
+         (median {:.1?}), in {tries} tries; the longest call took {longest:.1?}, and {slowest:.1?} while no long write had \
+         the file and the disk answered; a sync of another file took {longest_sync:.1?} at most",
         waits.len(),
         waits[waits.len() - 1],
         waits[waits.len() / 2],
@@ -148,6 +151,7 @@ fn a_chat_moves_there_and_back_while_eight_write_and_every_answer_holds() {
     .unwrap();
     assert!(waits.iter().all(|wait| *wait > Duration::ZERO && *wait <= longest_wait()), "{waits:?}");
     assert!(slowest <= longest_call(), "{slowest:?}");
+    assert!(!is_long() || stalled < elapsed / 20, "the disk did not answer for {stalled:?}: nothing was measured");
     assert!(reread > 0, "what changed meanwhile was seen");
     assert!(deleted > 0 && last_held > 0, "there was a message deleted, and a long write of the chat");
     for answered in &answered {

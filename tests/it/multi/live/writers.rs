@@ -1,6 +1,9 @@
 //! Those who write while a chat moves, and what they were answered.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::io::Write as _;
+use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -126,17 +129,23 @@ pub(super) fn write(db: &DatabaseWrapper, writer: i64, stop: &AtomicBool) -> Ans
     answered
 }
 
-/// When a long write had a file: others that are written there wait for it.
+/// When a long write had a file, for which others that are written there wait, or the disk answered nobody.
 #[derive(Default)]
 pub(super) struct Held(Mutex<Vec<(Instant, Instant)>>);
 
 impl Held {
-    /// How long a call took besides the time in which a long write had a file.
+    /// How long a call took besides that time.
     pub(super) fn besides(&self, (begun, took): &(Instant, Duration)) -> Duration {
         let ended = *begun + *took;
-        let within =
-            |(from, till): &(Instant, Instant)| ended.min(*till).saturating_duration_since((*begun).max(*from));
-        took.saturating_sub(self.0.lock().unwrap().iter().map(within).sum())
+        let mut held = self.0.lock().unwrap();
+        held.sort();
+        // Both may be so at a time, which counts once.
+        let (mut besides, mut counted) = (*took, *begun);
+        for (from, till) in &*held {
+            besides -= ended.min(*till).saturating_duration_since(counted.max(*from));
+            counted = counted.max(ended.min(*till));
+        }
+        besides
     }
 
     /// One write that has its file for a second. What it writes first is committed in the end.
@@ -158,6 +167,26 @@ impl Held {
         .unwrap();
         self.0.lock().unwrap().push((has_it, Instant::now()));
     }
+}
+
+/// Syncs a file of its own now and then until it is told to stop, and notes when the disk did not answer; answers for how
+/// long that was in all, and at most.
+pub(super) fn watch_disk(path: &Path, held: &Held, stop: &AtomicBool) -> (Duration, Duration) {
+    let mut file = File::create(path).unwrap();
+    let (mut all, mut longest) = (Duration::ZERO, Duration::ZERO);
+    while !stop.load(Ordering::Relaxed) {
+        let begun = Instant::now();
+        file.write_all(&[0; 512]).unwrap();
+        file.sync_data().unwrap();
+        let took = begun.elapsed();
+        if took >= SLOW {
+            held.0.lock().unwrap().push((begun, begun + took));
+            all += took;
+        }
+        longest = longest.max(took);
+        std::thread::park_timeout(Duration::from_millis(20));
+    }
+    (all, longest)
 }
 
 /// One more writes others' chats until it is told to stop, and every few seconds for a second, in turn with the chat that
