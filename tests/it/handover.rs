@@ -1,5 +1,5 @@
 //! The hand-over of the writer, checked by a model: the database's own `turn.rs` and `batch.rs` under a checker that
-//! tries schedule after schedule, with deadlines that pass at any moment.
+//! tries schedule after schedule, with deadlines that pass at any moment, and with parts that others make.
 //!
 //! `MODEL_SCHEDULES` says how many are tried of each kind.
 
@@ -15,11 +15,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use shuttle::rand::{Rng, thread_rng};
 use shuttle::scheduler::{PctScheduler, RandomScheduler, Scheduler};
-use shuttle::{Config, MaxSteps, Runner, thread};
+use shuttle::thread::{self, ThreadId};
+use shuttle::{Config, MaxSteps, Runner};
 
 use batch::{Batch, Outcome};
 use sync::{Deadline, Mutex};
-use turn::Turns;
+use turn::{Borrowed, Came, Turns};
 
 use crate::support::asked;
 
@@ -31,7 +32,7 @@ const MOST_MEMBERS: usize = 3;
 /// A writer as the database has it, whose transactions hold nothing.
 #[derive(Default)]
 struct Writer {
-    turns: Turns,
+    turns: Turns<Job>,
     has_turn: AtomicBool,
     open: Mutex<Option<Open>>,
 }
@@ -39,6 +40,18 @@ struct Writer {
 struct Open {
     mine: Member,
     members: usize,
+    /// Whose part another made.
+    delegated: Vec<Borrowed<Job>>,
+}
+
+/// A part that others may make.
+struct Job {
+    whose: ThreadId,
+    came: u64,
+    /// How often it was made.
+    made: usize,
+    /// What its caller has to wait for, where it has to.
+    member: Option<Member>,
 }
 
 /// What a member waits for, and what it looks at then: how its transaction was ended, each time.
@@ -53,6 +66,8 @@ struct Member {
 enum Call {
     /// Becomes a member, and lets others join.
     Joins,
+    /// The same, and leaves it to others while somebody has the turn.
+    Delegates,
     /// Fails by itself: no member, but whoever relies on it still has to be answered.
     Fails,
     /// Ends the transaction that is open, whoever waits: a read on the writer, a close, a batch that is full.
@@ -68,13 +83,31 @@ struct Left;
 impl Writer {
     fn call(&self, call: Call, deadline: Deadline) -> Result<(), Left> {
         let came = sync::moment();
-        let turn = self.turns.wait(deadline).ok_or(Left)?;
+        let job = || Job { whose: thread::current().id(), came, made: 0, member: None };
+        let turn = match self.turns.try_take() {
+            Some(turn) => turn,
+            None => match self.turns.wait(deadline, matches!(call, Call::Delegates).then(job)).ok_or(Left)? {
+                Came::Turn(turn) => turn,
+                // Whoever had it was in no state to make it.
+                Came::Job(Job { made: 0, .. }) => return self.call(Call::Joins, deadline),
+                Came::Job(job) => {
+                    assert_eq!(job.made, 1, "nothing is made twice");
+                    job.member.iter().for_each(Member::wait);
+                    return Ok(());
+                }
+            },
+        };
         assert!(!self.has_turn.swap(true, Ordering::Relaxed), "one turn at a time");
         assert!(sync::in_line_since().is_none_or(|since| since > came), "first come, first served");
         thread::yield_now();
-        let mine = matches!(call, Call::Joins | Call::Loses).then(|| self.join());
-        let is_small = self.open.lock().as_ref().is_some_and(|open| open.members < MOST_MEMBERS);
-        let turn = if is_small && matches!(call, Call::Joins | Call::Fails) {
+        let mine = matches!(call, Call::Joins | Call::Delegates | Call::Loses).then(|| self.join());
+        while !matches!(call, Call::Ends)
+            && self.is_small()
+            && let Some(borrowed) = turn.borrow_job()
+        {
+            self.make(borrowed);
+        }
+        let turn = if self.is_small() && matches!(call, Call::Joins | Call::Delegates | Call::Fails) {
             self.has_turn.store(false, Ordering::Relaxed);
             let Some(turn) = turn.hand_over(thread_rng().gen_range(0..2)) else {
                 mine.iter().for_each(Member::wait);
@@ -97,11 +130,48 @@ impl Writer {
         Ok(())
     }
 
+    fn is_small(&self) -> bool {
+        self.open.lock().as_ref().is_some_and(|open| open.members < MOST_MEMBERS)
+    }
+
+    /// Makes another's part.
+    fn make(&self, mut borrowed: Borrowed<Job>) {
+        let job = borrowed.job();
+        sync::is_called(job.whose);
+        assert!(sync::in_line_since().is_none_or(|since| since > job.came), "first come, first served");
+        match thread_rng().gen_range(0..10) {
+            // A panic of whoever has the turn: nothing is made.
+            0 => return,
+            // It fails by itself, and its caller waits for nothing.
+            1 => job.made += 1,
+            // It is refused for what others have written, and waits for their outcome.
+            2 => {
+                job.made += 1;
+                job.member = self.open.lock().as_ref().map(|open| open.mine.clone());
+            }
+            // It undoes the transaction, and waits for what becomes of it.
+            3 => {
+                job.made += 1;
+                job.member = self.open.lock().as_ref().map(|open| open.mine.clone());
+                self.end(Outcome::Lost);
+            }
+            _ => {
+                job.made += 1;
+                job.member = Some(self.join());
+            }
+        }
+        if job.member.is_some()
+            && let Some(open) = &mut *self.open.lock()
+        {
+            open.delegated.push(borrowed);
+        }
+    }
+
     fn join(&self) -> Member {
         let mut open = self.open.lock();
         let open = open.get_or_insert_with(|| {
             let mine = Member { batch: Batch::new(), ends: Arc::default() };
-            Open { mine, members: 0 }
+            Open { mine, members: 0, delegated: Vec::new() }
         });
         open.members += 1;
         open.mine.clone()
@@ -112,6 +182,8 @@ impl Writer {
         thread::yield_now();
         open.mine.ends.lock().push(outcome.clone());
         open.mine.batch.publish(outcome);
+        // Whoever is woken by this finds the outcome.
+        drop(open.delegated);
     }
 }
 
@@ -164,6 +236,18 @@ fn whoever_writes_is_answered_after_the_commit_that_holds_it() {
 }
 
 #[test]
+fn whoever_delegates_is_answered_once_after_the_commit_that_holds_it() {
+    use Call::{Delegates, Joins};
+    use Deadline::{Never, Passes};
+    try_all(&[
+        &[(Delegates, Never), (Delegates, Never)],
+        &[(Delegates, Passes), (Joins, Never)],
+        &[(Delegates, Never), (Delegates, Passes)],
+        &[(Joins, Passes)],
+    ]);
+}
+
+#[test]
 fn whoever_leaves_or_fails_leaves_nobody_waiting() {
     use Call::{Fails, Joins};
     use Deadline::{Never, Passes};
@@ -177,12 +261,18 @@ fn whoever_leaves_or_fails_leaves_nobody_waiting() {
 
 #[test]
 fn whoever_ends_the_transaction_ends_it_for_all() {
-    use Call::{Ends, Fails, Joins, Loses};
+    use Call::{Delegates, Ends, Fails, Joins, Loses};
     use Deadline::{Never, Passes};
     try_all(&[
         &[(Joins, Never), (Joins, Never)],
         &[(Ends, Never), (Ends, Passes)],
         &[(Loses, Never)],
         &[(Fails, Passes), (Joins, Passes)],
+    ]);
+    try_all(&[
+        &[(Delegates, Never), (Delegates, Passes)],
+        &[(Ends, Passes), (Loses, Never)],
+        &[(Fails, Never), (Delegates, Never)],
+        &[(Delegates, Passes)],
     ]);
 }

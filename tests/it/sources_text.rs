@@ -53,7 +53,7 @@ fn operations() -> Vec<Named> {
             let is_name = part.contains('.') && part.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'_' | b'.'));
             if index % 2 == 1 && is_name {
                 let method = before.rsplit(" fn ").next().unwrap().split(['(', '<']).next().unwrap().to_owned();
-                let verbs = ["self.write(", "self.write_tallied(", "self.execute("];
+                let verbs = ["self.write(", "self.write_delegated(", "self.write_tallied(", "self.execute("];
                 let is_write = verbs.iter().any(|verb| before.trim_end().ends_with(verb));
                 found.push(Named { op: part.to_owned(), is_write, room: room.clone(), method });
             }

@@ -152,16 +152,20 @@ fn stress(folder: &Path) {
 
 /// One write, of a kind that chance chooses.
 fn call(db: &DatabaseWrapper, seen: &Seen, id: i64, chance: &mut Chance) {
-    let write = |f: &dyn Fn(&mut WriteTx<'_>) -> Result<(), Error>| {
-        db.write("test.stress", Route::Shared, |tx| {
-            insert(tx, id, "filling")?;
-            tx.execute(
-                "INSERT INTO latest (key, id) VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE
-                 SET id = (latest.id * 31 + excluded.id) % 1000003",
-                params![id % 7, id],
-            )?;
-            f(tx)
-        })
+    let part = |tx: &mut WriteTx<'_>, f: &dyn Fn(&mut WriteTx<'_>) -> Result<(), Error>| {
+        insert(tx, id, "filling")?;
+        tx.execute(
+            "INSERT INTO latest (key, id) VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE
+             SET id = (latest.id * 31 + excluded.id) % 1000003",
+            params![id % 7, id],
+        )?;
+        f(tx)
+    };
+    let write_itself =
+        |f: &dyn Fn(&mut WriteTx<'_>) -> Result<(), Error>| db.write("test.stress", Route::Shared, |tx| part(tx, f));
+    let write = |f: &dyn Fn(&mut WriteTx<'_>) -> Result<(), Error>| match id % 3 {
+        0 => write_itself(f),
+        _ => db.write_delegated("test.stress", Route::Shared, |tx| part(tx, f)),
     };
     let answer = match chance.below(2_000) {
         0..20 => {
@@ -183,7 +187,7 @@ fn call(db: &DatabaseWrapper, seen: &Seen, id: i64, chance: &mut Chance) {
         100..400 => return contest(db, seen),
         400..420 => write(&|tx| insert(tx, id, "refused")),
         420..430 => {
-            let passed_over = write(&|tx| {
+            let passed_over = write_itself(&|tx| {
                 assert!(insert(tx, id, "refused").is_err());
                 // Nothing may be written outside of the transaction.
                 let _ = insert(tx, id, "filling");
@@ -222,10 +226,14 @@ fn call(db: &DatabaseWrapper, seen: &Seen, id: i64, chance: &mut Chance) {
 /// A row that several callers want: whoever is told that it is there must be able to see it.
 fn contest(db: &DatabaseWrapper, seen: &Seen) {
     let id = i64::try_from(Chance::near_now()).unwrap();
-    let answer = db.write("test.contest", Route::Shared, |tx| {
+    let part = |tx: &mut WriteTx<'_>| {
         let inserted = tx.execute("INSERT INTO contested (id) VALUES (?1) ON CONFLICT DO NOTHING", params![id])?;
         tx.require(inserted, Refusal::Duplicate)
-    });
+    };
+    let answer = match id % 2 {
+        0 => db.write("test.contest", Route::Shared, part),
+        _ => db.write_delegated("test.contest", Route::Shared, part),
+    };
     if answer.is_err_and(|error| error.is_duplicate()) {
         seen.count("duplicate");
         let found = db.read("test.contested", Route::Shared, |tx| {

@@ -39,6 +39,7 @@
 //! | [`read_every`](DatabaseWrapper::read_every) | the same on every source, merged into one [`Gathered`] answer |
 //! | [`write`](DatabaseWrapper::write) | runs a closure over a [`WriteTx`] in one transaction, and answers after the commit |
 //! | [`write_tallied`](DatabaseWrapper::write_tallied) | the same, and answers how many rows it changed |
+//! | [`write_delegated`](DatabaseWrapper::write_delegated) | the same as `write`, and another caller who writes at the moment may make it |
 //!
 //! The first thing a method tells a verb is its own name as `room.method`: errors, the log and recorded writes carry
 //! it. The second is its [`Route`]: [`Route::Chat`] for what belongs to a chat, [`Route::Shared`] for what belongs to

@@ -45,6 +45,11 @@ pub(crate) trait Topology: Sync {
         self.check(op, route)
     }
 
+    /// The same topology, for somebody else to ask before a write on this route. `None` where nothing is to be asked.
+    fn shared(&self, _route: Route) -> Option<Arc<dyn Topology + Send>> {
+        None
+    }
+
     /// Whether a route is known for a chat.
     fn is_routed(&self, _chat: ChatId) -> bool {
         false

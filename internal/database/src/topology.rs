@@ -13,7 +13,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::gathered::{Gathered, Merge, Missing};
 use crate::ids::ChatId;
 use crate::route::{Route, SourceName};
-use crate::source::{Displaced, ReadTx, Source};
+use crate::source::{Admit, Displaced, ReadTx, Source};
 use crate::sources::{Topology, unknown_source};
 
 /// How many sources are opened or waited for at a time: a thread that waits costs little, and those behind it in a queue
@@ -87,6 +87,13 @@ impl<'a> OnTopology<'a> {
     /// The same for a write.
     pub(crate) fn check_write(&self, op: &'static str, route: Route) -> Result<()> {
         if self.explicit.is_some() { Ok(()) } else { self.topology.check_write(op, route) }
+    }
+
+    /// The same for a write that others may make, to be asked by them: none has an explicit source. `None` where there is
+    /// nothing to ask.
+    pub(crate) fn admit_write(&self, op: &'static str, route: Route) -> Option<Admit> {
+        let topology = self.topology.shared(route)?;
+        Some(Box::new(move || topology.check_write(op, route)))
     }
 
     pub(crate) fn read<T>(

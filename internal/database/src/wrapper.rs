@@ -21,7 +21,7 @@ use crate::topology::OnTopology;
 /// The databases behind one face. Cheap to clone; all clones are the same databases.
 ///
 /// Its methods stand in the rooms of `store`, each made of one of the verbs here: [`read`](Self::read),
-/// [`write`](Self::write), [`read_every`](Self::read_every).
+/// [`write`](Self::write), [`write_delegated`](Self::write_delegated), [`read_every`](Self::read_every).
 #[derive(Clone)]
 pub struct DatabaseWrapper {
     shared: Arc<Shared>,
@@ -214,12 +214,53 @@ impl DatabaseWrapper {
         self.write_recorded_as(op, op, route, f)
     }
 
+    /// Runs a write that another caller may make: while others write to the source, whoever has its writer makes the
+    /// statements of those who wait for it too, all in one transaction. So many callers are served faster than by
+    /// [`write`](Self::write), where each has to wake up for its own part.
+    ///
+    /// The closure may be run again, and may be run without anything being written, to learn its statements: then each is
+    /// taken to have changed what is required, and bodies of [`only_if`](WriteTx::only_if) are run too. It must have no
+    /// effect besides its statements, and must give back the error of one that fails: a write that goes on after one is
+    /// refused.
+    ///
+    /// # Errors
+    /// The source cannot be written, or the closure fails: then nothing is kept.
+    pub fn write_delegated(
+        &self,
+        op: &'static str,
+        route: Route,
+        mut f: impl FnMut(&mut WriteTx<'_>) -> Result<()>,
+    ) -> Result<()> {
+        self.writing(op, op, route, |topology, source, recorder| {
+            source.write_delegated(op, recorder, &|| topology.admit_write(op, route), |tx| {
+                topology.check_write(op, route)?;
+                f(tx)
+            })
+        })
+    }
+
     fn write_recorded_as<T>(
         &self,
         op: &'static str,
         recorded: &str,
         route: Route,
         mut f: impl FnMut(&mut WriteTx<'_>) -> Result<T>,
+    ) -> Result<T> {
+        self.writing(op, recorded, route, |topology, source, recorder| {
+            source.write(op, recorder, |tx| {
+                topology.check_write(op, route)?;
+                f(tx)
+            })
+        })
+    }
+
+    /// Runs this with the source that a write belongs to, and with what is to be kept of it besides its rows.
+    fn writing<T>(
+        &self,
+        op: &'static str,
+        recorded: &str,
+        route: Route,
+        mut f: impl FnMut(OnTopology<'_>, &Arc<Source>, Option<&Recorder<'_>>) -> Result<T>,
     ) -> Result<T> {
         if let Some(name) = &self.explicit {
             return Err(Error::new(op, &SourceName::unchecked(name), ErrorKind::ExplicitWrite));
@@ -231,10 +272,7 @@ impl DatabaseWrapper {
             let displaced = topology.displaced(route);
             let recorder = Recorder { observer, displaced, op: recorded, route };
             let is_kept = observer.is_some() || displaced.is_some();
-            source.write(op, is_kept.then_some(&recorder), |tx| {
-                topology.check_write(op, route)?;
-                f(tx)
-            })
+            f(topology, source, is_kept.then_some(&recorder))
         })
     }
 
@@ -256,7 +294,7 @@ impl DatabaseWrapper {
         sql: &str,
         params: &[crate::ValueRef<'_>],
     ) -> Result<()> {
-        self.write(op, route, |tx| tx.execute(sql, params).map(drop))
+        self.write_delegated(op, route, |tx| tx.execute(sql, params).map(drop))
     }
 
     /// Runs a write and answers how many rows the tallied statements changed.

@@ -6,7 +6,7 @@ use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
 use shuttle::sync as checked;
-use shuttle::thread;
+use shuttle::thread::{self, ThreadId};
 
 /// Whether a wait may end by itself; it then does at some moment, which the checker chooses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,7 +18,7 @@ pub(super) enum Deadline {
 thread_local! {
     static CLOCK: Cell<u64> = const { Cell::new(0) };
     /// Since when those stand in line who do so now. (All threads of the model are one thread of the system.)
-    static IN_LINE: RefCell<Vec<u64>> = const { RefCell::new(Vec::new()) };
+    static IN_LINE: RefCell<Vec<(ThreadId, u64)>> = const { RefCell::new(Vec::new()) };
 }
 
 /// A moment later than all before.
@@ -29,7 +29,12 @@ pub(super) fn moment() -> u64 {
 
 /// Since when the one stands in line who does so longest.
 pub(super) fn in_line_since() -> Option<u64> {
-    IN_LINE.with_borrow(|line| line.iter().min().copied())
+    IN_LINE.with_borrow(|line| line.iter().map(|(_, since)| *since).min())
+}
+
+/// Somebody does the job of this thread, which stands in line no more.
+pub(super) fn is_called(thread: ThreadId) {
+    IN_LINE.with_borrow_mut(|line| line.retain(|(waiting, _)| *waiting != thread));
 }
 
 /// Forgets whoever waits: another schedule begins.
@@ -46,6 +51,10 @@ pub(super) struct MutexGuard<'a, T> {
 }
 
 impl<T> Mutex<T> {
+    pub(super) fn new(value: T) -> Self {
+        Self(checked::Mutex::new(value))
+    }
+
     pub(super) fn lock(&self) -> MutexGuard<'_, T> {
         MutexGuard { mutex: &self.0, guard: Some(self.0.lock().unwrap()) }
     }
@@ -123,10 +132,10 @@ impl Condvar {
 
     /// Waits with a deadline, as only those in line do.
     pub(super) fn wait_until<T>(&self, guard: &mut MutexGuard<'_, T>, deadline: Deadline) -> Waited {
-        let since = moment();
-        IN_LINE.with_borrow_mut(|line| line.push(since));
+        let thread = thread::current().id();
+        IN_LINE.with_borrow_mut(|line| line.push((thread, moment())));
         let waited = self.sleep(guard, deadline);
-        IN_LINE.with_borrow_mut(|line| line.retain(|moment| *moment != since));
+        is_called(thread);
         waited
     }
 

@@ -54,6 +54,8 @@ pub(crate) struct RoutingTable {
     /// Whether `routes` has what moves recorded.
     knows_routes: bool,
     is_strict: bool,
+    /// Where it is.
+    me: Weak<Self>,
 }
 
 /// What the table of the moment was made from.
@@ -95,13 +97,16 @@ impl Current {
         sources: Vec<Arc<Source>>,
         routes: Arc<Routes>,
         (departed, arrived, gates): (&Arc<Departed>, &Arc<Arrived>, &Arc<Gates>),
-    ) -> RoutingTable {
+    ) -> Arc<RoutingTable> {
         let away = |source: &Arc<Source>| self.absent.away.get(source.name()).cloned();
         let away = sources.iter().zip(0..).filter_map(|(source, place)| Some((place, away(source)?))).collect();
         let is_strict = self.plan.config.partial_results == PartialResults::Error;
         let (departed, arrived, gates) = (Arc::clone(departed), Arc::clone(arrived), Arc::clone(gates));
         let knows_routes = self.knows_routes;
-        RoutingTable { generation, sources, routes, away, departed, arrived, gates, knows_routes, is_strict }
+        Arc::new_cyclic(|me| {
+            let me = me.clone();
+            RoutingTable { generation, sources, routes, away, departed, arrived, gates, knows_routes, is_strict, me }
+        })
     }
 }
 
@@ -128,7 +133,7 @@ impl DataSourceRouter {
             let routes = Arc::new(current.plan.routes(&sources, &HashMap::new()));
             let (departed, arrived, gates) = Default::default();
             Self {
-                table: ArcSwap::from_pointee(current.table(1, sources, routes, (&departed, &arrived, &gates))),
+                table: ArcSwap::new(current.table(1, sources, routes, (&departed, &arrived, &gates))),
                 current: Mutex::new(current),
                 earlier: Earlier::default(),
                 steady: RwLock::new(()),
@@ -240,7 +245,7 @@ impl DataSourceRouter {
         routes: Arc<Routes>,
         current: &Current,
     ) -> Arc<RoutingTable> {
-        let after = Arc::new(current.table(generation, sources, routes, (&self.departed, &self.arrived, &self.gates)));
+        let after = current.table(generation, sources, routes, (&self.departed, &self.arrived, &self.gates));
         self.earlier.add(&self.table.load());
         let before = self.table.swap(Arc::clone(&after));
         self.connections.retire(before, &after);
@@ -352,6 +357,13 @@ impl Topology for RoutingTable {
         match route {
             Route::Chat(chat) => self.gates.admit(op, chat, self.of_chat(chat).name(), self.generation, true),
             Route::Shared => Ok(()),
+        }
+    }
+
+    fn shared(&self, route: Route) -> Option<Arc<dyn Topology + Send>> {
+        match route {
+            Route::Chat(_) => Some(self.me.upgrade().expect("whoever uses a table holds it")),
+            Route::Shared => None,
         }
     }
 

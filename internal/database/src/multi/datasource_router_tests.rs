@@ -1,18 +1,23 @@
-//! Changes that arrive when all is closed already.
+//! Changes that arrive when all is closed already, and writes that wait while their chat is led elsewhere.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use super::datasource_router::DataSourceRouter;
 use super::lock::DataDirLock;
 use super::standin_files;
 use crate::config::{DatabaseConfig, Form, PartialResults};
+use crate::error::ErrorKind;
 use crate::ids::ChatId;
 use crate::route::{Route, SourceName};
 use crate::source::{OnUnavailable, SourceConfig};
 use crate::sources::{SourceSet as _, Topology as _};
 use crate::time::{Clock, SystemClock};
+use crate::topology::OnTopology;
+use crate::wrapper::{DatabaseWrapper, Options};
 
 const OLD: ChatId = ChatId(-1);
 const NEW: ChatId = ChatId(-100);
@@ -97,4 +102,62 @@ fn no_table_takes_the_place_of_the_last_when_all_is_closed() {
     assert!(Arc::ptr_eq(&before, &router.table()));
     // The folder may be another's by now.
     assert!(!folder.path().join("standin").exists());
+}
+
+#[test]
+fn whoever_makes_anothers_write_asks_whether_that_ones_table_may_still_be_used() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = config(folder.path());
+    let router = router(&config);
+    let db = DatabaseWrapper::over(Box::new(Arc::clone(&router)), Options::default(), Arc::default());
+    // Some of what is asked stands in the file.
+    db.set_chat_setting(OLD, "key", "value").unwrap();
+    let table = router.table();
+    let admit_on = |route| OnTopology::new(&*table, None).admit_write("test.admit", route);
+    let admit = admit_on(Route::Chat(OLD)).unwrap();
+    let is_refused = || admit().is_err_and(|error| matches!(error.kind(), ErrorKind::Moved));
+    admit().unwrap();
+    let closed = router.gates.close(&[OLD]);
+    assert!(is_refused());
+    drop(closed);
+    admit().unwrap();
+    router.gates.left(&[OLD], table.generation + 1, &Arc::downgrade(&table));
+    assert!(is_refused());
+    assert!(admit_on(Route::Shared).is_none());
+    db.close();
+}
+
+#[test]
+fn what_waits_for_the_writer_while_its_chats_gate_is_closed_is_written_once_that_is_open() {
+    let folder = tempfile::tempdir().unwrap();
+    let router = router(&config(folder.path()));
+    let db = DatabaseWrapper::over(Box::new(Arc::clone(&router)), Options::default(), Arc::default());
+    thread::scope(|scope| {
+        let (hold, held) = mpsc::channel();
+        let (let_go, is_let_go) = mpsc::channel::<()>();
+        let db = &db;
+        let holder = scope.spawn(move || {
+            db.write("test.hold", Route::Chat(OLD), |_| {
+                hold.send(()).unwrap();
+                is_let_go.recv().unwrap();
+                Ok(())
+            })
+        });
+        held.recv().unwrap();
+        let late = scope.spawn(|| db.set_chat_setting(OLD, "late", "kept"));
+        // Until it stands in line.
+        let begun = Instant::now();
+        while begun.elapsed() < Duration::from_millis(200) {
+            thread::park_timeout(Duration::from_millis(10));
+        }
+        let closed = router.gates.close(&[OLD]);
+        let_go.send(()).unwrap();
+        holder.join().unwrap().unwrap();
+        assert_eq!(db.get_chat_setting(OLD, "late").unwrap(), None);
+        assert!(!late.is_finished());
+        drop(closed);
+        late.join().unwrap().unwrap();
+    });
+    assert_eq!(db.get_chat_setting(OLD, "late").unwrap().as_deref(), Some("kept"));
+    db.close();
 }

@@ -1,9 +1,10 @@
 //! Writes, from the caller's closure to the commit.
 //!
-//! Each caller runs its own closure on its own thread. Callers take turns in one transaction: whoever has done its part
-//! hands the turn over to the next in line, until one of them commits for all (group commit by hand-over). Every part
-//! is a savepoint, so one that fails is undone alone. Nobody is answered before the commit: neither who wrote, nor who
-//! was refused because of what another member wrote.
+//! Callers take turns in one transaction, each running its own closure on its own thread: whoever has done its part
+//! hands the turn over to the next in line, until one of them commits for all (group commit by hand-over). What the next
+//! in line have delegated is made before, by whoever has the turn ([`delegated`](super::delegated)). Every part is a
+//! savepoint, so one that fails is undone alone. Nobody is answered before the commit: neither who wrote, nor who was
+//! refused because of what another member wrote.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -16,17 +17,19 @@ use super::batch::{Batch, Outcome};
 use super::config::Durability;
 use super::context::{self, Context};
 use super::database::Database;
+use super::delegated::{Admit, Delegated};
 use super::displaced::Displaced;
 use super::journal;
 use super::operation::{Operation, WriteObserver};
 use super::write::WriteTx;
-use super::writer::{Held, Open, State, run};
+use super::writer::{Held, Open, SeatOrPart, State, run};
 use crate::error::{Error, ErrorKind, Result};
 use crate::route::Route;
 
-/// Under "normal", where a commit waits for nothing, a batch is committed when it has a third as many members as others
-/// wait. Those who are answered take a while to wake up and come again, and the line must not run empty meanwhile: then
-/// whoever happens to run goes on alone, while the others sleep.
+/// Under "normal", where a commit waits for nothing, a batch is committed when it was handed over to a third as many as
+/// wait for their turn. Those who are answered take a while to wake up and come again, and the line must not run empty
+/// meanwhile: then whoever happens to run goes on alone, while the others sleep. (Of what is delegated the more the better:
+/// nobody has to wake up for it.)
 const WAITING_FOR_EACH: usize = 3;
 /// A batch is committed at the latest when it has this many members, whoever waits.
 const MOST_MEMBERS: usize = 128;
@@ -45,10 +48,22 @@ pub(crate) struct Recorder<'a> {
     pub(crate) route: Route,
 }
 
+/// A call that writes.
+pub(super) struct Call<'a> {
+    pub(super) context: Context<'a>,
+    pub(super) deadline: Instant,
+    pub(super) recorder: Option<&'a Recorder<'a>>,
+    /// Where others may make it: what they ask before.
+    pub(super) delegate: Option<&'a dyn Fn() -> Option<Admit>>,
+}
+
+/// What a call does in its transaction.
+pub(super) type Closure<'a> = &'a mut dyn FnMut(&mut WriteTx<'_>) -> Result<()>;
+
 /// How one attempt at a write ended.
-enum Attempt<T> {
+enum Attempt {
     /// For good.
-    Ended(Result<T>),
+    Ended(Result<()>),
     /// The transaction was lost through another member, or at the commit; nothing is kept.
     Lost(Error),
     /// No write may be made in the place of a source that is coming home at this moment: nothing was begun.
@@ -57,13 +72,13 @@ enum Attempt<T> {
 }
 
 /// What became of a member's own part, and the batch whose outcome it has to wait for.
-struct Part<T> {
-    end: End<T>,
+pub(super) struct Part {
+    end: End,
     batch: Option<Arc<Batch>>,
 }
 
-enum End<T> {
-    Done(T),
+enum End {
+    Done,
     Failed(Error),
     Panicked(Box<dyn Any + Send>),
 }
@@ -78,18 +93,38 @@ impl Database {
         recorder: Option<&Recorder<'_>>,
         mut f: impl FnMut(&mut WriteTx<'_>) -> Result<T>,
     ) -> Result<T> {
-        let context = self.context(op);
-        let displaced = recorder.and_then(|recorder| recorder.displaced);
+        let mut value = None;
+        self.write_call(&Call { context: self.context(op), deadline, recorder, delegate: None }, &mut |tx| {
+            value = Some(f(tx)?);
+            Ok(())
+        })?;
+        Ok(value.expect("what is committed was made"))
+    }
+
+    /// The same for a write that others may make from its steps, if they may where that is asked of them.
+    pub(crate) fn write_delegated(
+        &self,
+        op: &'static str,
+        deadline: Instant,
+        recorder: Option<&Recorder<'_>>,
+        admit: &dyn Fn() -> Option<Admit>,
+        f: Closure<'_>,
+    ) -> Result<()> {
+        self.write_call(&Call { context: self.context(op), deadline, recorder, delegate: Some(admit) }, f)
+    }
+
+    fn write_call(&self, call: &Call<'_>, f: Closure<'_>) -> Result<()> {
+        let displaced = call.displaced();
         let mut is_second = false;
         loop {
-            if displaced.is_some_and(|displaced| !displaced.pass(deadline)) {
-                return Err(self.busy(&context));
+            if displaced.is_some_and(|displaced| !displaced.pass(call.deadline)) {
+                return Err(self.busy(&call.context));
             }
             // Once over it stays so: whoever waited need not wait for this file's writer too.
             if displaced.is_some_and(Displaced::is_over) {
-                return Err(context.error(ErrorKind::Moved));
+                return Err(call.context.error(ErrorKind::Moved));
             }
-            match self.attempt(&context, deadline, is_second, recorder, &mut f) {
+            match self.attempt(call, is_second, f) {
                 Attempt::Ended(answer) => return answer,
                 Attempt::Lost(error) if is_second => return Err(error),
                 Attempt::Lost(_) => is_second = true,
@@ -100,41 +135,44 @@ impl Database {
     }
 
     /// One attempt at a write; `alone` in a transaction of its own, that no other member can undo.
-    fn attempt<T>(
-        &self,
-        context: &Context<'_>,
-        deadline: Instant,
-        alone: bool,
-        recorder: Option<&Recorder<'_>>,
-        f: &mut impl FnMut(&mut WriteTx<'_>) -> Result<T>,
-    ) -> Attempt<T> {
-        let Some(mut seat) = self.writer.take(deadline) else {
-            return Attempt::Ended(Err(self.busy(context)));
+    fn attempt(&self, call: &Call<'_>, alone: bool, f: Closure<'_>) -> Attempt {
+        let delegated = || if alone { None } else { Delegated::record(call, f) };
+        let mut seat = match self.writer.take_or_delegate(call.deadline, delegated) {
+            None => return Attempt::Ended(Err(self.busy(&call.context))),
+            Some(SeatOrPart::Seat(seat)) => seat,
+            Some(SeatOrPart::Part(Delegated { part, .. })) => {
+                // Where whoever had it panicked it was not made.
+                return part
+                    .map_or_else(|| Attempt::Lost(self.busy(&call.context)), |part| answer(&call.context, part));
+            }
         };
         if alone && let Err(panic) = self.commit(seat.state()) {
             drop(seat);
             return Attempt::Panicked(panic);
         }
         // Looked at again where it counts, with the writer in hand.
-        if recorder.and_then(|recorder| recorder.displaced).is_some_and(Displaced::is_fenced) {
+        if call.displaced().is_some_and(Displaced::is_fenced) {
             let told = self.commit(seat.state());
             drop(seat);
             return told.map_or_else(Attempt::Panicked, |()| Attempt::Fenced);
         }
-        let part = self.part(seat.state(), context, deadline, recorder, f);
+        let part = self.part(seat.state(), call, f);
+        // Who has nothing to wait for is not kept for others either.
+        if !alone && part.waits() {
+            self.make_delegated(&mut seat);
+        }
         if let Some(open) = &seat.state().open
             && !alone
-            && open.members < MOST_MEMBERS
-            && open.since.elapsed() < OLDEST
+            && open.takes_members()
         {
             let enough = match self.durability {
                 // The more of them share the wait for the disk, the better.
                 Durability::Full => 0,
-                Durability::Normal => WAITING_FOR_EACH * open.members,
+                Durability::Normal => WAITING_FOR_EACH * open.members.saturating_sub(open.delegated.len()),
             };
             // The next in line goes on in the open transaction.
             match seat.hand_over(enough) {
-                None => return answer(context, part),
+                None => return answer(&call.context, part),
                 Some(kept) => seat = kept,
             }
         }
@@ -142,35 +180,29 @@ impl Database {
         drop(seat);
         match told {
             Err(panic) => Attempt::Panicked(panic),
-            Ok(()) => answer(context, part),
+            Ok(()) => answer(&call.context, part),
         }
     }
 
-    /// Runs the caller's own part: in a new transaction, or as a savepoint of the open one. Afterwards the connection
-    /// is in a transaction exactly if there are members.
-    fn part<T>(
-        &self,
-        state: &mut State,
-        context: &Context<'_>,
-        deadline: Instant,
-        recorder: Option<&Recorder<'_>>,
-        f: &mut impl FnMut(&mut WriteTx<'_>) -> Result<T>,
-    ) -> Part<T> {
+    /// Runs a call's part: in a new transaction, or as a savepoint of the open one. Afterwards the connection is in a
+    /// transaction exactly if there are members.
+    pub(super) fn part(&self, state: &mut State, call: &Call<'_>, f: Closure<'_>) -> Part {
+        let Call { context, deadline, recorder, .. } = call;
         // The turn may have come at the last moment. It has to be taken, for whoever relies on it; nothing is begun.
-        if Instant::now() >= deadline {
+        if Instant::now() >= *deadline {
             return Part::failed(self.busy(context));
         }
-        let displaced = recorder.and_then(|recorder| recorder.displaced);
+        let displaced = call.displaced();
         if displaced.is_some_and(Displaced::is_over) {
             return Part::failed(context.error(ErrorKind::Moved));
         }
-        let link = match self.link(&mut state.connection, context, deadline) {
+        let link = match self.link(&mut state.connection, context, *deadline) {
             Ok(link) => link,
             Err(error) => return Part::failed(error),
         };
         let connection = &link.connection;
         let is_first = state.open.is_none();
-        link.until(deadline);
+        link.until(*deadline);
         let begun = if is_first { link.begin(self.durability) } else { run(link, "SAVEPOINT part") };
         if let Err(error) = begun {
             if connection.is_autocommit() != is_first {
@@ -186,7 +218,10 @@ impl Database {
                     tx = tx.elsewhere();
                     run(link, "SAVEPOINT made").map_err(failed)?;
                 }
-                let answer = f(&mut tx)?;
+                f(&mut tx)?;
+                if call.delegate.is_some() {
+                    tx.check_nothing_failed()?;
+                }
                 let refused = tx.take_refusal();
                 if refused.is_some() {
                     run(link, "ROLLBACK TO made").map_err(failed)?;
@@ -199,7 +234,7 @@ impl Database {
                     run(link, "RELEASE made").map_err(failed)?;
                     journal::note(&mut tx, displaced, operation)?;
                 }
-                Ok::<_, Error>((answer, operation, refused))
+                Ok::<_, Error>((operation, refused))
             }));
         // The deadline is that of the caller's statements. What follows is done for others too.
         link.without_deadline();
@@ -220,7 +255,7 @@ impl Database {
             };
         }
         match ran {
-            Ok(Ok((answer, operation, refused))) => {
+            Ok(Ok((operation, refused))) => {
                 if !is_first && let Err(error) = run(link, "RELEASE part") {
                     let error = context.sqlite(&error);
                     state.lose();
@@ -229,7 +264,7 @@ impl Database {
                 let observed = operation.filter(|_| refused.is_none());
                 let batch = Some(join(state, recorder.and_then(|recorder| recorder.observer), observed));
                 let end = match refused {
-                    None => End::Done(answer),
+                    None => End::Done,
                     Some(refusal) => End::Failed(context.error(refusal.into())),
                 };
                 Part { end, batch }
@@ -264,7 +299,7 @@ impl Database {
         }
         // Before the turn is given back: whoever is woken by this is in line again when the next batch begins.
         open.batch.publish(outcome.clone());
-        state.open = None;
+        drop(state.open.take());
         if outcome == Outcome::Committed {
             self.log.committed(link);
             return told;
@@ -277,6 +312,26 @@ impl Database {
     }
 }
 
+impl<'a> Call<'a> {
+    pub(super) fn displaced(&self) -> Option<&'a Displaced> {
+        self.recorder.and_then(|recorder| recorder.displaced)
+    }
+}
+
+impl Open {
+    /// Whether there may be further members.
+    fn takes_members(&self) -> bool {
+        self.members < MOST_MEMBERS && self.since.elapsed() < OLDEST
+    }
+}
+
+impl State {
+    /// Whether a transaction is open that may have further members.
+    pub(super) fn takes_members(&self) -> bool {
+        self.open.as_ref().is_some_and(Open::takes_members)
+    }
+}
+
 /// Makes the part that was just done one of the open transaction's members.
 fn join(state: &mut State, observer: Option<&WriteObserver>, operation: Option<Operation>) -> Arc<Batch> {
     let open = state.open.get_or_insert_with(|| Open {
@@ -285,6 +340,7 @@ fn join(state: &mut State, observer: Option<&WriteObserver>, operation: Option<O
         since: Instant::now(),
         recorded: Vec::new(),
         observer: None,
+        delegated: Vec::new(),
     });
     open.members += 1;
     if let (Some(observer), Some(operation)) = (observer, operation) {
@@ -308,9 +364,9 @@ fn undo(state: &mut State, is_first: bool) {
 }
 
 /// What the caller is answered, once the outcome of the batch is known.
-fn answer<T>(context: &Context<'_>, Part { end, batch }: Part<T>) -> Attempt<T> {
+fn answer(context: &Context<'_>, Part { end, batch }: Part) -> Attempt {
     let ended = match end {
-        End::Done(value) => Ok(value),
+        End::Done => Ok(()),
         End::Failed(error) => Err(error),
         End::Panicked(panic) => return Attempt::Panicked(panic),
     };
@@ -323,7 +379,12 @@ fn answer<T>(context: &Context<'_>, Part { end, batch }: Part<T>) -> Attempt<T> 
     }
 }
 
-impl<T> Part<T> {
+impl Part {
+    /// Whether its caller has to wait for an outcome.
+    pub(super) fn waits(&self) -> bool {
+        self.batch.is_some()
+    }
+
     /// A part that failed for reasons that have to do with no other member.
     fn failed(error: Error) -> Self {
         Self { end: End::Failed(error), batch: None }

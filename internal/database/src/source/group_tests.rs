@@ -3,7 +3,7 @@
 use super::*;
 use crate::params;
 use crate::source::operation::Refusal;
-use crate::source::writer_tests::{keys, open, set, soon};
+use crate::source::writer_tests::{insert, keys, open, set, soon};
 
 const LONG: Duration = Duration::from_secs(30);
 
@@ -15,19 +15,16 @@ fn recorder<'a>(displaced: Option<&'a Displaced>, observer: Option<&'a WriteObse
     Recorder { observer, displaced, op: "test.insert", route: Route::Shared }
 }
 
-fn insert(tx: &mut WriteTx<'_>, how: &str, key: &str) -> Result<()> {
-    let sql = format!("{how} INTO settings (key, value, created_at, updated_at) VALUES (?1, 'x', '', '')");
-    tx.execute(&sql, params![key]).map(drop)
+fn call<'a>(database: &'a Database, deadline: Instant, recorder: Option<&'a Recorder<'a>>) -> Call<'a> {
+    Call { context: database.context("test.insert"), deadline, recorder, delegate: None }
 }
-
-type Closure<'a> = &'a mut dyn FnMut(&mut WriteTx<'_>) -> Result<()>;
 
 fn write(database: &Database, deadline: Instant, recorder: Option<&Recorder<'_>>, f: Closure<'_>) -> Result<()> {
     database.write("test.insert", deadline, recorder, f)
 }
 
-fn attempt(database: &Database, deadline: Instant, recorder: Option<&Recorder<'_>>, mut f: Closure<'_>) -> Attempt<()> {
-    database.attempt(&database.context("test.insert"), deadline, false, recorder, &mut f)
+fn attempt(database: &Database, deadline: Instant, recorder: Option<&Recorder<'_>>, f: Closure<'_>) -> Attempt {
+    database.attempt(&call(database, deadline, recorder), false, f)
 }
 
 /// Whether a write panics, which is to.
@@ -36,15 +33,13 @@ fn panics(database: &Database, recorder: Option<&Recorder<'_>>, f: Closure<'_>) 
 }
 
 /// Two members of one transaction: the first inserts a row, and what the second does is this. Answers what both are told.
-fn together(database: &Database, deadline: Instant, mut second: Closure<'_>) -> [Attempt<()>; 2] {
-    let context = database.context("test.insert");
+fn together(database: &Database, deadline: Instant, second: Closure<'_>) -> [Attempt; 2] {
     let mut seat = database.writer.take(soon()).unwrap();
-    let mut first: Closure<'_> = &mut |tx| insert(tx, "INSERT", "first");
-    let first = database.part(seat.state(), &context, soon(), None, &mut first);
-    let second = database.part(seat.state(), &context, deadline, None, &mut second);
+    let first = database.part(seat.state(), &call(database, soon(), None), &mut |tx| insert(tx, "INSERT", "first"));
+    let second = database.part(seat.state(), &call(database, deadline, None), second);
     database.commit(seat.state()).unwrap();
     drop(seat);
-    [first, second].map(|part| answer(&context, part))
+    [first, second].map(|part| answer(&database.context("test.insert"), part))
 }
 
 #[test]
@@ -161,7 +156,7 @@ fn whoever_has_no_time_left_at_the_writer_or_is_to_write_at_home_begins_nothing(
     let folder = tempfile::tempdir().unwrap();
     let (database, displaced) = (open(&folder, "a.db"), displaced());
     let begin: Closure<'_> = &mut |_| panic!("nothing is begun");
-    let is_busy = |attempt: &Attempt<()>| matches!(attempt, Attempt::Ended(Err(error)) if matches!(error.kind(), ErrorKind::Busy { .. }));
+    let is_busy = |attempt: &Attempt| matches!(attempt, Attempt::Ended(Err(error)) if matches!(error.kind(), ErrorKind::Busy { .. }));
     // The turn comes at the last moment, or not at all.
     let [first, second] = together(&database, Instant::now(), begin);
     assert!(matches!(first, Attempt::Ended(Ok(()))) && is_busy(&second));
@@ -206,6 +201,9 @@ fn a_crowd_in_which_some_end_the_transaction_for_all_has_every_other_write_kept_
                     if number % 5 == thread % 5 {
                         let end = &mut |tx: &mut WriteTx<'_>| insert(tx, "INSERT OR ROLLBACK", "there");
                         write(database, soon(), None, end).unwrap_err();
+                    } else if number % 2 == 0 {
+                        let f: Closure<'_> = &mut |tx| insert(tx, "INSERT", &key);
+                        database.write_delegated("test.insert", soon(), None, &|| None, f).unwrap();
                     } else {
                         write(database, soon(), None, &mut |tx| insert(tx, "INSERT", &key)).unwrap();
                     }

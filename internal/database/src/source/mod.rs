@@ -12,6 +12,7 @@ mod config;
 mod connection;
 mod context;
 mod database;
+mod delegated;
 mod displaced;
 mod door;
 mod eviction;
@@ -63,6 +64,7 @@ pub(crate) use budget::Budget;
 pub(crate) use capture::{Capture, ChangedRow, Noticed, Stored, Watched};
 pub(crate) use context::describe;
 pub(crate) use database::Database;
+pub(crate) use delegated::Admit;
 pub(crate) use displaced::{Displaced, Raised};
 pub(crate) use door::{Opener, Stays};
 pub(crate) use file::{FileId, at_rest, beside, create as create_private, create_new, folder_of, free_bytes};
@@ -235,13 +237,32 @@ impl Source {
     ) -> Result<T> {
         let (_writing, database) = self.begin_to_write(op, deadline)?;
         let answer = database.write(op, deadline, recorder, f);
+        self.wrote(&database, answer)
+    }
+
+    /// Runs a write that others may make from its steps, if they may where that is asked of them.
+    pub(crate) fn write_delegated(
+        self: &Arc<Self>,
+        op: &'static str,
+        recorder: Option<&Recorder<'_>>,
+        admit: &dyn Fn() -> Option<Admit>,
+        mut f: impl FnMut(&mut WriteTx<'_>) -> Result<()>,
+    ) -> Result<()> {
+        let deadline = Instant::now() + self.config.timeout;
+        let (_writing, database) = self.begin_to_write(op, deadline)?;
+        let answer = database.write_delegated(op, deadline, recorder, admit, &mut f);
+        self.wrote(&database, answer)
+    }
+
+    /// Learns from how a write ended.
+    fn wrote<T>(self: &Arc<Self>, database: &Arc<Database>, answer: Result<T>) -> Result<T> {
         if let Err(error) = &answer
             && matches!(error.kind(), ErrorKind::ReadOnly)
         {
             // Not so configured: a disk that fails is often made so by the system.
-            self.gave_up(&database, "its file cannot be written any more");
+            self.gave_up(database, "its file cannot be written any more");
         }
-        self.noticed(&database, answer)
+        self.noticed(database, answer)
     }
 
     /// Moves what is in the log into the file and empties the log; `false` where another process holds that back.

@@ -13,29 +13,47 @@ use crate::error::{ErrorKind, Result};
 /// A write is blind: it cannot read, and learns of its statements' effect only through [`WriteTx::require`] and
 /// [`WriteTx::only_if`]. That is what makes it replayable on another database. Conditions on data go into the SQL.
 pub struct WriteTx<'a> {
-    link: &'a Link,
+    /// `None` where it is only recorded.
+    link: Option<&'a Link>,
     context: Context<'a>,
     recording: Option<Vec<Step>>,
     statements: u32,
-    /// In the body of an `only_if` whose condition does not hold, or after a refusal that is for another to judge:
-    /// recorded, not run.
+    /// In the body of an `only_if` whose condition does not hold, after a refusal that is for another to judge, or where
+    /// nothing is run at all: recorded, not run.
     skipping: bool,
     /// Whether it is made in the place of a source that is away, which judges by rows of its own.
     is_elsewhere: bool,
     /// What the caller is told, where it is.
     refused: Option<Refusal>,
+    /// Whether a statement has failed, or was refused.
+    has_failed: bool,
 }
 
 impl<'a> WriteTx<'a> {
     pub(super) fn new(link: &'a Link, context: Context<'a>, record: bool) -> Self {
         Self {
-            link,
+            link: Some(link),
             context,
             recording: record.then(Vec::new),
             statements: 0,
             skipping: false,
             is_elsewhere: false,
             refused: None,
+            has_failed: false,
+        }
+    }
+
+    /// One that is recorded and not made.
+    pub(super) fn only_recorded(context: Context<'a>) -> Self {
+        Self {
+            link: None,
+            context,
+            recording: Some(Vec::new()),
+            statements: 0,
+            skipping: true,
+            is_elsewhere: false,
+            refused: None,
+            has_failed: false,
         }
     }
 
@@ -56,7 +74,7 @@ impl<'a> WriteTx<'a> {
             let params = params.iter().map(|param| param.to_value()).collect();
             steps.push(Step::Execute { sql: sql.to_owned(), params });
         }
-        let rows = if self.skipping { 0 } else { self.run(sql, params)? };
+        let rows = if self.skipping { 0 } else { self.run(sql, params).inspect_err(|_| self.has_failed = true)? };
         Ok(Changed { statement, rows })
     }
 
@@ -77,7 +95,16 @@ impl<'a> WriteTx<'a> {
             self.skipping = true;
             return Ok(());
         }
+        self.has_failed = true;
         Err(self.context.error(otherwise.into()))
+    }
+
+    /// Whoever makes a write from its steps ends at the first that fails, so its closure must not go on after one.
+    pub(super) fn check_nothing_failed(&self) -> Result<()> {
+        if self.has_failed {
+            return Err(self.malformed("a delegated write went on after a statement that failed".to_owned()));
+        }
+        Ok(())
     }
 
     /// Takes further steps only where the statement has changed a row.
@@ -109,14 +136,15 @@ impl<'a> WriteTx<'a> {
         sql: &str,
         rows: impl IntoIterator<Item = R>,
     ) -> Result<u64> {
+        let link = self.link()?;
         let run = || {
-            let mut statement = self.link.connection.prepare_cached(sql)?;
+            let mut statement = link.connection.prepare_cached(sql)?;
             let mut changed = 0;
             for row in rows {
                 bind_stored(&mut statement, row)?;
                 changed += statement.raw_execute()? as u64;
             }
-            self.link.prepared.used(&self.link.connection, sql, &statement);
+            link.prepared.used(&link.connection, sql, &statement);
             Ok(changed)
         };
         run().map_err(|error| self.context.sqlite(&error))
@@ -175,22 +203,27 @@ impl<'a> WriteTx<'a> {
                     .to_owned(),
             ));
         }
+        let link = self.link()?;
         // It would be kept at once and by itself.
-        if self.link.connection.is_autocommit() {
+        if link.connection.is_autocommit() {
             return Err(self.context.transaction_gone());
         }
         if !is_change {
-            self.link.prepared.changes();
+            link.prepared.changes();
         }
         let run = || {
-            let mut statement = self.link.connection.prepare_cached(sql)?;
+            let mut statement = link.connection.prepare_cached(sql)?;
             bind(&mut statement, params)?;
             let rows = statement.raw_execute()?;
-            self.link.prepared.used(&self.link.connection, sql, &statement);
+            link.prepared.used(&link.connection, sql, &statement);
             Ok(rows)
         };
         // SQLite leaves the count of the last change where a statement changes no rows.
         run().map(|rows| if is_change { rows as u64 } else { 0 }).map_err(|error| self.context.sqlite(&error))
+    }
+
+    fn link(&self) -> Result<&'a Link> {
+        self.link.ok_or_else(|| self.malformed("it is only recorded, and nothing is to be run".to_owned()))
     }
 
     pub(super) fn malformed(&self, detail: String) -> crate::Error {

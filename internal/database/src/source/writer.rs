@@ -13,9 +13,10 @@ use super::batch::{Batch, Outcome};
 use super::connection::{self, Link};
 use super::context::Context;
 use super::database::Database;
+use super::delegated::Delegated;
 use super::operation::{Operation, WriteObserver};
 use super::read::ReadTx;
-use super::turn::{Turn, Turns};
+use super::turn::{Borrowed, Came, Turn, Turns};
 use crate::error::{Error, ErrorKind, Result};
 
 /// How long closing waits for the writer, whatever the timeout.
@@ -35,7 +36,7 @@ pub(super) fn has_seat() -> bool {
 
 /// The one connection that writes, and the line in front of it.
 pub(super) struct Writer {
-    turns: Turns,
+    turns: Turns<Delegated>,
     state: Mutex<State>,
 }
 
@@ -67,6 +68,8 @@ pub(super) struct Open {
     /// What is to be told after the commit, and to whom.
     pub(super) recorded: Vec<Operation>,
     pub(super) observer: Option<WriteObserver>,
+    /// Those whose part another made or refused, who have it back when this is dropped.
+    pub(super) delegated: Vec<Borrowed<Delegated>>,
 }
 
 /// The writer in the hands of one caller. Whoever has it when a transaction is open ends that, or hands it over.
@@ -74,8 +77,15 @@ pub(super) struct Seat<'w> {
     writer: &'w Writer,
     state: Option<MutexGuard<'w, State>>,
     /// `None` within a read that has the connection: that has the turn, too.
-    turn: Option<Turn<'w>>,
+    turn: Option<Turn<'w, Delegated>>,
     _counted: Counted,
+}
+
+/// What comes of waiting for the writer with a part that others may make.
+pub(super) enum SeatOrPart<'w> {
+    Seat(Seat<'w>),
+    /// Another has it.
+    Part(Delegated),
 }
 
 /// A writer that this thread has.
@@ -126,10 +136,32 @@ impl Writer {
 
     /// The writer for the caller alone; `None` where it was not to be had before the deadline.
     pub(super) fn take(&self, deadline: Instant) -> Option<Seat<'_>> {
+        match self.take_or_delegate(deadline, || None)? {
+            SeatOrPart::Seat(seat) => Some(seat),
+            SeatOrPart::Part(_) => unreachable!("no part was left in the line"),
+        }
+    }
+
+    /// The same, where others may make what it is wanted for: that is asked for once the writer is found to be taken.
+    pub(super) fn take_or_delegate(
+        &self,
+        deadline: Instant,
+        part: impl FnOnce() -> Option<Delegated>,
+    ) -> Option<SeatOrPart<'_>> {
         // Whoever reads with the connection has the turn already, and would wait for itself.
-        let turn = if LENT.get() == self.place() { None } else { Some(self.turns.wait(deadline)?) };
+        let turn = if LENT.get() == self.place() {
+            None
+        } else if let Some(turn) = self.turns.try_take() {
+            Some(turn)
+        } else {
+            match self.turns.wait(deadline, part())? {
+                Came::Turn(turn) => Some(turn),
+                Came::Job(part) => return Some(SeatOrPart::Part(part)),
+            }
+        };
         // Nobody else holds the lock for longer than a look.
-        Some(Seat { writer: self, state: Some(self.state.lock()), turn, _counted: Counted::begin() })
+        let seat = Seat { writer: self, state: Some(self.state.lock()), turn, _counted: Counted::begin() };
+        Some(SeatOrPart::Seat(seat))
     }
 
     /// What tells it from others.
@@ -151,6 +183,11 @@ impl<'w> Seat<'w> {
         let turn = turn.hand_over(others)?;
         let writer = self.writer;
         Some(Seat { writer, state: Some(writer.state.lock()), turn: Some(turn), _counted: Counted::begin() })
+    }
+
+    /// The part that the next in line has delegated.
+    pub(super) fn borrow_delegated(&self) -> Option<Borrowed<Delegated>> {
+        self.turn.as_ref()?.borrow_job()
     }
 
     /// Takes the connection for a read of this thread; what that writes meanwhile gets another one. `None` where there

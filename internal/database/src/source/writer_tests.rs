@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::batch::{Batch, Outcome};
 use super::writer::{Held, Open};
-use super::{Database, SourceConfig};
+use super::{Database, SourceConfig, WriteTx};
 use crate::error::ErrorKind;
 use crate::params;
 use crate::time::SystemClock;
@@ -19,11 +19,13 @@ pub(super) fn soon() -> Instant {
     Instant::now() + Duration::from_secs(10)
 }
 
+pub(super) fn insert(tx: &mut WriteTx<'_>, how: &str, key: &str) -> crate::Result<()> {
+    let sql = format!("{how} INTO settings (key, value, created_at, updated_at) VALUES (?1, 'x', '', '')");
+    tx.execute(&sql, params![key]).map(drop)
+}
+
 pub(super) fn set(database: &Database, key: &str) -> crate::Result<()> {
-    database.write("test.set", soon(), None, |tx| {
-        let sql = "INSERT INTO settings (key, value, created_at, updated_at) VALUES (?1, 'x', '', '')";
-        tx.execute(sql, params![key]).map(drop)
-    })
+    database.write("test.set", soon(), None, |tx| insert(tx, "INSERT", key))
 }
 
 pub(super) fn keys(database: &Database) -> Vec<String> {
@@ -77,7 +79,7 @@ fn what_is_left_open_is_undone_and_its_members_are_told() {
     let Held::Open(link) = &state.connection else { panic!("it is open") };
     link.connection.execute_batch(sql).unwrap();
     let (members, since, recorded, observer) = (1, Instant::now(), Vec::new(), None);
-    state.open = Some(Open { batch: Arc::clone(&batch), members, since, recorded, observer });
+    state.open = Some(Open { batch: Arc::clone(&batch), members, since, recorded, observer, delegated: Vec::new() });
     drop(seat);
     assert_eq!(batch.wait(), Outcome::Lost);
     assert_eq!(keys(&database), Vec::<String>::new());

@@ -75,7 +75,7 @@ impl DatabaseWrapper {
     /// The source cannot be written.
     pub fn update_bayes(&self, chat: Option<ChatId>, tokens: &[TokenDelta], classes: &[ClassDelta]) -> Result<()> {
         let now = self.now();
-        self.write("bayes.update_bayes", Route::chat_or_shared(chat), |tx| {
+        self.write_delegated("bayes.update_bayes", Route::chat_or_shared(chat), |tx| {
             for token in tokens {
                 add_token(tx, chat, token, now)?;
             }
@@ -143,7 +143,7 @@ impl DatabaseWrapper {
     /// The source cannot be written.
     pub fn clear_bayes(&self, chat: Option<ChatId>) -> Result<()> {
         let (model, params) = model(chat.as_ref());
-        self.write("bayes.clear_bayes", Route::chat_or_shared(chat), |tx| {
+        self.write_delegated("bayes.clear_bayes", Route::chat_or_shared(chat), |tx| {
             tx.execute(&format!("DELETE FROM bayes_tokens WHERE {model}"), &params)?;
             tx.execute(&format!("DELETE FROM bayes_classes WHERE {model}"), &params)?;
             Ok(())

@@ -28,7 +28,7 @@ impl DatabaseWrapper {
     /// cannot be written.
     pub fn add_media_attachment(&self, chat: Option<ChatId>, media: &NewMedia) -> Result<()> {
         let now = self.now();
-        self.write("media.add_media_attachment", Route::chat_or_shared(chat), |tx| {
+        self.write_delegated("media.add_media_attachment", Route::chat_or_shared(chat), |tx| {
             let inserted = insert(tx, media, now)?;
             tx.require(inserted, Refusal::Duplicate)
         })

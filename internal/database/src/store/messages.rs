@@ -50,7 +50,7 @@ impl DatabaseWrapper {
     /// source cannot be written.
     pub fn save_chat_message(&self, chat: ChatId, message: &NewMessage) -> Result<()> {
         let now = self.now();
-        self.write("messages.save_chat_message", Route::Chat(chat), |tx| {
+        self.write_delegated("messages.save_chat_message", Route::Chat(chat), |tx| {
             let inserted = insert(tx, chat, message, now)?;
             tx.require(inserted, Refusal::Duplicate)?;
             count(tx, chat, message, now, now)

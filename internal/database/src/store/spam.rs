@@ -60,7 +60,9 @@ impl DatabaseWrapper {
     /// written.
     pub fn add_spam_message(&self, chat: ChatId, spam: &NewSpam) -> Result<()> {
         let now = self.now();
-        self.write("spam.add_spam_message", Route::Chat(chat), |tx| insert(tx, INSERT_SPAM, (chat, spam, now)))
+        self.write_delegated("spam.add_spam_message", Route::Chat(chat), |tx| {
+            insert(tx, INSERT_SPAM, (chat, spam, now))
+        })
     }
 
     /// Keeps a message as an example of what is no spam.
@@ -70,7 +72,7 @@ impl DatabaseWrapper {
     /// written.
     pub fn add_ham_message(&self, chat: ChatId, ham: &NewSpam) -> Result<()> {
         let now = self.now();
-        self.write("spam.add_ham_message", Route::Chat(chat), |tx| insert(tx, INSERT_HAM, (chat, ham, now)))
+        self.write_delegated("spam.add_ham_message", Route::Chat(chat), |tx| insert(tx, INSERT_HAM, (chat, ham, now)))
     }
 
     /// Keeps a message as an example, teaches the chat's model its tokens and puts the message into its category: all
@@ -85,7 +87,7 @@ impl DatabaseWrapper {
         let (keep, drop_opposite) =
             if *is_spam { (INSERT_SPAM, DELETE_ONE_HAM) } else { (INSERT_HAM, DELETE_ONE_SPAM) };
         let (user, message) = (example.user_id, &example.message_id);
-        self.write("spam.learn_example", Route::Chat(chat), |tx| {
+        self.write_delegated("spam.learn_example", Route::Chat(chat), |tx| {
             insert(tx, keep, (chat, example, now))?;
             count_lesson(tx, chat, (*is_spam, tokens, 1), now)?;
             let gone = tx.execute(drop_opposite, params![opposite.chat_id, user, message, opposite.text])?;
@@ -177,7 +179,7 @@ impl DatabaseWrapper {
     pub fn forget_examples_of_user(&self, chat: ChatId, user: UserId, taught: &[Unlearnt]) -> Result<()> {
         let now = self.now();
         let chats = [Some(chat), self.earlier(chat)];
-        self.write("spam.forget_examples_of_user", Route::Chat(chat), |tx| {
+        self.write_delegated("spam.forget_examples_of_user", Route::Chat(chat), |tx| {
             for Unlearnt { chat, tokens, class } in taught {
                 for token in tokens {
                     bayes::add_token(tx, Some(*chat), token, now)?;

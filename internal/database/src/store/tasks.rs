@@ -20,7 +20,7 @@ impl DatabaseWrapper {
     /// be written.
     pub fn add_delayed_task(&self, id: &str, delayed_ts: i64, function: &str, kwargs: &str) -> Result<()> {
         let now = self.now();
-        self.write("tasks.add_delayed_task", Route::Shared, |tx| {
+        self.write_delegated("tasks.add_delayed_task", Route::Shared, |tx| {
             let inserted = tx.execute(
                 "INSERT INTO delayed_tasks (id, delayed_ts, function, kwargs, is_done, created_at, updated_at)
                  VALUES (?1, ?2, ?3, ?4, FALSE, ?5, ?5)
@@ -49,7 +49,7 @@ impl DatabaseWrapper {
     /// # Errors
     /// The source cannot be written: none is dropped.
     pub fn delete_delayed_tasks(&self, ids: &[&str]) -> Result<()> {
-        self.write("tasks.delete_delayed_tasks", Route::Shared, |tx| {
+        self.write_delegated("tasks.delete_delayed_tasks", Route::Shared, |tx| {
             for id in ids {
                 tx.execute("DELETE FROM delayed_tasks WHERE id = ?1", params![id])?;
             }

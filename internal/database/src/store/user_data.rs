@@ -47,7 +47,7 @@ impl DatabaseWrapper {
     /// The source cannot be written.
     pub fn delete_user_data(&self, chat: ChatId, user: UserId, key: &str) -> Result<()> {
         let chats = [Some(chat), self.earlier(chat)];
-        self.write("user_data.delete_user_data", Route::Chat(chat), |tx| {
+        self.write_delegated("user_data.delete_user_data", Route::Chat(chat), |tx| {
             for chat in chats.iter().flatten() {
                 tx.execute(
                     "DELETE FROM user_data WHERE user_id = ?2 AND chat_id = ?1 AND key = ?3",
@@ -64,7 +64,7 @@ impl DatabaseWrapper {
     /// The source cannot be written.
     pub fn clear_user_data(&self, chat: ChatId, user: UserId) -> Result<()> {
         let chats = [Some(chat), self.earlier(chat)];
-        self.write("user_data.clear_user_data", Route::Chat(chat), |tx| {
+        self.write_delegated("user_data.clear_user_data", Route::Chat(chat), |tx| {
             for chat in chats.iter().flatten() {
                 tx.execute("DELETE FROM user_data WHERE user_id = ?2 AND chat_id = ?1", params![chat, user])?;
             }

@@ -1,0 +1,101 @@
+//! Writes that other callers make.
+//!
+//! A write is blind, so it can be recorded without a database, and made from its steps by anybody. Whoever finds the
+//! writer taken leaves its write in the line; whoever has the writer makes, after its own part, those of the next in
+//! line, each as a member of the open transaction like any other. So these are woken once, when it is committed, and
+//! nobody has to wake up in between for the next part to be made. (Known as flat combining: Hendler, Incze, Shavit and
+//! Tzafrir, SPAA 2010.)
+//!
+//! Not delegated is what is made in the place of a source that is away, and what answers more than that it is made. Who
+//! delegates and comes to the front of the line while nobody takes its part makes it itself.
+
+use std::time::Instant;
+
+use super::database::Database;
+use super::group::{Call, Closure, Part, Recorder};
+use super::operation::{Step, WriteObserver};
+use super::turn::Borrowed;
+use super::write::WriteTx;
+use super::writer::Seat;
+use crate::error::Result;
+use crate::route::Route;
+
+/// Whether the source may still be written for whoever delegates; asked where the part is made.
+pub(crate) type Admit = Box<dyn Fn() -> Result<()> + Send>;
+
+/// A part that others may make.
+pub(super) struct Delegated {
+    op: &'static str,
+    deadline: Instant,
+    kept: Option<Kept>,
+    admit: Option<Admit>,
+    steps: Vec<Step>,
+    /// What became of it, once somebody made it.
+    pub(super) part: Option<Part>,
+}
+
+/// What is to be kept of it besides its rows.
+struct Kept {
+    observer: Option<WriteObserver>,
+    route: Route,
+}
+
+impl Delegated {
+    /// Records a call's part, where it may be delegated. `None` too where its closure fails: it is run in its turn.
+    pub(super) fn record(call: &Call<'_>, f: Closure<'_>) -> Option<Self> {
+        let admit = call.delegate.filter(|_| call.displaced().is_none())?;
+        let kept = call.recorder.map(|Recorder { observer, route, .. }| {
+            let observer = observer.cloned();
+            Kept { observer, route: *route }
+        });
+        let mut tx = WriteTx::only_recorded(call.context);
+        f(&mut tx).ok()?;
+        let steps = tx.take_recording()?;
+        Some(Self { op: call.context.op, deadline: call.deadline, kept, admit: admit(), steps, part: None })
+    }
+
+    /// Makes the part.
+    fn make(&mut self, database: &Database, seat: &mut Seat<'_>) {
+        let Self { op, deadline, kept, admit, steps, .. } = self;
+        let recorder = kept.as_ref().map(|Kept { observer, route }| {
+            let (observer, displaced) = (observer.as_ref(), None);
+            Recorder { observer, displaced, op, route: *route }
+        });
+        let (context, recorder) = (database.context(op), recorder.as_ref());
+        let call = Call { context, deadline: *deadline, recorder, delegate: None };
+        let part = database.part(seat.state(), &call, &mut |tx| {
+            admit.as_ref().map_or(Ok(()), |admit| admit())?;
+            tx.replay(steps)
+        });
+        self.part = Some(part);
+    }
+
+    fn waits(&self) -> bool {
+        self.part.as_ref().is_some_and(Part::waits)
+    }
+}
+
+impl Database {
+    /// Makes what the next in line have delegated, as long as the open transaction takes further members.
+    pub(super) fn make_delegated(&self, seat: &mut Seat<'_>) {
+        while seat.state().takes_members()
+            && let Some(mut borrowed) = seat.borrow_delegated()
+        {
+            borrowed.job().make(self, seat);
+            give_back(borrowed, seat);
+        }
+    }
+}
+
+/// Gives a part back that was made: once its outcome is known, where its caller has to wait for one.
+fn give_back(mut borrowed: Borrowed<Delegated>, seat: &mut Seat<'_>) {
+    if borrowed.job().waits()
+        && let Some(open) = &mut seat.state().open
+    {
+        open.delegated.push(borrowed);
+    }
+}
+
+#[cfg(test)]
+#[path = "delegated_tests.rs"]
+mod tests;

@@ -1,0 +1,166 @@
+//! Writes that whoever has the writer makes for those who wait for it.
+
+use std::sync::Mutex;
+use std::thread::{self, ThreadId};
+use std::time::Duration;
+
+use super::*;
+use crate::error::ErrorKind;
+use crate::params;
+use crate::source::turn::Borrowed;
+use crate::source::writer_tests::{insert, keys, open, soon};
+
+/// What one who delegates is told, and who asked for it whether it may be made.
+struct Told {
+    answer: Result<()>,
+    asked: Vec<ThreadId>,
+}
+
+/// This thread is a member of the open transaction and has the writer; another delegates an insert; this one does with
+/// that what it is told to, and commits.
+fn delegate(
+    database: &Database,
+    (how, key): (&'static str, &'static str),
+    deadline: Instant,
+    is_admitted: bool,
+    and: impl Fn(&Database, &mut Seat<'_>),
+) -> Told {
+    let asked = std::sync::Arc::new(Mutex::new(Vec::new()));
+    let mut seat = database.writer.take(soon()).unwrap();
+    let call = Call { context: database.context("test.first"), deadline: soon(), recorder: None, delegate: None };
+    drop(database.part(seat.state(), &call, &mut |tx| insert(tx, "INSERT", "first")));
+    let answer = thread::scope(|scope| {
+        let other = scope.spawn(|| {
+            let admit = || -> Option<Admit> {
+                let (asked, error) = (asked.clone(), database.context("test.second").error(ErrorKind::Moved));
+                let refusal = Mutex::new((!is_admitted).then_some(error));
+                Some(Box::new(move || {
+                    asked.lock().unwrap().push(thread::current().id());
+                    refusal.lock().unwrap().take().map_or(Ok(()), Err)
+                }))
+            };
+            database.write_delegated("test.second", deadline, None, &admit, &mut |tx| insert(tx, how, key))
+        });
+        and(database, &mut seat);
+        database.commit(seat.state()).unwrap();
+        drop(seat);
+        other.join().unwrap()
+    });
+    let asked = asked.lock().unwrap().clone();
+    Told { answer, asked }
+}
+
+/// The other's part, once that is in line.
+fn borrow(seat: &Seat<'_>) -> Borrowed<Delegated> {
+    let until = soon();
+    while Instant::now() < until {
+        if let Some(borrowed) = seat.borrow_delegated() {
+            return borrowed;
+        }
+        thread::yield_now();
+    }
+    panic!("nobody has delegated anything");
+}
+
+/// Makes the other's part, as whoever has the writer does.
+fn make(database: &Database, seat: &mut Seat<'_>) {
+    let mut borrowed = borrow(seat);
+    borrowed.job().make(database, seat);
+    give_back(borrowed, seat);
+}
+
+#[test]
+fn whoever_has_the_writer_makes_the_part_of_the_next_in_line_as_a_member_of_the_same_transaction() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = open(&folder, "a.db");
+    let told = delegate(&database, ("INSERT", "second"), soon(), true, |database, seat| {
+        make(database, seat);
+        assert_eq!(seat.state().open.as_ref().unwrap().members, 2);
+        assert_eq!(keys_committed(&folder), Vec::<String>::new());
+    });
+    told.answer.unwrap();
+    assert_eq!(told.asked, [thread::current().id()]);
+    assert_eq!(keys(&database), ["first", "second"]);
+}
+
+/// What another connection finds.
+fn keys_committed(folder: &tempfile::TempDir) -> Vec<String> {
+    let other = rusqlite::Connection::open(folder.path().join("a.db")).unwrap();
+    let mut keys = other.prepare("SELECT key FROM settings WHERE value = 'x'").unwrap();
+    keys.query_map([], |row| row.get(0)).unwrap().map(|key| key.unwrap()).collect()
+}
+
+#[test]
+fn what_is_refused_is_told_to_whoever_delegated_it_and_takes_nothing_of_another_with_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = open(&folder, "a.db");
+    let told = delegate(&database, ("INSERT", "first"), soon(), true, make);
+    let error = told.answer.unwrap_err();
+    assert!(
+        matches!(error.kind(), ErrorKind::Constraint { .. }) && error.to_string().contains("test.second"),
+        "{error}"
+    );
+    assert_eq!(keys(&database), ["first"]);
+}
+
+#[test]
+fn what_may_not_be_written_any_more_is_not_made() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = open(&folder, "a.db");
+    let told = delegate(&database, ("INSERT", "second"), soon(), false, make);
+    assert!(matches!(told.answer.unwrap_err().kind(), ErrorKind::Moved));
+    assert_eq!((told.asked.len(), keys(&database)), (1, vec!["first".to_owned()]));
+}
+
+#[test]
+fn where_it_ends_the_transaction_for_all_it_is_made_again_by_itself() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = open(&folder, "a.db");
+    // What it collides with is lost with it.
+    let told = delegate(&database, ("INSERT OR ROLLBACK", "first"), soon(), true, make);
+    told.answer.unwrap();
+    assert_eq!((told.asked.len(), keys(&database)), (1, vec!["first".to_owned()]));
+    let first = "SELECT COUNT(*) FROM settings WHERE key = 'first'";
+    let count = database.read_as_writer("test.count", soon(), |tx| tx.value::<i64>("settings", first, params![]));
+    assert_eq!(count.unwrap(), Some(1));
+}
+
+#[test]
+fn what_was_borrowed_and_not_made_is_made_by_whoever_wanted_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = open(&folder, "a.db");
+    let told = delegate(&database, ("INSERT", "second"), soon(), true, |_, seat| drop(borrow(seat)));
+    told.answer.unwrap();
+    assert_eq!((told.asked.len(), keys(&database)), (0, vec!["first".to_owned(), "second".to_owned()]));
+}
+
+#[test]
+fn a_part_whose_time_is_over_is_not_begun_and_its_caller_is_told_before_the_commit() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = open(&folder, "a.db");
+    let deadline = Instant::now() + Duration::from_millis(200);
+    let told = delegate(&database, ("INSERT", "second"), deadline, true, |database, seat| {
+        let mut borrowed = borrow(seat);
+        while Instant::now() < deadline {
+            thread::park_timeout(Duration::from_millis(10));
+        }
+        borrowed.job().make(database, seat);
+        assert!(!borrowed.job().waits());
+    });
+    assert!(matches!(told.answer.unwrap_err().kind(), ErrorKind::Busy { .. }));
+    assert_eq!((told.asked.len(), keys(&database)), (0, vec!["first".to_owned()]));
+}
+
+#[test]
+fn whoever_goes_on_after_a_statement_that_failed_is_refused_whoever_makes_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = open(&folder, "a.db");
+    let passes_over: Closure<'_> = &mut |tx| {
+        insert(tx, "INSERT", "once")?;
+        let _ = insert(tx, "INSERT", "once");
+        Ok(())
+    };
+    let error = database.write_delegated("test.passes_over", soon(), None, &|| None, passes_over).unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::Statement { .. }), "{error}");
+    assert_eq!(keys(&database), Vec::<String>::new());
+}
