@@ -12,8 +12,9 @@
 use std::time::Instant;
 
 use super::database::Database;
-use super::group::{Call, Closure, Part, Recorder};
+use super::group::{Call, Closure, Recorder};
 use super::operation::{Step, WriteObserver};
+use super::part::Part;
 use super::turn::Borrowed;
 use super::write::WriteTx;
 use super::writer::Seat;

@@ -6,7 +6,6 @@
 //! savepoint, so one that fails is undone alone. Nobody is answered before the commit: neither who wrote, nor who was
 //! refused because of what another member wrote.
 
-use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -21,6 +20,7 @@ use super::delegated::{Admit, Delegated};
 use super::displaced::Displaced;
 use super::journal;
 use super::operation::{Operation, WriteObserver};
+use super::part::{Attempt, End, Part, answer};
 use super::write::WriteTx;
 use super::writer::{Held, Open, SeatOrPart, State, run};
 use crate::error::{Error, ErrorKind, Result};
@@ -59,29 +59,6 @@ pub(super) struct Call<'a> {
 
 /// What a call does in its transaction.
 pub(super) type Closure<'a> = &'a mut dyn FnMut(&mut WriteTx<'_>) -> Result<()>;
-
-/// How one attempt at a write ended.
-enum Attempt {
-    /// For good.
-    Ended(Result<()>),
-    /// The transaction was lost through another member, or at the commit; nothing is kept.
-    Lost(Error),
-    /// No write may be made in the place of a source that is coming home at this moment: nothing was begun.
-    Fenced,
-    Panicked(Box<dyn Any + Send>),
-}
-
-/// What became of a member's own part, and the batch whose outcome it has to wait for.
-pub(super) struct Part {
-    end: End,
-    batch: Option<Arc<Batch>>,
-}
-
-enum End {
-    Done,
-    Failed(Error),
-    Panicked(Box<dyn Any + Send>),
-}
 
 impl Database {
     /// Runs a write and answers after its commit. Where a recording is wanted, the observer is told before the next
@@ -360,44 +337,6 @@ fn undo(state: &mut State, is_first: bool) {
     };
     if undone.is_err() {
         state.lose();
-    }
-}
-
-/// What the caller is answered, once the outcome of the batch is known.
-fn answer(context: &Context<'_>, Part { end, batch }: Part) -> Attempt {
-    let ended = match end {
-        End::Done => Ok(()),
-        End::Failed(error) => Err(error),
-        End::Panicked(panic) => return Attempt::Panicked(panic),
-    };
-    match batch.map(|batch| batch.wait()) {
-        None | Some(Outcome::Committed) => Attempt::Ended(ended),
-        Some(Outcome::Replaced) => Attempt::Ended(Err(context.error(ErrorKind::FileReplaced))),
-        Some(Outcome::Full) => Attempt::Lost(context.error(ErrorKind::DiskFull)),
-        Some(Outcome::Lost) => Attempt::Lost(context.error(ErrorKind::Busy { waited: context.timeout })),
-        Some(Outcome::Unknown(detail)) => Attempt::Ended(Err(context.error(ErrorKind::OutcomeUnknown { detail }))),
-    }
-}
-
-impl Part {
-    /// Whether its caller has to wait for an outcome.
-    pub(super) fn waits(&self) -> bool {
-        self.batch.is_some()
-    }
-
-    /// A part that failed for reasons that have to do with no other member.
-    fn failed(error: Error) -> Self {
-        Self { end: End::Failed(error), batch: None }
-    }
-
-    /// A part whose closure failed. What it failed for may be what earlier members wrote, which nobody has committed
-    /// yet; then it is no answer before their commit.
-    fn refused(error: Error, earlier: Option<Arc<Batch>>) -> Self {
-        let may_be_their_doing = matches!(
-            error.kind(),
-            ErrorKind::Duplicate | ErrorKind::NotFound | ErrorKind::Constraint { .. } | ErrorKind::DiskFull
-        );
-        Self { end: End::Failed(error), batch: earlier.filter(|_| may_be_their_doing) }
     }
 }
 

@@ -28,6 +28,7 @@ mod open_error;
 mod opening;
 mod operation;
 mod parked;
+mod part;
 mod prepared;
 mod read;
 mod readers;
