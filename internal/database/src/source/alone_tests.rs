@@ -171,3 +171,24 @@ fn a_log_is_not_emptied_while_somebody_writes_and_nobody_waits_for_that() {
     assert_eq!((log.metadata().unwrap().len(), keys(&database)), (0, vec!["alone".to_owned()]));
     source.close();
 }
+
+#[test]
+fn one_whose_commit_fails_is_not_answered_as_if_it_were_not_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let (source, database) = source(&folder);
+    database
+        .on_writer("test.keys", soon(), |link| Ok(link.connection.pragma_update(None, "foreign_keys", true)))
+        .unwrap()
+        .unwrap();
+    let failed = write_alone(&source, |tx| {
+        tx.execute("CREATE TABLE parent (id INTEGER PRIMARY KEY)", params![])?;
+        let child = "CREATE TABLE child (parent INTEGER REFERENCES parent DEFERRABLE INITIALLY DEFERRED)";
+        tx.execute(child, params![])?;
+        tx.execute("INSERT INTO child (parent) VALUES (1)", params![]).map(drop)
+    });
+    let error = failed.unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::OutcomeUnknown { .. }), "{error}");
+    set(&database, "after").unwrap();
+    assert_eq!(keys(&database), ["after"]);
+    source.close();
+}

@@ -7,7 +7,7 @@ use std::time::Duration;
 use database::multi::{Clear, MoveError, MoveOptions, Progress, Stage};
 use database::{DatabaseConfig, DatabaseWrapper, Durability, ErrorKind, Health, NewMessage, OnUnavailable, UserId};
 
-use super::{CHAT, OTHER, answers, fill, go_on, moved, rows_in, small, sources};
+use super::{CHAT, OTHER, answers, fill, go_on, moved, rows_in, small, sources, sqlite_columns};
 use crate::child::Child;
 use crate::multi::{eventually, name, open};
 use crate::support::{HandClock, Scratch, rows, sqlite, time};
@@ -281,4 +281,50 @@ fn a_disk_with_too_little_room_is_not_filled() {
     let script = format!("mount -t tmpfs -o size=4m none {folder}; \"$0\" \"$@\"");
     let child = Child::start_in_namespace(&script, &["move-to-little-room", folder].map(OsStr::new));
     insta::assert_snapshot!(child.answer(), @"the disk of `archive` has too little room: about 17 MB are needed, 4 MB are free; make room first");
+}
+
+#[test]
+fn rows_without_a_key_are_told_of_and_the_chat_stays() {
+    let scratch = Scratch::new();
+    let (db, control) = open(&sources(scratch.path(), &[]));
+    fill(&db, CHAT, "ours");
+    // As another program may have written it.
+    let primary = sqlite(&scratch.file("primary.db"));
+    let columns = sqlite_columns(&primary, "chat_summarization_cache");
+    let others: Vec<_> = columns.into_iter().filter(|column| column != "csid").collect();
+    let others = others.join(", ");
+    let sql = format!(
+        "INSERT INTO chat_summarization_cache (csid, {others}) SELECT NULL, {others} FROM chat_summarization_cache LIMIT 1"
+    );
+    // (More of them than are read at once.)
+    for _ in 0..5 {
+        assert_eq!(primary.execute(&sql, []).unwrap(), 1);
+    }
+    let error = moved(&control, CHAT, "archive").unwrap_err();
+    assert!(error.to_string().contains("`chat_summarization_cache` has rows without a key (5)"), "{error}");
+    assert_eq!(control.explain(CHAT).source, name("primary"));
+    db.close();
+}
+
+#[test]
+fn where_it_cannot_be_noted_that_a_chat_has_come_nothing_is_deleted_until_it_is() {
+    let scratch = Scratch::new();
+    let (db, control) = open(&sources(scratch.path(), &[(CHAT.0, "archive")]));
+    fill(&db, CHAT, "ours");
+    moved(&control, CHAT, "primary").unwrap();
+    let before = rows_in(&scratch.file("primary.db"), CHAT);
+    let refuse = "CREATE TRIGGER refuses BEFORE INSERT ON switchyard_meta WHEN NEW.key = 'here:-1'
+                  BEGIN SELECT RAISE(ABORT, 'refused'); END";
+    sqlite(&scratch.file("archive.db")).execute_batch(refuse).unwrap();
+    let error = moved(&control, CHAT, "archive").unwrap_err();
+    assert!(error.to_string().contains("refused"), "{error}");
+    // It is decided.
+    assert_eq!(control.explain(CHAT).source, name("archive"));
+    assert_eq!(rows_in(&scratch.file("primary.db"), CHAT), before);
+    sqlite(&scratch.file("archive.db")).execute_batch("DROP TRIGGER refuses").unwrap();
+    moved(&control, CHAT, "archive").unwrap();
+    assert_eq!(control.unfinished_moves().unwrap(), []);
+    db.close();
+    assert_eq!(rows_in(&scratch.file("archive.db"), CHAT), before);
+    assert_eq!(rows_in(&scratch.file("primary.db"), CHAT), 0);
 }
