@@ -8,7 +8,7 @@ use rstest::rstest;
 const PROGRAM: &str = env!("CARGO_BIN_EXE_bot-under-test");
 
 /// The packages that only many databases need.
-const OF_MANY: [&str; 2] = ["arc-swap", "notify"];
+const OF_MANY: [&str; 3] = ["arc-swap", "memmap2", "notify"];
 
 #[test]
 fn the_program_under_test_was_compiled_with_the_feature_exactly_where_the_tests_were() {

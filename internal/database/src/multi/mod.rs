@@ -21,6 +21,7 @@ mod homecoming;
 mod identity;
 mod identity_default;
 mod journal_report;
+mod lines;
 mod lock;
 mod look;
 mod outages;

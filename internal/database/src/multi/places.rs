@@ -10,10 +10,9 @@ use std::collections::HashMap;
 
 use foldhash::fast::RandomState;
 
+use super::lines::{IN_A_LINE, Lines};
 use crate::ids::ChatId;
 
-/// How many entries share a line of the processor's cache: what one wait for memory brings.
-const IN_A_LINE: usize = 8;
 /// How many of them are taken, on the average. With more the table is smaller and chats are farther from where they
 /// belong; from four to six it hardly matters.
 const TAKEN_IN_A_LINE: usize = 5;
@@ -32,17 +31,13 @@ const BACK: u64 = inverse(FACTOR);
 /// Chats by id, and a number for each.
 #[derive(Clone)]
 pub(super) struct Places {
-    lines: Vec<Line>,
+    /// Entries, each from its highest bits: what is left of the mixed id, how many lines the chat is from where it
+    /// belongs, and its place.
+    lines: Lines,
     place_bits: u32,
     /// Chats for which there was no room within reach.
     crowded: HashMap<ChatId, u32, RandomState>,
 }
-
-/// Entries, each from its highest bits: what is left of the mixed id, how many lines the chat is from where it belongs,
-/// and its place.
-#[derive(Clone)]
-#[repr(align(64))]
-struct Line([u64; IN_A_LINE]);
 
 /// Where a chat belongs.
 struct Home {
@@ -60,7 +55,7 @@ impl Places {
         // What says where a chat belongs is not kept, which makes room for the place.
         let lines = (chats / TAKEN_IN_A_LINE).max(1 << (place_bits + DISTANCE_BITS));
         Self {
-            lines: vec![Line([FREE; IN_A_LINE]); lines + REACH],
+            lines: Lines::filled_with(FREE, lines + REACH),
             place_bits: lines.ilog2() - DISTANCE_BITS,
             crowded: HashMap::default(),
         }
@@ -114,8 +109,7 @@ impl Places {
     #[inline]
     pub(super) fn get(&self, chat: ChatId) -> Option<u32> {
         let home = self.home(chat);
-        let Line(entries) = &self.lines[home.line];
-        let entry = entries[home.first];
+        let entry = self.lines.get(home.line, home.first);
         // So it is of most.
         if entry >> self.place_bits == home.above { Some(self.place_of(entry)) } else { self.get_farther(chat, &home) }
     }
@@ -123,7 +117,7 @@ impl Places {
     /// The same of a chat that does not have the entry which is looked at first.
     fn get_farther(&self, chat: ChatId, home: &Home) -> Option<u32> {
         match self.find(home) {
-            Found::At(line, entry) => Some(self.place_of(self.lines[line].0[entry])),
+            Found::At(line, entry) => Some(self.place_of(self.lines.get(line, entry))),
             Found::Nowhere => None,
             Found::MaybeCrowded => self.crowded.get(&chat).copied(),
         }
@@ -131,12 +125,13 @@ impl Places {
 
     /// Which entry a chat has that belongs there.
     fn find(&self, &Home { line, first, above }: &Home) -> Found {
-        for (distance, Line(entries)) in self.lines[line..line + REACH].iter().enumerate() {
+        for distance in 0..REACH {
             for entry in in_turn(first) {
-                if entries[entry] >> self.place_bits == above + distance as u64 {
+                let found = self.lines.get(line + distance, entry);
+                if found >> self.place_bits == above + distance as u64 {
                     return Found::At(line + distance, entry);
                 }
-                if entries[entry] == FREE {
+                if found == FREE {
                     return Found::Nowhere;
                 }
             }
@@ -151,9 +146,9 @@ impl Places {
         let Home { line, first, above } = self.home(chat);
         for distance in 0..REACH {
             for entry in in_turn(first) {
-                if self.distance_of(self.lines[line + distance].0[entry]) == REACH {
+                if self.distance_of(self.lines.get(line + distance, entry)) == REACH {
                     let above = (above + distance as u64) << self.place_bits;
-                    self.lines[line + distance].0[entry] = above | u64::from(place);
+                    self.lines.set(line + distance, entry, above | u64::from(place));
                     return;
                 }
             }
@@ -165,7 +160,7 @@ impl Places {
     pub(super) fn remove(&mut self, chat: ChatId) {
         match self.find(&self.home(chat)) {
             // Not as if it had been free: others may be farther away because of it.
-            Found::At(line, entry) => self.lines[line].0[entry] = GONE,
+            Found::At(line, entry) => self.lines.set(line, entry, GONE),
             Found::Nowhere => {}
             Found::MaybeCrowded => drop(self.crowded.remove(&chat)),
         }
@@ -178,9 +173,8 @@ impl Places {
 
     /// All chats that have a place, in no order.
     pub(super) fn iter(&self) -> impl Iterator<Item = (ChatId, u32)> + '_ {
-        let lines = self.lines.iter().enumerate();
-        let here = lines
-            .flat_map(move |(line, Line(entries))| entries.iter().filter_map(move |entry| self.read(line, *entry)));
+        let entries = (0..self.lines.len()).flat_map(|line| (0..IN_A_LINE).map(move |entry| (line, entry)));
+        let here = entries.filter_map(|(line, entry)| self.read(line, self.lines.get(line, entry)));
         here.chain(self.crowded.iter().map(|(chat, place)| (*chat, *place)))
     }
 }
