@@ -91,7 +91,16 @@ pub(crate) fn take_away(scratch: &Scratch, source: &str) {
 
 /// Gives a database another name, with its log and index where it has them.
 pub(crate) fn carry(from: &Path, to: &Path) {
-    for suffix in ["", "-wal", "-shm"] {
+    carry_in_order(from, to, ["", "-wal", "-shm"]);
+}
+
+/// The same with the log first: a bot that was started since would take a database without its log as it is.
+pub(crate) fn put_back(from: &Path, to: &Path) {
+    carry_in_order(from, to, ["-wal", "-shm", ""]);
+}
+
+fn carry_in_order(from: &Path, to: &Path, suffixes: [&str; 3]) {
+    for suffix in suffixes {
         let [from, to] = [from, to].map(|path| PathBuf::from(format!("{}{suffix}", path.display())));
         if from.exists() {
             std::fs::rename(from, to).unwrap();

@@ -278,7 +278,7 @@ mod tests {
         let open = |number: usize| {
             let config = SourceConfig::new(folder.path().join(format!("{number}.db")));
             let deadline = Instant::now() + config.timeout;
-            let database = Database::open(&config, deadline, &SystemClock, &|_| Ok(())).unwrap();
+            let database = Database::open(&config, None, deadline, &SystemClock, &|_| Ok(())).unwrap();
             let sql = "INSERT INTO settings (key, value, created_at, updated_at) VALUES ('place', ?1, '', '')";
             let place = number.to_string();
             database.write("test.place", deadline, None, |tx| tx.execute(sql, params![place])).unwrap();

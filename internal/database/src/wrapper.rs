@@ -74,7 +74,7 @@ impl DatabaseWrapper {
     /// The file cannot be used; it is left as it was.
     pub fn open_with(config: &SourceConfig, options: Options) -> Result<Self, OpenError> {
         let deadline = Instant::now() + config.timeout;
-        let database = Database::open(config, deadline, &*options.clock, &|_| Ok(()))?;
+        let database = Database::open(config, None, deadline, &*options.clock, &|_| Ok(()))?;
         let sources = Box::new(SingleSource(Arc::new(Source::opened(config.clone(), database))));
         let db = Self::over(sources, options, Arc::default());
         let unread = |error: Error| OpenError::Other { path: config.path.clone(), detail: error.to_string() };

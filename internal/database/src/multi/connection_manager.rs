@@ -49,11 +49,13 @@ impl ConnectionManager {
             .values()
             .map(|settings| {
                 let opener = if settings.name == config.default_source { &self.default } else { &self.named };
-                let same = present.get(&settings.name).filter(|source| source.config() == settings);
-                same.map_or_else(
-                    || Arc::new(Source::lazy(settings.clone(), Arc::clone(opener))),
-                    |same| Arc::clone(same),
-                )
+                let before = present.get(&settings.name);
+                if let Some(same) = before.filter(|source| source.config() == settings) {
+                    return Arc::clone(same);
+                }
+                let source = Source::lazy(settings.clone(), Arc::clone(opener));
+                before.inspect(|before| source.follows(before));
+                Arc::new(source)
             })
             .collect();
         sources.sort_by(|one, other| (!is_default(one), one.name()).cmp(&(!is_default(other), other.name())));

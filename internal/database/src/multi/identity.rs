@@ -12,7 +12,7 @@ use super::registry::{Adopt, Entry, Registry};
 use crate::error::{Error, ErrorKind, Result};
 use crate::migrate::{Identity, Role};
 use crate::route::SourceName;
-use crate::source::{Budget, Database, Facts, FileId, OpenError, Opener, SourceConfig, Stays};
+use crate::source::{Budget, Database, Facts, FileId, Left, OpenError, Opener, SourceConfig, Stays};
 use crate::time::Clock;
 
 /// Opens a source that is not the default one.
@@ -174,7 +174,7 @@ impl NamedOpener {
 }
 
 impl Opener for NamedOpener {
-    fn open(&self, config: &SourceConfig, deadline: Instant) -> Result<Database, OpenError> {
+    fn open(&self, config: &SourceConfig, left: Option<&Left>, deadline: Instant) -> Result<Database, OpenError> {
         // Not all the time there is: where the default source hangs, this one is opened all the same.
         let half = || Instant::now() + deadline.saturating_duration_since(Instant::now()) / 2;
         let known = self.registry.entries(&config.name, None, half());
@@ -190,9 +190,9 @@ impl Opener for NamedOpener {
             }
         };
         let database = if config.readonly {
-            Database::open_readonly(config, deadline, &admit)?
+            Database::open_readonly(config, left, deadline, &admit)?
         } else {
-            Database::open(config, deadline, &*self.clock, &admit)?
+            Database::open(config, left, deadline, &*self.clock, &admit)?
         };
         let accepted = self.registry.accepted(&config.name).is_some();
         if let Ok(known) = &known {

@@ -13,7 +13,7 @@ use super::registry::{Adopt, DefaultBefore, Registry, read_recorded, read_waitin
 use crate::error::Error;
 use crate::migrate::{self, Role};
 use crate::route::SourceName;
-use crate::source::{Budget, Database, Facts, OpenError, Opener, SourceConfig, Stays};
+use crate::source::{Budget, Database, Facts, Left, OpenError, Opener, SourceConfig, Stays};
 use crate::store::read_aliases;
 use crate::time::Clock;
 
@@ -31,7 +31,7 @@ impl DefaultOpener {
 }
 
 impl Opener for DefaultOpener {
-    fn open(&self, config: &SourceConfig, deadline: Instant) -> Result<Database, OpenError> {
+    fn open(&self, config: &SourceConfig, left: Option<&Left>, deadline: Instant) -> Result<Database, OpenError> {
         let Some(registry) = self.registry.upgrade() else {
             return Err(OpenError::Other { path: config.path.clone(), detail: "the databases were closed".into() });
         };
@@ -43,7 +43,7 @@ impl Opener for DefaultOpener {
             *installation.borrow_mut() = mark;
             Ok(())
         };
-        let database = Database::open(config, deadline, &*self.clock, &admit)?;
+        let database = Database::open(config, left, deadline, &*self.clock, &admit)?;
         let unread = |error: Error| unread(config, &error);
         let mut found = database.identity(deadline).map_err(unread)?;
         let installation = installation.into_inner().unwrap_or_else(|| uuid::Uuid::new_v4().to_string());

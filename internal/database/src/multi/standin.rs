@@ -10,7 +10,7 @@ use super::standin_files as files;
 use crate::config::DatabaseConfig;
 use crate::route::SourceName;
 use crate::source::{
-    Budget, Database, Displaced, Facts, OnUnavailable, OpenError, Opener, Source, SourceConfig, Stays,
+    Budget, Database, Displaced, Facts, Left, OnUnavailable, OpenError, Opener, Source, SourceConfig, Stays,
 };
 use crate::time::Clock;
 
@@ -57,7 +57,7 @@ struct StandInOpener {
 }
 
 impl Opener for StandInOpener {
-    fn open(&self, config: &SourceConfig, deadline: Instant) -> Result<Database, OpenError> {
+    fn open(&self, config: &SourceConfig, left: Option<&Left>, deadline: Instant) -> Result<Database, OpenError> {
         let folder = config.path.parent().unwrap_or(Path::new("."));
         let failed = |error: std::io::Error| OpenError::Other { path: folder.to_owned(), detail: error.to_string() };
         files::make_folder(folder).map_err(failed)?;
@@ -84,7 +84,7 @@ impl Opener for StandInOpener {
             }),
             _ => Ok(()),
         };
-        let database = Database::open(config, deadline, &*self.clock, &admit)?;
+        let database = Database::open(config, left, deadline, &*self.clock, &admit)?;
         // Before anything can be written there.
         self.was_there.store(true, Ordering::Release);
         Ok(database)

@@ -16,7 +16,7 @@ fn source(folder: &tempfile::TempDir) -> (Arc<Source>, Arc<Database>) {
 
 fn source_of(folder: &tempfile::TempDir, durability: Durability) -> (Arc<Source>, Arc<Database>) {
     let config = SourceConfig { durability, ..SourceConfig::new(folder.path().join("a.db")) };
-    let database = Database::open(&config, soon(), &SystemClock, &|_| Ok(())).unwrap();
+    let database = Database::open(&config, None, soon(), &SystemClock, &|_| Ok(())).unwrap();
     let source = Arc::new(Source::opened(config, database));
     let database = source.door.open_now().unwrap();
     (source, database)

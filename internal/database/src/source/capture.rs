@@ -253,7 +253,7 @@ mod tests {
     fn source(folder: &tempfile::TempDir) -> Arc<Source> {
         let config = SourceConfig::new(folder.path().join("bot.db"));
         let deadline = Instant::now() + config.timeout;
-        let database = Database::open(&config, deadline, &SystemClock, &|_| Ok(())).unwrap();
+        let database = Database::open(&config, None, deadline, &SystemClock, &|_| Ok(())).unwrap();
         Arc::new(Source::opened(config, database))
     }
 

@@ -12,17 +12,19 @@
 //! A commit that finds no room on the disk does it at once, and gives back what the log had taken.
 
 use std::collections::VecDeque;
+use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use parking_lot::{Condvar, Mutex};
 use rusqlite::{Connection, InterruptHandle};
 
 use super::connection::{self, Link, micros};
 use super::file::FileId;
+use super::left::{Content, LogNeeded};
 use crate::route::SourceName;
 
 /// The log is moved each time it has grown by so many pages (of 4 KB).
@@ -47,6 +49,12 @@ const IDLE: Duration = Duration::from_secs(10);
 const CLOSE_WITHIN: Duration = Duration::from_secs(60);
 const TELL_EVERY: Duration = Duration::from_millis(5);
 
+/// What a log begins with, and what each page in it begins with, in bytes (<https://sqlite.org/fileformat.html#walformat>).
+const LOG_HEADER: u64 = 32;
+const FRAME_HEADER: u64 = 24;
+/// The smallest page that a database can have.
+const LEAST_PAGE: u32 = 512;
+
 /// The logs that are to be moved, in order.
 static DUE: Mutex<Due> = Mutex::new(Due { logs: VecDeque::new(), has_thread: false });
 static ADDED: Condvar = Condvar::new();
@@ -61,6 +69,8 @@ pub(super) struct Log {
     name: SourceName,
     path: PathBuf,
     file: FileId,
+    /// The file when it was last found in its place (only moving the log changes it), and how many pages the log had.
+    seen: Mutex<Option<(Content, u32)>>,
     /// How many pages it had after the last commit of this process.
     pages: AtomicU32,
     /// How many it had when it was moved last.
@@ -106,6 +116,7 @@ impl Log {
             name,
             path,
             file,
+            seen: Mutex::default(),
             pages: AtomicU32::new(0),
             moved_at: AtomicU32::new(0),
             step: AtomicU32::new(STEP),
@@ -116,18 +127,54 @@ impl Log {
         })
     }
 
+    /// Whether the path still leads to the file, at which this looks. A write is answered after that.
+    pub(super) fn is_in_place(&self) -> bool {
+        // Held meanwhile: of two that look, the one that comes later has seen more.
+        let mut seen = self.seen.lock();
+        let pages = self.pages();
+        let found = fs::metadata(&self.path).ok().filter(|found| FileId::from(found) == self.file);
+        if let Some(found) = &found {
+            *seen = Content::of(found).map(|content| (content, pages));
+        }
+        found.is_some()
+    }
+
+    /// What the log holds of answered writes that is not in the file; `None` where there is nothing. For whoever closes
+    /// the last connection.
+    pub(super) fn needed(&self, link: &Link) -> Option<LogNeeded> {
+        let is_gone = !self.is_in_place();
+        let (content, pages) = (*self.seen.lock())?;
+        match look(&link.connection) {
+            // With fewer pages than were answered it has begun anew, once all were moved, with a write that found the
+            // file gone. Such a write may also have been added to the others.
+            Ok(found) if !found.is_busy && (found.pages < pages || pages <= found.moved) => return None,
+            // Where that cannot be found out, all of it may be needed.
+            _ if pages == 0 => return None,
+            _ => {}
+        }
+        let page = link.connection.pragma_query_value(None, "page_size", |row| row.get(0)).unwrap_or(LEAST_PAGE);
+        let bytes = LOG_HEADER + u64::from(pages) * (FRAME_HEADER + u64::from(page));
+        Some(LogNeeded { content, gone_at: is_gone.then(SystemTime::now), pages, bytes })
+    }
+
     /// How many pages it has, as far as that is known.
     pub(super) fn pages(&self) -> u32 {
         self.pages.load(Ordering::Relaxed)
     }
 
-    /// Takes notice of what is in it from before.
-    pub(super) fn has_pages(&self, pages: u32) {
+    /// Learns the log's length, and from each commit of the connection, which makes no checkpoints by itself any more.
+    /// What is in it from before is looked for where it is not known.
+    pub(super) fn watch(self: &Arc<Self>, link: &mut Link, known: Option<u32>) -> rusqlite::Result<()> {
+        let pages = match known {
+            Some(pages) => pages,
+            None => {
+                // What sets the journal mode goes on reading until the next statement ends.
+                link.connection.pragma_query_value(None, "schema_version", |_| Ok(()))?;
+                pages(link)?
+            }
+        };
         self.pages.store(pages, Ordering::Relaxed);
-    }
-
-    /// Learns the log's length from each commit of the connection, which makes no checkpoints by itself any more.
-    pub(super) fn watch(self: &Arc<Self>, link: &mut Link) -> rusqlite::Result<()> {
+        self.is_in_place();
         let log = Arc::clone(self);
         link.connection.wal_hook(Some(move |_: &mut _, pages| {
             log.pages.store(u32::try_from(pages).unwrap_or(0), Ordering::Relaxed);
@@ -163,13 +210,20 @@ impl Log {
         link.wait_for_locks(WAIT_FOR_READERS);
         let found = checkpoint(&link.connection, pragma);
         if let Ok(Found { is_busy: false, .. }) = found {
-            self.moved_at.store(0, Ordering::Relaxed);
+            self.begins_anew();
             return;
         }
         self.pause_until.store(micros(Instant::now() + PAUSE), Ordering::Relaxed);
         if let Err(error) = found {
             self.failed(&error);
         }
+    }
+
+    /// All of it is in the file now.
+    pub(super) fn begins_anew(&self) {
+        self.pages.store(0, Ordering::Relaxed);
+        self.moved_at.store(0, Ordering::Relaxed);
+        self.is_in_place();
     }
 
     /// Whether readers may be waited for again.
@@ -240,15 +294,14 @@ impl Log {
         let before = self.pages.load(Ordering::Relaxed);
         // Whatever comes of it: no more attempts than the log has steps.
         self.moved_at.store(before, Ordering::Relaxed);
-        let is_in_place = || FileId::of(&self.path) == Some(self.file);
-        if !is_in_place() {
+        if !self.is_in_place() {
             return Ok(());
         }
         let link = connection::checkpointer(&self.path)?;
         {
             let mut progress = self.progress.lock();
             // A file that took its place must not get the log of the old one.
-            if progress.is_closed || !is_in_place() {
+            if progress.is_closed || !self.is_in_place() {
                 return Ok(());
             }
             progress.interrupt = Some(link.connection.get_interrupt_handle());
@@ -267,6 +320,7 @@ impl Log {
                 break (found, left, is_held);
             }
         };
+        self.is_in_place();
         self.moved_at.store(found.pages, Ordering::Relaxed);
         // The longer it is, the longer it takes to look it through.
         self.step.store(if is_held { STEP.max(found.pages / 4) } else { STEP }, Ordering::Relaxed);
@@ -299,6 +353,16 @@ fn work() {
         drop(due);
         next.iter().for_each(|log| log.run());
     }
+}
+
+/// How many pages there are in the log of a connection that is not reading.
+pub(super) fn pages(link: &Link) -> rusqlite::Result<u32> {
+    look(&link.connection).map(|found| found.pages)
+}
+
+/// Looks how much there is to be moved.
+fn look(connection: &Connection) -> rusqlite::Result<Found> {
+    checkpoint(connection, "PRAGMA wal_checkpoint(NOOP)")
 }
 
 fn checkpoint(connection: &Connection, pragma: &str) -> rusqlite::Result<Found> {

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
@@ -13,12 +13,13 @@ use crate::params;
 use crate::route::SourceName;
 
 use super::budget::{Budget, Permit};
-use super::checkpoint::Log;
+use super::checkpoint::{self, Log};
 use super::config::Durability;
 use super::connection::{self, Link, micros, whole_micros};
 use super::context::Context;
-use super::file::{FileId, Left};
+use super::file::FileId;
 use super::last;
+use super::left::{Left, Needed, OpenLog};
 use super::read::ReadTx;
 use super::readers::{First, NoReader, Reader, Readers};
 use super::rest::Rest;
@@ -42,6 +43,10 @@ pub(crate) struct Database {
     pub(super) file: FileId,
     /// Its log, where it had one from the beginning.
     pub(super) log_file: Option<FileId>,
+    /// What its log holds alone, once it was left.
+    pub(super) log_needed: Needed,
+    /// Whether it failed: what is at its path may be another file by now.
+    pub(super) is_given_up: AtomicBool,
     /// Whether nothing is ever written to it.
     pub(super) is_readonly: bool,
     /// Whether it is only read and had no log beside it: one that reading makes is taken away again.
@@ -52,6 +57,8 @@ pub(crate) struct Database {
     pub(super) log: Arc<Log>,
     pub(super) writer: Writer,
     pub(super) readers: Readers,
+    /// That the file is open with this log. (Goes once the connections are closed.)
+    pub(super) open_log: Mutex<Option<OpenLog>>,
     /// The last to go: without it all connections are closed. (Closing the last one, SQLite removes the log by its
     /// name, whoever's it is by then.)
     pub(super) in_use: Arc<()>,
@@ -65,6 +72,14 @@ impl Drop for Database {
         // Where nobody has closed it.
         if let Some(link) = self.writer.left() {
             self.readers.close(Instant::now());
+            if self.is_given_up.load(Ordering::Relaxed)
+                && let Err(error) = self.leave_log(&link)
+            {
+                tracing::debug!(source = %self.name, %error, "it is not known what stands in the log alone");
+            }
+            if self.log.is_in_place() {
+                drop(self.open_log.get_mut().take());
+            }
             last::close(self.file, link);
         }
     }
@@ -118,9 +133,15 @@ impl Database {
         *self.permit.get_mut() = permit;
     }
 
-    /// The file and the log that were opened.
+    /// The file and the log that were opened, for who opens them again.
     pub(super) fn left(&self) -> Left {
-        Left { file: self.file, log: self.log_file }
+        Left::new(self.file, self.log_file, &self.log_needed, &self.in_use)
+    }
+
+    /// The same of a database that failed: its log stays where it is in the end.
+    pub(super) fn give_up(&self) -> Left {
+        self.is_given_up.store(true, Ordering::Relaxed);
+        self.left()
     }
 
     /// Which file this is.
@@ -189,6 +210,9 @@ impl Database {
             let sql = "PRAGMA wal_checkpoint(TRUNCATE)";
             let held_back: bool =
                 link.connection.query_row(sql, [], |row| row.get(0)).map_err(|error| context.sqlite(&error))?;
+            if !held_back {
+                self.log.begins_anew();
+            }
             Ok(!held_back)
         })
     }
@@ -210,6 +234,8 @@ impl Database {
     pub(crate) fn close(&self) {
         if let Some(link) = self.ended() {
             self.move_log(&link);
+            // Before the log is gone: whoever opens the file now needs none of it.
+            drop(self.open_log.lock().take());
             last::close(self.file, link);
             // Whoever is closed later may need the room, though calls still find this one, closed. (Where a call does not
             // end, its connection is open as long.)
@@ -224,10 +250,11 @@ impl Database {
         let mut pages = self.log.pages();
         if pages > LEFT_PAGES {
             self.move_log(&link);
-            pages = 0;
+            // Others may have held it back.
+            pages = checkpoint::pages(&link).ok()?;
         }
         last::alone(self.file, move || {
-            connection::leave_log(&link.connection).ok()?;
+            self.leave_log(&link).ok()?;
             let rest = Rest::of(&self.path, pages).filter(|rest| rest.is_of(self.file));
             drop(link);
             rest
@@ -243,6 +270,18 @@ impl Database {
             last::alone(self.file, || connection::tidy(&self.path, self.timeout));
         }
         link
+    }
+
+    /// Leaves the log where it is once this connection, the last one, is closed; and takes note of what it holds alone.
+    fn leave_log(&self, link: &Link) -> rusqlite::Result<()> {
+        connection::leave_log(&link.connection)?;
+        link.without_deadline();
+        link.wait_for_locks(Duration::ZERO);
+        if let Some(needed) = self.log.needed(link) {
+            // It is left once.
+            let _ = self.log_needed.set(needed);
+        }
+        Ok(())
     }
 
     /// Moves what is in the log into the file.
@@ -275,7 +314,7 @@ impl Database {
     }
 
     pub(super) fn is_in_place(&self) -> bool {
-        let is_the_same = FileId::of(&self.path) == Some(self.file);
+        let is_the_same = self.log.is_in_place();
         if is_the_same {
             self.looked.store(micros(Instant::now()), Ordering::Relaxed);
         }

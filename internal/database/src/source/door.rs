@@ -13,15 +13,16 @@ use std::time::{Duration, Instant, SystemTime};
 use parking_lot::{Condvar, Mutex, RwLock};
 
 use super::budget::Budget;
-use super::file::Left;
+use super::left::Left;
 use super::rest::{Rest, Trace};
 use super::{Database, OpenError, SourceConfig};
 use crate::error::ErrorKind;
 
 /// Opens the database of a source.
 pub(crate) trait Opener: Send + Sync {
-    /// Opens it, waiting for other processes until the deadline. Whatever goes wrong, the file stays as it was.
-    fn open(&self, config: &SourceConfig, deadline: Instant) -> Result<Database, OpenError>;
+    /// Opens it, waiting for other processes until the deadline; what was open before and is left there is not opened
+    /// without its log. Whatever goes wrong, the file stays as it was.
+    fn open(&self, config: &SourceConfig, left: Option<&Left>, deadline: Instant) -> Result<Database, OpenError>;
 
     /// The source is unavailable, told once for each time. Answers whether somebody sees to its being opened again;
     /// else callers try.
@@ -261,7 +262,7 @@ impl Door {
         let is_this = matches!(*state, State::Open) && open.as_ref().is_some_and(|now| Arc::ptr_eq(now, database));
         if is_this {
             *open = None;
-            *self.left.lock() = Some(database.left());
+            *self.left.lock() = Some(database.give_up());
             *state = State::Opening(Opening::now(None));
         }
         is_this

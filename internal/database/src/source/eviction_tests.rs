@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
-use super::super::SourceConfig;
 use super::super::budget::WRITER;
 use super::super::file::beside;
+use super::super::{Left, SourceConfig};
 use super::*;
 use crate::error::{ErrorKind, Result};
 use crate::params;
@@ -27,9 +27,14 @@ struct Counting {
 }
 
 impl Opener for Counting {
-    fn open(&self, config: &SourceConfig, deadline: Instant) -> std::result::Result<Database, OpenError> {
+    fn open(
+        &self,
+        config: &SourceConfig,
+        left: Option<&Left>,
+        deadline: Instant,
+    ) -> std::result::Result<Database, OpenError> {
         self.opened.fetch_add(1, Ordering::Relaxed);
-        Database::open(config, deadline, &SystemClock, &|_| Ok(()))
+        Database::open(config, left, deadline, &SystemClock, &|_| Ok(()))
     }
 
     fn budget(&self) -> Option<(Arc<Budget>, Stays)> {

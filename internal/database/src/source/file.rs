@@ -14,7 +14,7 @@ use rustix::fs::{Access, AtFlags, CWD, accessat};
 use super::open_error::OpenError;
 
 /// Which file a path leads to: stays the same while the file does, whatever it is called.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct FileId {
     pub(crate) device: u64,
     pub(crate) inode: u64,
@@ -23,7 +23,13 @@ pub(crate) struct FileId {
 impl FileId {
     /// The file that the path leads to now, or `None` where there is none (or it cannot be looked at).
     pub(crate) fn of(path: &Path) -> Option<Self> {
-        fs::metadata(path).ok().map(|found| Self { device: found.dev(), inode: found.ino() })
+        fs::metadata(path).ok().map(|found| Self::from(&found))
+    }
+}
+
+impl From<&fs::Metadata> for FileId {
+    fn from(found: &fs::Metadata) -> Self {
+        Self { device: found.dev(), inode: found.ino() }
     }
 }
 
@@ -170,24 +176,6 @@ fn refuse_log_without_file(path: &Path, found: Option<u64>) -> Result<(), OpenEr
     Ok(())
 }
 
-/// A database that was open, by its file and its log.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Left {
-    pub(super) file: FileId,
-    pub(super) log: Option<FileId>,
-}
-
-/// Refuses a file whose predecessor's log is still beside it: SQLite would read that as its own.
-pub(super) fn refuse_log_of(left: Left, path: &Path) -> Result<(), OpenError> {
-    let log = beside(path, "-wal");
-    let is_of_another = FileId::of(path).is_some_and(|file| file != left.file);
-    let is_there = FileId::of(&log).is_some_and(|found| Some(found) == left.log);
-    if is_of_another && is_there && fs::metadata(&log).is_ok_and(|found| found.len() > 0) {
-        return Err(OpenError::ForeignLog { path: path.to_owned(), log });
-    }
-    Ok(())
-}
-
 /// What changes whenever somebody writes a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Look(FileId, u64, SystemTime);
@@ -196,7 +184,7 @@ pub(crate) struct Look(FileId, u64, SystemTime);
 pub(crate) fn at_rest(path: &Path) -> Option<Look> {
     let is_quiet = ["-wal", "-journal"].iter().all(|log| !beside(path, log).exists());
     let found = fs::metadata(path).ok().filter(|_| is_quiet)?;
-    Some(Look(FileId { device: found.dev(), inode: found.ino() }, found.len(), found.modified().ok()?))
+    Some(Look(FileId::from(&found), found.len(), found.modified().ok()?))
 }
 
 /// Makes an empty file; another process that did it first is as good. (No lock of ours can be on a file that was not
@@ -226,6 +214,11 @@ pub(crate) fn folder_of(path: &Path) -> PathBuf {
 pub(crate) fn free_bytes(folder: &Path) -> Option<u64> {
     let found = rustix::fs::statvfs(folder).ok()?;
     Some(found.f_bavail.saturating_mul(found.f_frsize))
+}
+
+/// The path of a database's log: SQLite has it beside the file itself, wherever a link to that is.
+pub(super) fn log_of(path: &Path) -> PathBuf {
+    fs::canonicalize(path).map_or_else(|_| beside(path, "-wal"), |path| beside(&path, "-wal"))
 }
 
 /// The path of a file beside a database, such as its `-wal`.

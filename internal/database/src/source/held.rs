@@ -37,15 +37,20 @@ mod tests {
     use std::time::{Duration, SystemTime};
 
     use super::super::door::{Failure, Why};
-    use super::super::{OpenError, Opener, SourceConfig};
+    use super::super::{Left, OpenError, Opener, SourceConfig};
     use super::*;
     use crate::time::SystemClock;
 
     struct Opens;
 
     impl Opener for Opens {
-        fn open(&self, config: &SourceConfig, deadline: Instant) -> std::result::Result<Database, OpenError> {
-            Database::open(config, deadline, &SystemClock, &|_| Ok(()))
+        fn open(
+            &self,
+            config: &SourceConfig,
+            left: Option<&Left>,
+            deadline: Instant,
+        ) -> std::result::Result<Database, OpenError> {
+            Database::open(config, left, deadline, &SystemClock, &|_| Ok(()))
         }
     }
 
@@ -66,6 +71,8 @@ mod tests {
             old: Weak::new(),
             file: None,
         });
+        // It is not waited for that the first one is let go.
+        *source.door.left.lock() = None;
         let second = Held::of(&source, "test.hold").unwrap();
         assert!(second.is_whole());
         assert!(!first.is_whole());

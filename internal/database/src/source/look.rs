@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use super::connection::{self, Link};
+use super::connection::{self, Probe};
 use super::context::Context;
 use super::file::{self, FileId, WayIn};
 use super::open::{check_length, check_log, unreadable};
@@ -62,7 +62,7 @@ pub(crate) struct Seen {
     pub(crate) facts: Option<Facts>,
     name: SourceName,
     timeout: Duration,
-    link: Option<Link>,
+    link: Option<Probe>,
 }
 
 impl Seen {
@@ -103,7 +103,7 @@ pub(crate) fn look_closer(config: &SourceConfig) -> Seen {
     Seen { look: Look { path, bytes, found }, facts, name, timeout, link }
 }
 
-fn read(path: &Path, config: &SourceConfig) -> Result<Option<(Contents, Facts, Link)>, String> {
+fn read(path: &Path, config: &SourceConfig) -> Result<Option<(Contents, Facts, Probe)>, String> {
     let timeout = config.timeout.min(PATIENCE);
     let refused = |error: OpenError| error.to_string();
     let failed = |error: rusqlite::Error| refused(unreadable(path, &error, timeout));
@@ -111,8 +111,8 @@ fn read(path: &Path, config: &SourceConfig) -> Result<Option<(Contents, Facts, L
         return Ok(None);
     }
     let link = match file::way_in(path) {
-        WayIn::Reader => connection::look(path, timeout).map_err(failed)?,
-        WayIn::Probe => connection::probe(path, timeout).map_err(failed)?,
+        WayIn::Reader => connection::look(path, timeout).map_err(failed)?.into(),
+        WayIn::Probe => Probe::at_leisure(path, timeout).map_err(failed)?,
         WayIn::Writes(what) => {
             let path = path.display();
             return Err(format!("{path} was not read, since {what}; a bot that opens it can read it"));

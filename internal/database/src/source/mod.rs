@@ -21,6 +21,7 @@ mod group;
 mod held;
 mod journal;
 mod last;
+mod left;
 mod look;
 mod moment;
 mod open;
@@ -72,6 +73,7 @@ pub(crate) use file::{FileId, at_rest, beside, create as create_private, create_
 pub(crate) use group::Recorder;
 pub(crate) use held::Held;
 pub(crate) use journal::{Handed, NOTED_AFTER, Noted};
+pub(crate) use left::Left;
 pub(crate) use look::{Seen, look_closer};
 pub(crate) use moment::{Moment, to_be_overwritten};
 pub(crate) use open::{Facts, for_reading, for_reading_at_rest};
@@ -236,9 +238,7 @@ impl Source {
         recorder: Option<&Recorder<'_>>,
         f: impl FnMut(&mut WriteTx<'_>) -> Result<T>,
     ) -> Result<T> {
-        let (_writing, database) = self.begin_to_write(op, deadline)?;
-        let answer = database.write(op, deadline, recorder, f);
-        self.wrote(&database, answer)
+        self.writing(op, deadline, |database| database.write(op, deadline, recorder, f))
     }
 
     /// Runs a write that others may make from its steps, if they may where that is asked of them.
@@ -250,20 +250,25 @@ impl Source {
         mut f: impl FnMut(&mut WriteTx<'_>) -> Result<()>,
     ) -> Result<()> {
         let deadline = Instant::now() + self.config.timeout;
-        let (_writing, database) = self.begin_to_write(op, deadline)?;
-        let answer = database.write_delegated(op, deadline, recorder, admit, &mut f);
-        self.wrote(&database, answer)
+        self.writing(op, deadline, |database| database.write_delegated(op, deadline, recorder, admit, &mut f))
     }
 
-    /// Learns from how a write ended.
-    fn wrote<T>(self: &Arc<Self>, database: &Arc<Database>, answer: Result<T>) -> Result<T> {
+    /// Runs this on the open database, as a write of this thread, and learns from how it ended.
+    fn writing<T>(
+        self: &Arc<Self>,
+        op: &'static str,
+        deadline: Instant,
+        f: impl FnOnce(&Database) -> Result<T>,
+    ) -> Result<T> {
+        let (_writing, database) = self.begin_to_write(op, deadline)?;
+        let answer = f(&database);
         if let Err(error) = &answer
             && matches!(error.kind(), ErrorKind::ReadOnly)
         {
             // Not so configured: a disk that fails is often made so by the system.
-            self.gave_up(database, "its file cannot be written any more");
+            self.gave_up(&database, "its file cannot be written any more");
         }
-        self.noticed(database, answer)
+        self.noticed(&database, answer)
     }
 
     /// Moves what is in the log into the file and empties the log; `false` where another process holds that back.
@@ -275,6 +280,13 @@ impl Source {
     /// Rewrites the file, so that nothing of what was deleted is left in it.
     pub(crate) fn vacuum(self: &Arc<Self>, op: &'static str) -> Result<()> {
         self.on_database(op, |database, deadline| database.vacuum(op, deadline))
+    }
+
+    /// Takes the place of a source with the same file and other settings: what that has left there has to be found.
+    pub(crate) fn follows(&self, before: &Self) {
+        if self.config.path == before.config.path {
+            *self.door.left.lock() = before.door.left.lock().clone();
+        }
     }
 
     /// Whether it could not be opened the last time since what is there is no good: damaged, missing, or another file.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 
-use super::connection::{self, Link};
+use super::connection::{self, Probe};
 use super::open::{check_length, check_log, unreadable};
 use super::{OpenError, ReadTx, context::Context, file};
 use crate::error::Result;
@@ -15,7 +15,7 @@ use crate::route::SourceName;
 /// A connection that sees one moment of a database until it is dropped, and changes nothing of it. Writers do not wait
 /// for it; only their log grows as long as it is there.
 pub(crate) struct Moment {
-    link: Link,
+    link: Probe,
     path: PathBuf,
     identity: Identity,
     patience: Duration,
@@ -29,9 +29,9 @@ impl Moment {
         let failed = |error: rusqlite::Error| unreadable(&path, &error, patience);
         // Where no log is beside it, only a connection that may write takes the one that it makes away again.
         let link = if file::may_write(&path) && file::may_write(&file::folder_of(&path)) {
-            connection::probe(&path, patience)
+            Probe::at_leisure(&path, patience)
         } else {
-            connection::look(&path, patience)
+            connection::look(&path, patience).map(Probe::from)
         };
         let link = link.map_err(failed)?;
         check_length(&path, &link.connection, patience)?;

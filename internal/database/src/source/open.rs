@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
@@ -10,6 +10,7 @@ use rusqlite::{Connection, ErrorCode, ffi};
 
 use super::checkpoint::Log;
 use super::file::{self, FileId, Found};
+use super::left::{Left, Needed, OpenLog};
 use super::readers::Readers;
 use super::writer::Writer;
 use super::{Database, OpenError, SourceConfig, connection};
@@ -28,24 +29,29 @@ pub(crate) enum Facts {
 pub(crate) type Admit<'a> = dyn Fn(&Facts) -> Result<(), OpenError> + 'a;
 
 impl Database {
-    /// Opens the database, creating or migrating it where needed. Whatever goes wrong, the file stays as it was.
+    /// Opens the database, creating or migrating it where needed. Whatever goes wrong, the file stays as it was. What this
+    /// process has left there has to be there still.
     pub(crate) fn open(
         config: &SourceConfig,
+        left: Option<&Left>,
         deadline: Instant,
         clock: &dyn Clock,
         admit: &Admit<'_>,
     ) -> Result<Self, OpenError> {
         let SourceConfig { path, timeout, durability, .. } = config;
         check_settings(config)?;
-        let left = || deadline.saturating_duration_since(Instant::now());
+        let time_left = || deadline.saturating_duration_since(Instant::now());
         let found = file::look(path)?;
+        // Where the file is there now.
+        left.map_or(Ok(()), |left| left.check(path))?;
+        OpenLog::check(path)?;
         // Absolute, so that a change of the working directory changes nothing; links stay as they are.
         let path = absolute(path)?;
         let failed = |error: rusqlite::Error| OpenError::from_sqlite(&path, &error, *timeout);
         match found {
             Found::Missing | Found::Empty => admit(&Facts::Nothing)?,
             Found::File => {
-                let probe = connection::probe(&path, left()).map_err(failed)?;
+                let probe = connection::probe(&path, time_left()).map_err(failed)?;
                 // The length first: what else is wrong with a file that was cut off follows from that.
                 let checked = check_length(&path, &probe.connection, *timeout)
                     .and_then(|()| migrate::check(&path, &probe.connection).map_err(|error| error.at(&path, *timeout)));
@@ -60,7 +66,7 @@ impl Database {
             file::create(&path)?;
         }
         let file = FileId::of(&path);
-        let mut writer = connection::writer(&path, left()).map_err(failed)?;
+        let mut writer = connection::writer(&path, time_left()).map_err(failed)?;
         if writer.connection.is_readonly(rusqlite::MAIN_DB).map_err(failed)? {
             return Err(OpenError::NotPermitted { path, action: "written" });
         }
@@ -72,18 +78,24 @@ impl Database {
         }
         let file = same_file().ok_or_else(|| replaced(&path))?;
         let log = Log::new(config.name.clone(), path.clone(), file);
-        log.watch(&mut writer).map_err(failed)?;
+        log.watch(&mut writer, None).map_err(failed)?;
+        if let Some(Err(missing)) = left.map(|left| left.check_pages(&path, log.pages())) {
+            connection::leave_log(&writer.connection).map_err(failed)?;
+            return Err(missing);
+        }
         Ok(Self::of(config, path, file, log, Writer::open(writer)))
     }
 
     /// Opens the database for reading only: nothing of it is ever changed, and what it lacks is not added.
     pub(crate) fn open_readonly(
         config: &SourceConfig,
+        left: Option<&Left>,
         deadline: Instant,
         admit: &Admit<'_>,
     ) -> Result<Self, OpenError> {
         let SourceConfig { path, timeout, .. } = config;
         check_ranges(config)?;
+        left.map_or(Ok(()), |left| left.check(path))?;
         let looked = for_reading(path, deadline.saturating_duration_since(Instant::now()))?;
         let path = looked.path.clone();
         let file = FileId::of(&path).ok_or_else(|| replaced(&path))?;
@@ -103,12 +115,16 @@ impl Database {
 
     pub(super) fn of(config: &SourceConfig, path: PathBuf, file: FileId, log: Arc<Log>, writer: Writer) -> Self {
         let SourceConfig { name, timeout, max_connections, durability, readonly, .. } = config;
+        let log_file = FileId::of(&file::log_of(&path));
         let most_readers = max_connections - usize::from(!readonly);
         Self {
             name: name.clone(),
             timeout: *timeout,
             file,
-            log_file: FileId::of(&file::beside(&path, "-wal")),
+            log_file,
+            open_log: Mutex::new(log_file.filter(|_| !readonly).map(|log| OpenLog::of(file, log))),
+            log_needed: Needed::default(),
+            is_given_up: AtomicBool::new(false),
             is_readonly: *readonly,
             tidies: false,
             looked: AtomicU64::new(connection::micros(Instant::now())),

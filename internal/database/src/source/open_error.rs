@@ -208,6 +208,16 @@ pub enum OpenError {
         /// The log.
         log: PathBuf,
     },
+    /// The file was put back without the log that it had, or before that.
+    #[error(
+        "{path} is there without all of its log {log}, in which answered writes stand that are not in the file; put the log beside it; if that is lost for good, restart the bot to go on without these writes"
+    )]
+    LogMissing {
+        /// The file.
+        path: PathBuf,
+        /// The log.
+        log: PathBuf,
+    },
     /// The file system does not allow a write-ahead log.
     #[error(
         "{path} is on a file system that does not allow SQLite's write-ahead log (a network folder, perhaps); move it to a local disk"
@@ -278,6 +288,7 @@ impl OpenError {
             | Self::Damaged { .. }
             | Self::ForeignLog { .. }
             | Self::LogWithoutFile { .. }
+            | Self::LogMissing { .. }
             | Self::Io { .. } => true,
             Self::InvalidPath { .. }
             | Self::InvalidSetting { .. }

@@ -9,7 +9,7 @@ use parking_lot::MutexGuard;
 use super::budget::{Permit, WRITER};
 use super::door::{Door, Failure, Opener, Opening, State, Stays, Why};
 use super::rest::Trace;
-use super::{Database, OpenError, Source, file};
+use super::{Database, OpenError, Source};
 use crate::error::ErrorKind;
 
 /// How long a failure to open is answered without another try.
@@ -128,16 +128,16 @@ impl Source {
         let deadline = Instant::now() + self.time_to_open();
         // Before it is tried: what comes later is a change.
         let file = Trace::at(&self.config.path);
-        let is_closed = earlier.as_ref().is_none_or(|failure| wait_closed(&failure.old, deadline));
-        let left = *self.door.left.lock();
+        let left = self.door.left.lock().clone();
+        let is_closed = earlier.as_ref().is_none_or(|failure| wait_closed(&failure.old, deadline))
+            && left.as_ref().is_none_or(|left| left.wait_closed(deadline));
         let opened = catch_unwind(AssertUnwindSafe(|| {
             if !is_closed {
                 let detail =
                     "calls that are under way still use the file that was there before; it is tried again".into();
                 return Err(OpenError::Other { path: self.config.path.clone(), detail });
             }
-            left.map_or(Ok(()), |left| file::refuse_log_of(left, &self.config.path))?;
-            opener.open(&self.config, deadline)
+            opener.open(&self.config, left.as_ref(), deadline)
         }));
         let opened = opened.map(|opened| opened.map_err(|error| self.unless_run_out(error)));
         // Callers may go on, elsewhere perhaps, as soon as they are told: whoever has to know does before.

@@ -3,7 +3,7 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use super::super::{Budget, SourceConfig};
+use super::super::{Budget, Left, SourceConfig};
 use super::*;
 use crate::params;
 use crate::time::SystemClock;
@@ -25,9 +25,9 @@ impl Default for Plain {
 }
 
 impl Opener for Plain {
-    fn open(&self, config: &SourceConfig, deadline: Instant) -> Result<Database, OpenError> {
+    fn open(&self, config: &SourceConfig, left: Option<&Left>, deadline: Instant) -> Result<Database, OpenError> {
         std::thread::park_timeout(self.pause);
-        Database::open(config, deadline, &SystemClock, &|_| Ok(()))
+        Database::open(config, left, deadline, &SystemClock, &|_| Ok(()))
     }
 
     fn failed(&self, _config: &SourceConfig) -> bool {

@@ -10,7 +10,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use super::checkpoint::Log;
-use super::file::{FileId, beside};
+use super::file::{FileId, log_of};
 use super::writer::Writer;
 use super::{Database, OpenError, SourceConfig, connection};
 
@@ -40,15 +40,14 @@ impl Trace {
     }
 
     fn of(found: &Metadata, changed: (i64, i64)) -> Self {
-        let id = FileId { device: found.dev(), inode: found.ino() };
-        Self { id, length: found.len(), changed }
+        Self { id: FileId::from(found), length: found.len(), changed }
     }
 }
 
 impl Rest {
     /// The files as they are now.
     pub(super) fn of(path: &Path, pages: u32) -> Option<Self> {
-        let (file, log) = (Trace::at(path)?, fs::metadata(beside(path, "-wal")).ok()?);
+        let (file, log) = (Trace::at(path)?, fs::metadata(log_of(path)).ok()?);
         Some(Self {
             file,
             // (SQLite has root give it its owner again each time.)
@@ -77,8 +76,7 @@ impl Database {
             connection::writer(&path, deadline.saturating_duration_since(Instant::now())).map_err(failed)?;
         connection::make_durable(&writer.connection, *durability).map_err(failed)?;
         let log = Log::new(name.clone(), path.clone(), rest.file.id);
-        log.has_pages(rest.pages);
-        log.watch(&mut writer).map_err(failed)?;
+        log.watch(&mut writer, Some(rest.pages)).map_err(failed)?;
         // After it was opened, and before a byte of it is believed.
         if !rest.is_untouched(&path) {
             let detail = "it was changed meanwhile".to_owned();

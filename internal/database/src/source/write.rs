@@ -31,26 +31,21 @@ pub struct WriteTx<'a> {
 
 impl<'a> WriteTx<'a> {
     pub(super) fn new(link: &'a Link, context: Context<'a>, record: bool) -> Self {
-        Self {
-            link: Some(link),
-            context,
-            recording: record.then(Vec::new),
-            statements: 0,
-            skipping: false,
-            is_elsewhere: false,
-            refused: None,
-            has_failed: false,
-        }
+        Self::on(Some(link), context, record.then(Vec::new))
     }
 
     /// One that is recorded and not made.
     pub(super) fn only_recorded(context: Context<'a>) -> Self {
+        Self::on(None, context, Some(Vec::new()))
+    }
+
+    fn on(link: Option<&'a Link>, context: Context<'a>, recording: Option<Vec<Step>>) -> Self {
         Self {
-            link: None,
+            link,
             context,
-            recording: Some(Vec::new()),
+            recording,
             statements: 0,
-            skipping: true,
+            skipping: link.is_none(),
             is_elsewhere: false,
             refused: None,
             has_failed: false,

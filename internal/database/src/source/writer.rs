@@ -335,7 +335,7 @@ impl Database {
             let wait = deadline.saturating_duration_since(Instant::now());
             let reopened = connection::writer(&self.path, wait).and_then(|mut link| {
                 connection::use_wal(&link.connection, self.durability, deadline)?;
-                self.log.watch(&mut link)?;
+                self.log.watch(&mut link, None)?;
                 Ok(link)
             });
             let link = reopened.map_err(|error| context.sqlite(&error))?;

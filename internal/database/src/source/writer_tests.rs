@@ -12,7 +12,7 @@ use crate::time::SystemClock;
 
 pub(super) fn open(folder: &tempfile::TempDir, file: &str) -> Database {
     let config = SourceConfig::new(folder.path().join(file));
-    Database::open(&config, soon(), &SystemClock, &|_| Ok(())).unwrap()
+    Database::open(&config, None, soon(), &SystemClock, &|_| Ok(())).unwrap()
 }
 
 pub(super) fn soon() -> Instant {
@@ -92,7 +92,7 @@ fn a_database_that_is_only_read_has_no_connection_that_writes() {
     let folder = tempfile::tempdir().unwrap();
     open(&folder, "a.db").close();
     let config = SourceConfig { readonly: true, ..SourceConfig::new(folder.path().join("a.db")) };
-    let database = Database::open_readonly(&config, soon(), &|_| Ok(())).unwrap();
+    let database = Database::open_readonly(&config, None, soon(), &|_| Ok(())).unwrap();
     let error = set(&database, "after").unwrap_err();
     assert!(matches!(error.kind(), ErrorKind::ReadOnly), "{error}");
     assert!(!database.writer.is_open());

@@ -45,6 +45,25 @@ fn coming_home(policy: OnUnavailable, then: impl FnOnce(&Scratch)) -> (Scratch, 
     (scratch, db, control)
 }
 
+#[rstest]
+#[case::stand_in(OnUnavailable::StandIn)]
+#[case::default(OnUnavailable::Default)]
+fn a_home_is_not_home_before_its_log_is(#[case] policy: OnUnavailable) {
+    let scratch = Scratch::new();
+    let (db, control) = open(&config(&scratch, policy));
+    say(&db, "0", "before").unwrap();
+    carry(&scratch.file("community.db"), &scratch.file("away.db"));
+    eventually("it is found out", || control.retry(&name("community")).is_err());
+    say(&db, "1", "meanwhile").unwrap();
+    std::fs::rename(scratch.file("away.db"), scratch.file("community.db")).unwrap();
+    let error = control.retry(&name("community")).unwrap_err().to_string();
+    assert!(error.contains("put the log beside it") && db.is_displaced(AWAY), "{error}");
+    std::fs::rename(scratch.file("away.db-wal"), scratch.file("community.db-wal")).unwrap();
+    eventually("it is home", || control.retry(&name("community")).is_ok() && !db.is_displaced(AWAY));
+    assert_eq!(texts(&db), ["before", "meanwhile"]);
+    db.close();
+}
+
 /// Waits until all is at home, and looks whether it is there.
 fn check(scratch: &Scratch, db: DatabaseWrapper, control: &Control) {
     eventually("it is home", || control.retry(&name("community")).is_ok() && !db.is_displaced(AWAY));

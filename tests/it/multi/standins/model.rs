@@ -10,7 +10,7 @@ use database::multi::Control;
 use database::{ChatId, DatabaseConfig, DatabaseWrapper, Durability, ErrorKind, NewMessage, OnUnavailable, UserId};
 use proptest::prelude::*;
 
-use super::super::{carry, config_of, eventually, name, open};
+use super::super::{carry, config_of, eventually, name, open, put_back};
 use crate::support::{Scratch, asked};
 
 /// The sources besides the default one, what becomes of each when it fails, and its chat.
@@ -164,7 +164,7 @@ impl Bot {
             Step::Look(number) => self.look(number),
             Step::Fail(source) if self.is_away(source) => {}
             Step::Fail(source) => {
-                self.carry(source, "db", "away");
+                carry(&self.file(source, "db"), &self.file(source, "away"));
                 // Found out by the next reads.
                 let (source_name, policy) = SOURCES[source];
                 eventually("it is found out that the file is gone", || match policy {
@@ -179,7 +179,7 @@ impl Bot {
             }
             Step::Return(source) if !self.is_away(source) => {}
             Step::Return(source) => {
-                self.carry(source, "away", "db");
+                put_back(&self.file(source, "away"), &self.file(source, "db"));
                 self.control.retry(&name(SOURCES[source].0)).unwrap();
                 let chat = &mut self.chats[source];
                 if let (Some(held), OnUnavailable::Default) = (chat.meanwhile.take(), SOURCES[source].1) {
@@ -199,20 +199,9 @@ impl Bot {
         }
     }
 
-    /// Renames a source's file, and its log where it has one.
-    fn carry(&self, source: usize, from: &str, to: &str) {
-        let at = |state: &str| self.scratch.file(&format!("{}.{state}", SOURCES[source].0));
-        let (from, to) = (at(from), at(to));
-        if to.extension().is_some_and(|state| state == "db") {
-            // Its log first: the bot may look at any moment, and would take a database without its log as it is.
-            for suffix in ["-wal", "-shm"] {
-                let [from, to] = [&from, &to].map(|path| PathBuf::from(format!("{}{suffix}", path.display())));
-                if from.exists() {
-                    std::fs::rename(from, to).unwrap();
-                }
-            }
-        }
-        carry(&from, &to);
+    /// The path of a source's file, or of where it is while it is away.
+    fn file(&self, source: usize, state: &str) -> PathBuf {
+        self.scratch.file(&format!("{}.{state}", SOURCES[source].0))
     }
 }
 

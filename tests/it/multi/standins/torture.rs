@@ -21,7 +21,7 @@ use database::{
     ChatId, DatabaseConfig, DatabaseWrapper, Durability, ErrorKind, NewMessage, OnUnavailable, Route, UserId, params,
 };
 
-use super::super::{carry, config_of, eventually, name, open};
+use super::super::{carry, config_of, eventually, name, open, put_back};
 use super::killed::count_up;
 use crate::child::{self, Child};
 use crate::support::{Scratch, asked, names_in, sqlite};
@@ -226,15 +226,11 @@ impl Trial {
         disk(self.scratch.path()).join(format!("{source}.{suffix}"))
     }
 
-    fn carry(&self, source: &str, from: &str, to: &str) {
-        carry(&self.file(source, from), &self.file(source, to));
-    }
-
     fn begin(&self, fault: Fault, source: &str) {
         match fault {
-            Fault::MovedAway => self.carry(source, "db", "away"),
+            Fault::MovedAway => carry(&self.file(source, "db"), &self.file(source, "away")),
             Fault::Emptied => {
-                self.carry(source, "db", "away");
+                carry(&self.file(source, "db"), &self.file(source, "away"));
                 std::fs::write(self.file(source, "db"), "").unwrap();
             }
             Fault::Forbidden => {
@@ -252,7 +248,7 @@ impl Trial {
                     std::fs::remove_file(self.file(source, "db")).unwrap();
                 }
                 assert!(!self.file(source, "db").exists(), "nothing is made in its place");
-                self.carry(source, "away", "db");
+                put_back(&self.file(source, "away"), &self.file(source, "db"));
             }
             Fault::Forbidden => {
                 std::fs::set_permissions(disk(self.scratch.path()), Permissions::from_mode(0o777)).unwrap();

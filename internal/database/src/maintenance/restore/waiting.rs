@@ -34,7 +34,7 @@ pub(super) fn make_waiting(settings: &SourceConfig, checked: &Checked) -> Result
                 Some(home) => home,
                 None => {
                     let clock: &dyn Clock = &SystemClock;
-                    let opened = Database::open(settings, deadline, clock, &|_| Ok(()));
+                    let opened = Database::open(settings, None, deadline, clock, &|_| Ok(()));
                     home.insert(opened.map_err(|error| error.to_string())?)
                 }
             };

@@ -62,7 +62,8 @@ impl Source {
             database.close();
         }
         let answer = catch_unwind(AssertUnwindSafe(f));
-        *door.left.lock() = None;
+        // What was put there has nothing to do with what was left; where nothing was, it still has to be found.
+        door.left.lock().take_if(|left| !left.is_still_at(&self.config.path));
         *door.rest.lock() = None;
         self.open_again(State::Closed, None);
         match answer {

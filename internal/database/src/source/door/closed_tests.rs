@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use super::*;
 use crate::params;
 use crate::source::door::Opener;
-use crate::source::{Database, Health, OpenError, SourceConfig};
+use crate::source::{Database, Health, Left, OpenError, SourceConfig};
 use crate::time::SystemClock;
 
 const LONG: Duration = Duration::from_secs(30);
@@ -19,12 +19,12 @@ const LONG: Duration = Duration::from_secs(30);
 struct Plain(Mutex<Option<(Sender<()>, Receiver<()>)>>);
 
 impl Opener for Plain {
-    fn open(&self, config: &SourceConfig, deadline: Instant) -> Result<Database, OpenError> {
+    fn open(&self, config: &SourceConfig, left: Option<&Left>, deadline: Instant) -> Result<Database, OpenError> {
         if let Some((begun, goes)) = self.0.lock().take() {
             begun.send(()).unwrap();
             assert!(goes.recv().is_err(), "it goes when the other end is dropped");
         }
-        Database::open(config, deadline, &SystemClock, &|_| Ok(()))
+        Database::open(config, left, deadline, &SystemClock, &|_| Ok(()))
     }
 }
 
