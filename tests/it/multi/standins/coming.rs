@@ -26,7 +26,7 @@ pub(super) fn slow_at_home(scratch: &Scratch, table: &str, steps: u32) {
 }
 
 fn come_back(scratch: &Scratch) {
-    std::fs::rename(scratch.file("away.db"), scratch.file("community.db")).unwrap();
+    carry(&scratch.file("away.db"), &scratch.file("community.db"));
 }
 
 fn lax(mut config: DatabaseConfig) -> DatabaseConfig {
