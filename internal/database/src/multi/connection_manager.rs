@@ -54,7 +54,9 @@ impl ConnectionManager {
                     return Arc::clone(same);
                 }
                 let source = Source::lazy(settings.clone(), Arc::clone(opener));
-                before.inspect(|before| source.follows(before));
+                if let Some(before) = before {
+                    source.follows(before);
+                }
                 Arc::new(source)
             })
             .collect();

@@ -20,6 +20,7 @@ use super::context::Context;
 use super::file::FileId;
 use super::last;
 use super::left::{Left, Needed, OpenLog};
+use super::probe;
 use super::read::ReadTx;
 use super::readers::{First, NoReader, Reader, Readers};
 use super::rest::Rest;
@@ -267,7 +268,7 @@ impl Database {
         self.log.close();
         let link = self.close_writer();
         if link.is_none() && self.tidies && FileId::of(&self.path) == Some(self.file) {
-            last::alone(self.file, || connection::tidy(&self.path, self.timeout));
+            last::alone(self.file, || probe::tidy(&self.path, self.timeout));
         }
         link
     }

@@ -6,8 +6,8 @@
 
 mod closed;
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant, SystemTime};
 
 use parking_lot::{Condvar, Mutex, RwLock};
@@ -126,8 +126,6 @@ pub(super) struct Failure {
     pub(super) since: SystemTime,
     /// Until when callers do not try again; `None` where somebody else does.
     pub(super) until: Option<Instant>,
-    /// What was open before may still be in the hands of calls that are under way.
-    pub(super) old: Weak<()>,
     /// The file that it failed with; `None` where there was none.
     pub(super) file: Option<Trace>,
 }
@@ -195,7 +193,7 @@ impl Door {
     /// For what is never opened.
     pub(super) fn refusing(reason: String) -> Self {
         let why = Why::Unavailable(reason);
-        let failure = Failure { why, since: SystemTime::now(), until: None, old: Weak::new(), file: None };
+        let failure = Failure { why, since: SystemTime::now(), until: None, file: None };
         Self::new(State::Failed(failure), None)
     }
 

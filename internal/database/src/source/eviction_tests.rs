@@ -9,11 +9,10 @@ use parking_lot::Mutex;
 
 use super::super::budget::WRITER;
 use super::super::file::beside;
-use super::super::{Left, SourceConfig};
+use super::super::{Left, SourceConfig, test_opener};
 use super::*;
 use crate::error::{ErrorKind, Result};
 use crate::params;
-use crate::time::SystemClock;
 
 const LONG: Duration = Duration::from_secs(30);
 const INSERT: &str = "INSERT INTO settings (key, value, created_at, updated_at) VALUES (?1, 'x', '', '')";
@@ -34,7 +33,7 @@ impl Opener for Counting {
         deadline: Instant,
     ) -> std::result::Result<Database, OpenError> {
         self.opened.fetch_add(1, Ordering::Relaxed);
-        Database::open(config, left, deadline, &SystemClock, &|_| Ok(()))
+        test_opener::Plain::default().open(config, left, deadline)
     }
 
     fn budget(&self) -> Option<(Arc<Budget>, Stays)> {

@@ -33,32 +33,18 @@ impl Held {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Weak;
     use std::time::{Duration, SystemTime};
 
+    use super::super::SourceConfig;
     use super::super::door::{Failure, Why};
-    use super::super::{Left, OpenError, Opener, SourceConfig};
+    use super::super::test_opener::Plain;
     use super::*;
-    use crate::time::SystemClock;
-
-    struct Opens;
-
-    impl Opener for Opens {
-        fn open(
-            &self,
-            config: &SourceConfig,
-            left: Option<&Left>,
-            deadline: Instant,
-        ) -> std::result::Result<Database, OpenError> {
-            Database::open(config, left, deadline, &SystemClock, &|_| Ok(()))
-        }
-    }
 
     #[test]
     fn it_is_whole_until_the_source_works_on_another_one() {
         let folder = tempfile::tempdir().unwrap();
         let config = SourceConfig::new(folder.path().join("a.db"));
-        let source = Arc::new(Source::lazy(config, Arc::new(Opens)));
+        let source = Arc::new(Source::lazy(config, Arc::<Plain>::default()));
         let first = Held::of(&source, "test.hold").unwrap();
         assert!(first.is_whole());
 
@@ -68,7 +54,6 @@ mod tests {
             why: Why::Busy(Duration::ZERO),
             since: SystemTime::now(),
             until: Some(Instant::now()),
-            old: Weak::new(),
             file: None,
         });
         // It is not waited for that the first one is let go.

@@ -7,15 +7,14 @@
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::fs::{self, Metadata};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock, Weak};
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use parking_lot::Mutex;
 
 use super::file::{FileId, log_of};
 use super::open_error::OpenError;
-use super::opening::wait_closed;
 
 /// A database that was open.
 #[derive(Clone, Debug)]
@@ -74,7 +73,7 @@ impl OpenLog {
         let Some(file) = FileId::of(path) else { return Ok(()) };
         let log = log_of(path);
         let is_missing = OPEN.lock().get(&file).is_some_and(|(open, _)| FileId::of(&log) != Some(*open));
-        if is_missing { Err(OpenError::LogMissing { path: path.to_owned(), log }) } else { Ok(()) }
+        unless_missing(is_missing, path, log)
     }
 }
 
@@ -94,9 +93,13 @@ impl Left {
         Self { file, log, needed: Arc::clone(needed), in_use: Arc::downgrade(in_use) }
     }
 
-    /// Waits for the calls that still use it, and answers whether they have ended.
+    /// Waits for the calls that still use it, and answers whether they have ended: as long as one has it open, SQLite would
+    /// mix up its log with the next one's.
     pub(super) fn wait_closed(&self, deadline: Instant) -> bool {
-        wait_closed(&self.in_use, deadline)
+        while self.in_use.strong_count() > 0 && Instant::now() < deadline {
+            std::thread::park_timeout(Duration::from_millis(5));
+        }
+        self.in_use.strong_count() == 0
     }
 
     /// Refuses what is there now where it is not to be opened: a file with its predecessor's log, or without its own.
@@ -111,14 +114,14 @@ impl Left {
         }
         let bytes = found.map_or(0, |found| found.len());
         let is_missing = is_as_left && self.needed.get().is_some_and(|needed| bytes < needed.bytes);
-        if is_missing { Err(OpenError::LogMissing { path: path.to_owned(), log }) } else { Ok(()) }
+        unless_missing(is_missing, path, log)
     }
 
     /// The same of a log with so many pages, as SQLite sees it: where somebody looks at the file since before the log was
     /// there, it sees none.
     pub(super) fn check_pages(&self, path: &Path, pages: u32) -> Result<(), OpenError> {
         let is_missing = self.needed.get().is_some_and(|needed| pages < needed.pages) && self.is_still_at(path);
-        if is_missing { Err(OpenError::LogMissing { path: path.to_owned(), log: log_of(path) }) } else { Ok(()) }
+        unless_missing(is_missing, path, log_of(path))
     }
 
     /// Whether the path leads to the database as it was left: nobody has written to the file since.
@@ -135,6 +138,10 @@ impl Left {
         };
         content == needed.content || FileId::from(found) == self.file && needed.gone_at.is_some_and(was_written)
     }
+}
+
+fn unless_missing(is_missing: bool, path: &Path, log: PathBuf) -> Result<(), OpenError> {
+    if is_missing { Err(OpenError::LogMissing { path: path.to_owned(), log }) } else { Ok(()) }
 }
 
 #[cfg(test)]

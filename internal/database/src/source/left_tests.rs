@@ -11,25 +11,12 @@ use rstest::rstest;
 use super::super::budget::WRITER;
 use super::super::file::beside;
 use super::super::moment::Moment;
-use super::super::{Budget, Database, Opener, Source, SourceConfig, Stays, look_closer};
+use super::super::test_opener::Plain;
+use super::super::{Budget, Opener, Source, SourceConfig, look_closer};
 use super::*;
 use crate::params;
-use crate::time::SystemClock;
 
 const ALL: [&str; 3] = ["", "-wal", "-shm"];
-
-/// Opens files as they come, within a budget.
-struct Plain(Arc<crate::source::Budget>);
-
-impl Opener for Plain {
-    fn open(&self, config: &SourceConfig, left: Option<&Left>, deadline: Instant) -> Result<Database, OpenError> {
-        Database::open(config, left, deadline, &SystemClock, &|_| Ok(()))
-    }
-
-    fn budget(&self) -> Option<(Arc<Budget>, Stays)> {
-        Some((Arc::clone(&self.0), Stays::WhileThereIsRoom))
-    }
-}
 
 /// A folder with a source, whose database is in `0.db`.
 struct Site {
@@ -41,7 +28,7 @@ struct Site {
 impl Site {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let opener = Arc::new(Plain(Budget::of(WRITER)));
+        let opener = Arc::new(Plain::within(Budget::of(WRITER)));
         let source = Self::source_of(folder.path(), "0.db", &opener);
         Self { folder, source, opener }
     }
@@ -53,6 +40,15 @@ impl Site {
 
     fn at(&self, name: &str, suffix: &str) -> std::path::PathBuf {
         beside(&self.folder.path().join(name), suffix)
+    }
+
+    /// One with a row, which was carried away and whose source has found that out.
+    fn carried_away(is_another_disk: bool) -> Self {
+        let site = Self::new();
+        site.insert(1).unwrap();
+        site.carry_away(is_another_disk);
+        site.insert(2).unwrap_err();
+        site
     }
 
     /// Writes a row.
@@ -105,10 +101,7 @@ fn a_file_is_not_opened_before_its_log_is_back_in_whatever_order_they_come(
     #[values([0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0])] order: [usize; 3],
     #[values(false, true)] is_another_disk: bool,
 ) {
-    let site = Site::new();
-    site.insert(1).unwrap();
-    site.carry_away(is_another_disk);
-    site.insert(2).unwrap_err();
+    let site = Site::carried_away(is_another_disk);
     for suffix in order.map(|nth| ALL[nth]) {
         let [file, log] = ["", "-wal"].map(|suffix| site.at("0.db", suffix));
         if suffix == "-wal" && file.exists() {
@@ -228,10 +221,7 @@ proptest! {
 
 #[test]
 fn a_file_into_which_somebody_moved_its_log_meanwhile_needs_none() {
-    let site = Site::new();
-    site.insert(1).unwrap();
-    site.carry_away(false);
-    site.insert(2).unwrap_err();
+    let site = Site::carried_away(false);
     // (The time of a change is counted in steps of some milliseconds.)
     std::thread::park_timeout(Duration::from_millis(50));
     rusqlite::Connection::open(site.at("away", ""))
@@ -269,10 +259,7 @@ fn a_file_that_was_closed_for_others_is_opened_again_with_its_log_only(#[values(
 
 #[test]
 fn a_source_with_other_settings_needs_the_log_that_the_one_before_it_left() {
-    let mut site = Site::new();
-    site.insert(1).unwrap();
-    site.carry_away(false);
-    site.insert(2).unwrap_err();
+    let mut site = Site::carried_away(false);
     let settings = SourceConfig { max_connections: 3, ..site.source.config().clone() };
     let after = Source::lazy(settings, Arc::clone(&site.opener) as Arc<dyn Opener>);
     after.follows(&site.source);
@@ -289,10 +276,7 @@ fn a_source_with_other_settings_needs_the_log_that_the_one_before_it_left() {
 
 #[rstest]
 fn a_log_that_is_put_back_during_a_look_stays(#[values(false, true)] is_to_be_copied: bool) {
-    let site = Site::new();
-    site.insert(1).unwrap();
-    site.carry_away(false);
-    site.insert(2).unwrap_err();
+    let site = Site::carried_away(false);
     site.bring("away", "0.db", "", false);
     if is_to_be_copied {
         let moment = Moment::of(&site.at("0.db", ""), Duration::from_secs(10)).unwrap();
@@ -339,7 +323,7 @@ fn a_file_that_another_source_still_has_open_is_not_opened_without_its_log() {
     let mut site = Site::new();
     site.insert(1).unwrap();
     let settings = SourceConfig { max_connections: 3, ..site.source.config().clone() };
-    let roomy = Arc::new(Plain(Budget::of(9 * WRITER)));
+    let roomy = Arc::new(Plain::within(Budget::of(9 * WRITER)));
     let after = Source::lazy(settings, Arc::clone(&roomy) as Arc<dyn Opener>);
     after.follows(&site.source);
     // Nobody has found out that it is away, nor has the one from before been closed.
@@ -359,7 +343,7 @@ fn a_file_that_another_source_still_has_open_is_not_opened_without_its_log() {
 #[rstest]
 fn a_source_that_follows_one_that_is_being_closed_finds_all_it_needs(#[values(false, true)] is_dropped: bool) {
     let mut site = Site::new();
-    let roomy = Arc::new(Plain(Budget::of(9 * WRITER)));
+    let roomy = Arc::new(Plain::within(Budget::of(9 * WRITER)));
     for row in 1..=60 {
         site.insert(row).unwrap();
         let after = Site::source_of(site.folder.path(), "0.db", &roomy);

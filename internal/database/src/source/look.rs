@@ -4,10 +4,11 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use super::connection::{self, Probe};
+use super::connection;
 use super::context::Context;
 use super::file::{self, FileId, WayIn};
 use super::open::{check_length, check_log, unreadable};
+use super::probe::Probe;
 use super::{Facts, OpenError, ReadTx, SourceConfig};
 use crate::error::Result;
 use crate::migrate::{self, Survey};

@@ -31,11 +31,14 @@ mod operation;
 mod parked;
 mod part;
 mod prepared;
+mod probe;
 mod read;
 mod readers;
 mod rest;
 mod row;
 mod sync;
+#[cfg(test)]
+mod test_opener;
 mod turn;
 mod value;
 mod write;
@@ -392,7 +395,7 @@ impl Source {
 /// A connection that looks at a file and changes nothing; `None` where there is nothing to look at.
 pub(crate) fn probe(path: &Path, timeout: std::time::Duration) -> Option<rusqlite::Connection> {
     matches!(file::look_readonly(path), Ok(()))
-        .then(|| connection::probe(path, timeout).and_then(|link| link.into_connection(timeout)).ok())
+        .then(|| probe::probe(path, timeout).and_then(|link| link.into_connection(timeout)).ok())
         .flatten()
 }
 

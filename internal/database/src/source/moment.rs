@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 
-use super::connection::{self, Probe};
+use super::connection;
 use super::open::{check_length, check_log, unreadable};
+use super::probe::Probe;
 use super::{OpenError, ReadTx, context::Context, file};
 use crate::error::Result;
 use crate::migrate::{self, Identity};

@@ -13,7 +13,7 @@ use super::file::{self, FileId, Found};
 use super::left::{Left, Needed, OpenLog};
 use super::readers::Readers;
 use super::writer::Writer;
-use super::{Database, OpenError, SourceConfig, connection};
+use super::{Database, OpenError, SourceConfig, connection, probe};
 use crate::migrate::{self, Failure, Identity};
 use crate::time::Clock;
 
@@ -51,7 +51,7 @@ impl Database {
         match found {
             Found::Missing | Found::Empty => admit(&Facts::Nothing)?,
             Found::File => {
-                let probe = connection::probe(&path, time_left()).map_err(failed)?;
+                let probe = probe::probe(&path, time_left()).map_err(failed)?;
                 // The length first: what else is wrong with a file that was cut off follows from that.
                 let checked = check_length(&path, &probe.connection, *timeout)
                     .and_then(|()| migrate::check(&path, &probe.connection).map_err(|error| error.at(&path, *timeout)));
@@ -158,7 +158,7 @@ impl Drop for Looked {
     fn drop(&mut self) {
         drop(self.connection.take());
         if !self.had_log {
-            connection::tidy(&self.path, self.timeout);
+            probe::tidy(&self.path, self.timeout);
         }
     }
 }

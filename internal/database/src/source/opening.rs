@@ -1,7 +1,7 @@
 //! Opening a source: by one thread, for everybody who waits, each until their own deadline.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use parking_lot::MutexGuard;
@@ -129,8 +129,7 @@ impl Source {
         // Before it is tried: what comes later is a change.
         let file = Trace::at(&self.config.path);
         let left = self.door.left.lock().clone();
-        let is_closed = earlier.as_ref().is_none_or(|failure| wait_closed(&failure.old, deadline))
-            && left.as_ref().is_none_or(|left| left.wait_closed(deadline));
+        let is_closed = left.as_ref().is_none_or(|left| left.wait_closed(deadline));
         let opened = catch_unwind(AssertUnwindSafe(|| {
             if !is_closed {
                 let detail =
@@ -153,9 +152,8 @@ impl Source {
                 return self.opened_now(database, permit);
             }
             Ok(Err(OpenError::Locked { waited, .. })) => {
-                let old = earlier.map_or_else(Weak::new, |earlier| earlier.old);
                 let (since, until) = (SystemTime::now(), Some(Instant::now()));
-                Failure { why: Why::Busy(waited), since, until, old, file: None }
+                Failure { why: Why::Busy(waited), since, until, file: None }
             }
             Ok(Err(error)) => {
                 let why = if error.is_lost() { Why::Lost } else { Why::Unavailable };
@@ -198,8 +196,7 @@ impl Source {
             tracing::warn!(source = %self.name(), reason, "a source is unavailable; the others go on");
         }
         let since = earlier.map_or_else(SystemTime::now, |earlier| earlier.since);
-        let old = earlier.map_or_else(Weak::new, |earlier| earlier.old.clone());
-        Failure { why, since, until, old, file }
+        Failure { why, since, until, file }
     }
 
     /// Takes the source for unavailable, since an open database failed.
@@ -210,20 +207,10 @@ impl Source {
             // Whoever stands in does so before anybody is told.
             let is_seen_to = opener.failed(&self.config);
             let until = (!is_seen_to).then(Instant::now);
-            let (why, old) = (Why::Unavailable(reason.to_owned()), Arc::downgrade(&database.in_use));
-            let file = Trace::at(&self.config.path);
-            self.door.fail(Failure { why, since: SystemTime::now(), until, old, file });
+            let (why, file) = (Why::Unavailable(reason.to_owned()), Trace::at(&self.config.path));
+            self.door.fail(Failure { why, since: SystemTime::now(), until, file });
         }
     }
-}
-
-/// Waits for the calls that still use a database whose file is gone, and answers whether they have ended: as long as one
-/// has it open, SQLite would mix up its log with the next one's.
-pub(super) fn wait_closed(old: &Weak<()>, deadline: Instant) -> bool {
-    while old.strong_count() > 0 && Instant::now() < deadline {
-        std::thread::park_timeout(Duration::from_millis(5));
-    }
-    old.strong_count() == 0
 }
 
 #[cfg(test)]

@@ -3,10 +3,9 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use super::super::{Budget, Left, SourceConfig};
+use super::super::{Budget, Left, SourceConfig, test_opener};
 use super::*;
 use crate::params;
-use crate::time::SystemClock;
 
 /// Opens files as they come, within a budget, and counts what is said to be unavailable.
 struct Plain {
@@ -27,7 +26,7 @@ impl Default for Plain {
 impl Opener for Plain {
     fn open(&self, config: &SourceConfig, left: Option<&Left>, deadline: Instant) -> Result<Database, OpenError> {
         std::thread::park_timeout(self.pause);
-        Database::open(config, left, deadline, &SystemClock, &|_| Ok(()))
+        test_opener::Plain::default().open(config, left, deadline)
     }
 
     fn failed(&self, _config: &SourceConfig) -> bool {

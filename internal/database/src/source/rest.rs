@@ -47,6 +47,8 @@ impl Trace {
 impl Rest {
     /// The files as they are now.
     pub(super) fn of(path: &Path, pages: u32) -> Option<Self> {
+        // (The log is found anew each time: through a link the same file may be elsewhere by now, and SQLite would look for
+        // its log there.)
         let (file, log) = (Trace::at(path)?, fs::metadata(log_of(path)).ok()?);
         Some(Self {
             file,

@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 use super::{Opening, State, Stays};
 use crate::error::{Error, ErrorKind, Result};
 use crate::source::Source;
-use crate::source::opening::wait_closed;
 
 /// How often it is looked whether the calls under way have ended.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
@@ -39,15 +38,17 @@ impl Source {
         };
         let database = door.open.write().take();
         drop(state);
-        let has_ended = match (&database, &before) {
-            (Some(database), _) => {
+        let has_ended = match &database {
+            Some(database) => {
                 while Arc::strong_count(database) > 1 && Instant::now() < deadline {
                     std::thread::park_timeout(LOOK_EVERY);
                 }
                 Arc::strong_count(database) == 1
             }
-            (None, Some(failure)) => wait_closed(&failure.old, deadline),
-            (None, None) => true,
+            None => {
+                let left = door.left.lock().clone();
+                left.is_none_or(|left| left.wait_closed(deadline))
+            }
         };
         if !has_ended {
             let then = match (&database, before) {

@@ -9,8 +9,7 @@ use parking_lot::Mutex;
 use super::*;
 use crate::params;
 use crate::source::door::Opener;
-use crate::source::{Database, Health, Left, OpenError, SourceConfig};
-use crate::time::SystemClock;
+use crate::source::{Database, Health, Left, OpenError, SourceConfig, test_opener};
 
 const LONG: Duration = Duration::from_secs(30);
 
@@ -24,7 +23,7 @@ impl Opener for Plain {
             begun.send(()).unwrap();
             assert!(goes.recv().is_err(), "it goes when the other end is dropped");
         }
-        Database::open(config, left, deadline, &SystemClock, &|_| Ok(()))
+        test_opener::Plain::default().open(config, left, deadline)
     }
 }
 
