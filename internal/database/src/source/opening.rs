@@ -81,7 +81,7 @@ impl Source {
                     // On a thread of its own: a disk that does not answer must not hold up callers beyond their
                     // deadlines.
                     let thread = std::thread::Builder::new().name(format!("opens {}", self.name()));
-                    if let Err(error) = thread.spawn(move || source.open_now(&*opener, permit, before)) {
+                    if let Err(error) = thread.spawn(move || source.open_now(&*opener, permit, before.as_ref())) {
                         let reason = format!("no thread can be started to open it: {error}");
                         let until = Some(Instant::now());
                         let failure = self.failed(Why::Unavailable(reason), earlier.as_ref(), until, None);
@@ -124,7 +124,7 @@ impl Source {
     }
 
     /// Opens the database and tells whoever waits for it.
-    fn open_now(self: &Arc<Self>, opener: &dyn Opener, permit: Option<Permit>, earlier: Option<Failure>) {
+    fn open_now(self: &Arc<Self>, opener: &dyn Opener, permit: Option<Permit>, earlier: Option<&Failure>) {
         let deadline = Instant::now() + self.time_to_open();
         // Before it is tried: what comes later is a change.
         let file = Trace::at(&self.config.path);
@@ -157,9 +157,9 @@ impl Source {
             }
             Ok(Err(error)) => {
                 let why = if error.is_lost() { Why::Lost } else { Why::Unavailable };
-                self.failed(why(error.to_string()), earlier.as_ref(), until, file)
+                self.failed(why(error.to_string()), earlier, until, file)
             }
-            Err(_) => self.failed(Why::Unavailable("opening it panicked".to_owned()), earlier.as_ref(), until, file),
+            Err(_) => self.failed(Why::Unavailable("opening it panicked".to_owned()), earlier, until, file),
         };
         // Before anybody tries again.
         drop(permit);
