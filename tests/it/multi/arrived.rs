@@ -167,3 +167,44 @@ fn without_a_restored_default_nothing_is_disputed_however_often_a_chat_moves() {
     assert!(refused(&db).contains("was moved to `b`"));
     db.close();
 }
+
+/// How many moves the data directory remembers.
+fn remembered(scratch: &Scratch) -> Option<String> {
+    let lock = std::fs::read_to_string(scratch.file("switchyard.lock")).unwrap();
+    lock.lines().nth(2).map(str::to_owned)
+}
+
+#[test]
+fn where_all_sources_are_restored_from_the_same_moment_the_move_is_forgotten() {
+    let scratch = Scratch::new();
+    let config = moved_and_restored(&scratch, false);
+    assert_eq!(remembered(&scratch).as_deref(), Some("1"));
+    // What it came to is of before the move as well.
+    sqlite(&scratch.file("a.db"))
+        .execute_batch("DELETE FROM switchyard_meta WHERE key = 'here:-1'; DELETE FROM settings;")
+        .unwrap();
+    restore_default(&scratch);
+    let (db, control) = open(&config);
+    assert_eq!(remembered(&scratch), None);
+    assert_eq!((language(&db, MOVED).as_deref(), control.status().disputed), (Some("nl"), Vec::new()));
+    db.close();
+}
+
+#[test]
+fn where_one_that_may_have_the_chat_could_not_be_asked_the_move_stays_in_mind() {
+    let scratch = Scratch::new();
+    let config = moved_and_restored(&scratch, true);
+    std::fs::rename(scratch.file("a.db"), scratch.file("a.away")).unwrap();
+    std::fs::create_dir(scratch.file("a.db")).unwrap();
+    let (db, _) = open(&config);
+    assert_eq!(remembered(&scratch).as_deref(), Some("1"));
+    db.close();
+    std::fs::remove_dir(scratch.file("a.db")).unwrap();
+    std::fs::rename(scratch.file("a.away"), scratch.file("a.db")).unwrap();
+    for _ in 0..2 {
+        let (db, _) = open(&config);
+        refused(&db);
+        assert_eq!(remembered(&scratch).as_deref(), Some("1"));
+        db.close();
+    }
+}

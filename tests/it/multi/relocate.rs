@@ -5,6 +5,7 @@ mod killed;
 mod led;
 mod media;
 mod model;
+mod older;
 mod refusals;
 
 pub(crate) use refusals::move_to_little_room;
@@ -174,11 +175,14 @@ fn a_chat_moves_with_all_that_is_its_own_and_nothing_of_it_stays() {
     let report = moved(&control, CHAT, "primary").unwrap();
     assert_eq!(report.mapping, [MappingChange::Remove { chat: CHAT }]);
     assert_eq!(answers::of(&db), before);
-    // Going to where it leads needs none.
+    // Going to where it leads needs nothing of it. What it said before leads elsewhere, so the record stays.
     let report = moved(&control, CHAT, "archive").unwrap();
     assert_eq!((report.mapping, control.explain(CHAT).why), (Vec::new(), Why::Mapped));
     db.close();
-    assert_eq!(rows(&scratch.file("primary.db"))["switchyard_routes"], Vec::<String>::new());
+    assert_eq!(rows(&scratch.file("primary.db"))["switchyard_routes"].len(), 1);
+    let (db, control) = open(&config);
+    assert_eq!((answers::of(&db), control.explain(CHAT).source), (before, name("archive")));
+    db.close();
 }
 
 trait RetainOwn {

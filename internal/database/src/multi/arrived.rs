@@ -6,7 +6,7 @@
 //! number, counted in the default source (`moves:CHAT` in `switchyard_meta`, in the transaction that decides the move),
 //! and the file that the chat went to keeps it beside what the configuration said then (`here:CHAT`). A mark with a
 //! greater number than the default source has counted is of a move that it knows nothing of. If the configuration still
-//! says what it said then, and the routes lead elsewhere, nobody can say where the chat is to go on, and its calls fail
+//! says what it said then (or at a move before), and the routes lead elsewhere, nobody can say where the chat is to go on, and its calls fail
 //! until an operator has said it.
 //!
 //! The data directory remembers how many moves there were. Where the default source counts fewer, all sources are opened
@@ -23,6 +23,7 @@ use parking_lot::Mutex;
 
 use super::control::Control;
 use super::datasource_router::{DataSourceRouter, Plan};
+use super::said::Said;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::ChatId;
 use crate::route::SourceName;
@@ -37,8 +38,8 @@ use marks::write;
 pub(super) struct Arrival {
     /// Counts the chat's moves.
     pub(super) number: u64,
-    /// What the configuration said of the chat then.
-    pub(super) file_said: Option<SourceName>,
+    /// What the configuration said of the chat then, and at moves before.
+    pub(super) file_said: Said,
 }
 
 /// The marks of a file.
@@ -202,7 +203,7 @@ pub(super) fn disputed(
     let dispute = |(chat, (place, arrival)): (ChatId, (&SourceName, &Arrival))| {
         let home = home(plan, aliases, chat);
         let is_known = counted.get(&chat).is_some_and(|known| *known >= arrival.number);
-        let says_the_same = plan.config.chat_mapping.get(&chat) == arrival.file_said.as_ref();
+        let says_the_same = arrival.file_said.includes(plan.config.chat_mapping.get(&chat));
         (home != place && !is_known && says_the_same).then(|| {
             let (home, place) = (home.clone(), place.clone());
             (chat, Dispute { home, place, number: arrival.number })
@@ -245,6 +246,23 @@ impl DataSourceRouter {
         self.lock.lock().as_ref().is_some_and(|lock| lock.moves() > all)
     }
 
+    /// After the default source was found to count fewer moves than there were: whether all others were asked for what they
+    /// say. Where that is nothing else than what the default source says, it is the whole that is older.
+    pub(super) fn asked_for_arrivals(&self, are_asked: bool) {
+        let all = {
+            let known = self.arrived.known.lock();
+            known
+                .counted
+                .as_ref()
+                .filter(|_| are_asked && known.disputes.is_empty())
+                .map(|counted| counted.values().sum())
+        };
+        if let (Some(all), Some(lock)) = (all, &mut *self.lock.lock()) {
+            tracing::info!("all sources were asked, and none says that it has a chat which is led elsewhere");
+            lock.remember_moves(all);
+        }
+    }
+
     /// A chat was moved to this source, and the default one has counted that. Its file remembers it, on disk, before
     /// anything is deleted elsewhere.
     pub(super) fn has_arrived(&self, chat: ChatId, number: u64, place: &Arc<Source>) -> Result<()> {
@@ -256,7 +274,7 @@ impl DataSourceRouter {
         if !is_default {
             let file_said = self.with_plan(|plan| match plan.recorded.get(&chat) {
                 Some(recorded) => recorded.file_said.clone(),
-                None => plan.config.chat_mapping.get(&chat).cloned(),
+                None => Said::default().and(plan.config.chat_mapping.get(&chat)),
             });
             self.note_arrival(chat, place, Some(Arrival { number, file_said }))?;
         }

@@ -91,7 +91,8 @@ impl Control {
             let status = self.router.table();
             let names: Vec<_> = status.sources.iter().skip(1).map(|source| source.name().clone()).collect();
             let longest = status.sources.iter().map(|source| source.config().timeout).max().unwrap_or_default();
-            self.warm_up(&names, longest);
+            let are_asked = self.open_all(&names, longest);
+            self.router.asked_for_arrivals(are_asked);
         }
         let missing = self.router.with_plan(|plan| moved_to_nothing(plan, &plan.config));
         match missing {
@@ -176,21 +177,27 @@ impl Control {
     /// Opens sources side by side, and waits for that long at most. One that takes longer goes on being opened, and
     /// what became of each is in [`status`](Self::status).
     pub fn warm_up(&self, names: &[SourceName], wait: Duration) {
+        self.open_all(names, wait);
+    }
+
+    /// The same; answers whether all are open.
+    fn open_all(&self, names: &[SourceName], wait: Duration) -> bool {
         let deadline = Instant::now() + wait;
         let (opened, done) = mpsc::channel();
         for source in names.iter().filter_map(|name| self.router.source(name)) {
             let opened = opened.clone();
             let open = move || {
-                // Whether it fails is in the status; whoever waited may have given up.
-                let _ = source.read("multi.warm_up", |_| Ok(()));
-                let _ = opened.send(());
+                let is_open = source.read("multi.warm_up", |_| Ok(())).is_ok();
+                // Whoever waited may have given up.
+                let _ = opened.send(is_open);
             };
             if let Err(error) = std::thread::Builder::new().name("warms up".into()).spawn(open) {
                 tracing::warn!(%error, "no thread can be started that opens sources; they are opened when they are needed");
             }
         }
         drop(opened);
-        while done.recv_timeout(deadline.saturating_duration_since(Instant::now())).is_ok() {}
+        let next = || done.recv_timeout(deadline.saturating_duration_since(Instant::now())).ok();
+        std::iter::from_fn(next).filter(|is_open| *is_open).count() == names.len()
     }
 
     /// Where a chat lives, and why.

@@ -113,6 +113,11 @@ impl Departed {
         self.settle(known);
     }
 
+    /// Whether a file says that the chat has left it, or may have.
+    fn has_mark(&self, home: &SourceName, chat: ChatId) -> bool {
+        self.known.lock().marks.get(home).is_some_and(|marks| marks.contains_key(&chat))
+    }
+
     fn settle(&self, known: &Known) {
         let is_settled = known.routes && known.held.is_empty();
         self.is_settled.store(is_settled, Ordering::Release);
@@ -155,9 +160,12 @@ impl Known {
     }
 }
 
-/// Whether a mark says something else than the routes: that a chat is not where they lead.
+/// Whether a mark says something else than the routes: that a chat is not where they lead. (One that came back is there,
+/// and the default source knows that.)
 fn contradicts(plan: &Plan, home: &SourceName, chat: ChatId, mark: &Mark) -> bool {
-    matches!(mark, Mark::To(_)) && plan.config.chat_mapping.get(&chat) == Some(home) && plan.moved(chat).is_none()
+    let is_back = || plan.recorded.get(&chat).is_some_and(|moved| moved.source == *home);
+    let is_led_here = plan.config.chat_mapping.get(&chat) == Some(home) && plan.moved(chat).is_none();
+    matches!(mark, Mark::To(_)) && is_led_here && !is_back()
 }
 
 /// Those of a file's marks that contradict the routes. Each is told of.
@@ -283,6 +291,14 @@ impl DataSourceRouter {
             if let Err(error) = self.note(&home, chat, mark.as_ref()) {
                 // It says "perhaps", which will do.
                 untold(&home, chat, &error);
+            }
+        }
+        // They may have left it before.
+        let Some(place) = self.source(to) else { return };
+        for chat in chats.iter().filter(|chat| self.departed.has_mark(to, **chat)) {
+            if let Err(error) = self.note(&place, *chat, None) {
+                // It is over, and goes with the next opening.
+                tracing::warn!(source = %to, %chat, %error, "the mark of a chat that has come back stays");
             }
         }
     }

@@ -63,7 +63,7 @@ impl Opener for DefaultOpener {
             }
             let counted = database.read_as_writer("multi.counted", deadline, read_counted).map_err(unread)?;
             if router.learned_moves(counted) {
-                tracing::error!(
+                tracing::warn!(
                     source = %config.name,
                     "the default database is older than the last move of a chat, as after a restore; chats that others say they have are not served until `bot db move` settles where they are (`bot db status`)"
                 );

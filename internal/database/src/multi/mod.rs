@@ -34,6 +34,7 @@ mod reload;
 mod relocate;
 mod restoring;
 mod routes;
+mod said;
 mod seal;
 mod set_aside;
 mod site;

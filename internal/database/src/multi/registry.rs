@@ -8,6 +8,7 @@ use std::time::Instant;
 use parking_lot::{Mutex, RwLock};
 
 use super::datasource_router::Recorded;
+use super::said::Said;
 use crate::config::DatabaseConfig;
 use crate::error::Result;
 use crate::ids::ChatId;
@@ -216,7 +217,7 @@ impl Registry {
         let name = |text: &str| text.parse::<SourceName>().ok();
         rows.into_iter()
             .filter_map(|(chat, source, said)| {
-                Some((chat, Recorded { source: name(&source)?, file_said: said.as_deref().and_then(name) }))
+                Some((chat, Recorded { source: name(&source)?, file_said: Said::parse(said.as_deref()) }))
             })
             .collect()
     }

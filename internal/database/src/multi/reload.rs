@@ -149,7 +149,7 @@ pub(super) fn check(current: &Current, next: &DatabaseConfig) -> Result<(), Relo
 /// A chat that was moved to a source that the configuration does not have.
 pub(super) fn moved_to_nothing(plan: &Plan, next: &DatabaseConfig) -> Option<ReloadError> {
     plan.recorded.iter().find_map(|(chat, moved)| {
-        let counts = moved.file_said.as_ref() == next.chat_mapping.get(chat);
+        let counts = moved.file_said.includes(next.chat_mapping.get(chat));
         let is_there = next.sources.contains_key(&moved.source);
         (counts && !is_there).then(|| ReloadError::MovedThere { name: moved.source.clone(), chat: *chat })
     })

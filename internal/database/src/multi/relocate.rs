@@ -116,7 +116,7 @@ impl Control {
             media,
             bytes,
             bytes_free: plan::free(&target),
-            mapping: self.router.with_plan(|plan| plan::mapping(plan, &routes)),
+            mapping: self.mapping(&routes),
         })
     }
 
@@ -175,7 +175,7 @@ impl Control {
         let mut report = MoveReport::to(to);
         let mapping = || {
             let routes = self.routes(&chats, to);
-            self.router.with_plan(|plan| plan::mapping(plan, &routes))
+            self.mapping(&routes)
         };
         let tidied = self.finish_switched(meter, &chats, steps).map_err(|error| {
             // Where it is this move that is not at its end, the chats are where they are to go.

@@ -6,18 +6,20 @@ use std::sync::Arc;
 use super::datasource_router::DataSourceRouter;
 use super::places::Places;
 use super::reload::PassedOver;
+use super::said::Said;
 use crate::config::DatabaseConfig;
 use crate::ids::ChatId;
 use crate::route::SourceName;
 use crate::source::{Source, SourceConfig};
 
-/// A route that a move recorded. It outranks the configuration's for as long as that says what it said then.
+/// A route that a move recorded. It outranks the configuration's for as long as that says what it said then, or at a move
+/// of the chat before.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Recorded {
     /// Where the chat was moved.
     pub(crate) source: SourceName,
-    /// What the configuration said of the chat then; `None` where it said nothing.
-    pub(crate) file_said: Option<SourceName>,
+    /// What the configuration said of the chat at its moves.
+    pub(crate) file_said: Said,
 }
 
 /// What leads a chat to its source.
@@ -49,10 +51,10 @@ pub(super) struct Routes {
 }
 
 impl Plan {
-    /// Where a chat was moved, where that counts: the configuration says what it said then.
+    /// Where a chat was moved, where that counts: the configuration says what it said at one of its moves.
     pub(super) fn moved(&self, chat: ChatId) -> Option<&SourceName> {
         let moved = self.recorded.get(&chat)?;
-        (moved.file_said.as_ref() == self.config.chat_mapping.get(&chat)).then_some(&moved.source)
+        moved.file_said.includes(self.config.chat_mapping.get(&chat)).then_some(&moved.source)
     }
 
     /// Where the mapping's line of a chat leads, where that is not followed: the chat was moved elsewhere, and the
@@ -73,7 +75,8 @@ impl Plan {
     /// Where a chat is said to live, and why; `None` where nothing is said of it.
     pub(super) fn route(&self, chat: ChatId, aliases: &HashMap<ChatId, ChatId>) -> Option<(&SourceName, Why)> {
         if let Some(name) = self.moved(chat) {
-            return Some((name, Why::Moved));
+            let is_mapped = self.config.chat_mapping.get(&chat) == Some(name);
+            return Some((name, if is_mapped { Why::Mapped } else { Why::Moved }));
         }
         if let Some(name) = self.config.chat_mapping.get(&chat) {
             return Some((name, Why::Mapped));

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::{Arrival, Arrivals};
 use crate::error::Result;
 use crate::ids::ChatId;
+use crate::multi::said::Said;
 use crate::params;
 use crate::source::{BadColumn, FromRow, ReadTx, Row, WriteTx};
 
@@ -42,7 +43,7 @@ pub(in crate::multi) fn read_arrivals(tx: &ReadTx<'_>) -> Result<Arrivals> {
     tx.snapshot()?;
     let parse = |value: &str| {
         let (number, said) = value.split_once(' ').map_or((value, None), |(number, said)| (number, Some(said)));
-        Some(Arrival { number: number.parse().ok()?, file_said: said.and_then(|said| said.parse().ok()) })
+        Some(Arrival { number: number.parse().ok()?, file_said: Said::parse(said) })
     };
     Ok(read_keys(tx, HERE)?.into_iter().filter_map(|(chat, value)| Some((chat, parse(&value)?))).collect())
 }
@@ -70,5 +71,5 @@ pub(super) fn write(tx: &mut WriteTx<'_>, chat: ChatId, arrival: Option<&Arrival
     let Some(Arrival { number, file_said }) = arrival else {
         return tx.execute("DELETE FROM switchyard_meta WHERE key = ?1", params![key]).map(drop);
     };
-    put(tx, &key, &file_said.as_ref().map_or_else(|| number.to_string(), |said| format!("{number} {said}")))
+    put(tx, &key, &file_said.text().map_or_else(|| number.to_string(), |said| format!("{number} {said}")))
 }

@@ -12,7 +12,7 @@ use super::changes::Changes;
 use super::pace::Steps;
 use super::report::{MappingChange, Meter, MoveReport};
 use super::state::Lease;
-use super::{MoveError, Part, plan, state};
+use super::{MoveError, Part, state};
 use crate::error::{Error, ErrorKind};
 use crate::ids::ChatId;
 use crate::route::SourceName;
@@ -175,7 +175,7 @@ impl Control {
         let Moved { chats, parts, to, keep } = *moved;
         let routes = self.routes(chats, to);
         let numbers: Vec<_> = parts.iter().map(|part| (part.chat, self.router.arrived.next(part.chat))).collect();
-        let mapping = self.router.with_plan(|plan| plan::mapping(plan, &routes));
+        let mapping = self.mapping(&routes);
         match state::switch(shared, parts, &routes, &numbers, keep, self.db.now(), deadline) {
             Ok(()) => {}
             Err(error) if is_not_now(&error) => return Ok(None),

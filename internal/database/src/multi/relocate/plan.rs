@@ -30,7 +30,7 @@ pub(super) fn together(chat: ChatId, aliases: &HashMap<ChatId, ChatId>) -> Vec<C
 }
 
 /// The routes to be recorded of chats that move together, so that all lead to the target. `None` where the configuration
-/// leads there by itself.
+/// leads there by itself, and did so before.
 pub(super) fn routes(
     plan: &Plan,
     aliases: &HashMap<ChatId, ChatId>,
@@ -40,10 +40,12 @@ pub(super) fn routes(
     let mut next = Plan { config: plan.config.clone(), recorded: plan.recorded.clone() };
     // The group first: the supergroup inherits what it gets.
     for chat in chats {
-        next.recorded.remove(chat);
+        let earlier = next.recorded.remove(chat);
         let leads = next.route(*chat, aliases).map_or(&next.config.default_source, |(name, _)| name);
-        if leads != to {
-            let file_said = next.config.chat_mapping.get(chat).cloned();
+        let line = next.config.chat_mapping.get(chat);
+        let file_said = earlier.map(|earlier| earlier.file_said).unwrap_or_default().and(line);
+        // What was said before may lead elsewhere, and be said again.
+        if leads != to || !file_said.is_only(line) {
             next.recorded.insert(*chat, Recorded { source: to.clone(), file_said });
         }
     }
@@ -51,15 +53,20 @@ pub(super) fn routes(
 }
 
 /// What would make the configuration say what the routes say.
-pub(super) fn mapping(plan: &Plan, routes: &[(ChatId, Option<Recorded>)]) -> Vec<MappingChange> {
+pub(super) fn mapping(
+    plan: &Plan,
+    aliases: &HashMap<ChatId, ChatId>,
+    routes: &[(ChatId, Option<Recorded>)],
+) -> Vec<MappingChange> {
     let change = |(chat, route): &(ChatId, Option<Recorded>)| {
-        let Recorded { source, file_said } = route.as_ref()?;
+        let source = &route.as_ref()?.source;
         let is_default = *source == plan.config.default_source;
-        Some(if is_default && file_said.is_some() {
-            MappingChange::Remove { chat: *chat }
-        } else {
-            MappingChange::Set { chat: *chat, source: source.clone() }
-        })
+        match plan.config.chat_mapping.get(chat) {
+            Some(line) if line == source => None,
+            Some(_) if is_default => Some(MappingChange::Remove { chat: *chat }),
+            None if is_default && !aliases.contains_key(chat) => None,
+            _ => Some(MappingChange::Set { chat: *chat, source: source.clone() }),
+        }
     };
     routes.iter().filter_map(change).collect()
 }

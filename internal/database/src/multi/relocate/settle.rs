@@ -4,7 +4,7 @@
 use std::time::Instant;
 
 use super::super::control::Control;
-use super::{MoveError, MoveReport, plan, state};
+use super::{MoveError, MoveReport, state};
 use crate::ids::ChatId;
 use crate::route::SourceName;
 
@@ -31,7 +31,7 @@ impl Control {
             let (home, place) = (&dispute.home, &dispute.place);
             tracing::info!(target: "database::audit", %chat, %home, %place, %to, "where a chat goes on was settled");
         }
-        let mapping = self.router.with_plan(|plan| plan::mapping(plan, &routes));
+        let mapping = self.mapping(&routes);
         Ok(Some(MoveReport { mapping, ..MoveReport::to(to) }))
     }
 

@@ -159,7 +159,7 @@ pub(super) fn switch(
             if let Some(Recorded { source, file_said }) = route {
                 tx.execute(
                     "INSERT INTO switchyard_routes (chat_id, source, file_said, updated_at) VALUES (?1, ?2, ?3, ?4)",
-                    params![chat, source.as_str(), file_said.as_ref().map(crate::SourceName::as_str), now],
+                    params![chat, source.as_str(), file_said.text(), now],
                 )?;
             }
         }

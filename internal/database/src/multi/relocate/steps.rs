@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::super::control::Control;
 use super::super::datasource_router::Recorded;
 use super::pace::Steps;
-use super::report::{Meter, MoveReport, Stage};
+use super::report::{MappingChange, Meter, MoveReport, Stage};
 use super::state::{self, Entry};
 use super::{MoveError, Part, clear, leftovers, media, plan};
 use crate::ids::ChatId;
@@ -255,6 +255,12 @@ impl Control {
     pub(super) fn routes(&self, chats: &[ChatId], to: &SourceName) -> Vec<(ChatId, Option<Recorded>)> {
         let aliases = self.router.aliases.all();
         self.router.with_plan(|plan| plan::routes(plan, &aliases, chats, to))
+    }
+
+    /// What would make the configuration say what these routes say.
+    pub(super) fn mapping(&self, routes: &[(ChatId, Option<Recorded>)]) -> Vec<MappingChange> {
+        let aliases = self.router.aliases.all();
+        self.router.with_plan(|plan| plan::mapping(plan, &aliases, routes))
     }
 
     pub(super) fn source(&self, name: &SourceName) -> Result<Arc<Source>, MoveError> {

@@ -4,6 +4,7 @@
 use std::error::Error;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
+use std::sync::Barrier;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
@@ -53,7 +54,9 @@ fn run(job: &Job, memory: &Memory, call: impl Fn(u64, u64) -> Result<(), Failure
     let all = calls * job.callers as u64;
     // Ids that no earlier run on the same files has given.
     let first = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64) << 20;
-    let (done, early, next) = (AtomicU64::new(0), AtomicU64::new(0), AtomicU64::new(0));
+    let (done, next) = (AtomicU64::new(0), AtomicU64::new(0));
+    // Looked at by whoever makes these calls, with all tasks still there.
+    let (early, late, all_done) = (AtomicU64::new(0), AtomicU64::new(0), Barrier::new(job.callers));
     let failures = Mutex::new((0, 0, None));
     let note = |answer: Result<(), Failure>| {
         let mut failures = failures.lock();
@@ -79,28 +82,33 @@ fn run(job: &Job, memory: &Memory, call: impl Fn(u64, u64) -> Result<(), Failure
             });
         }
     });
+    // Written to now, so that they count from the beginning and not with each page that is filled.
+    let times = vec![vec![u64::MAX; usize::try_from(calls).unwrap_or_default()]; job.callers];
     let (began, used) = (Instant::now(), contest::cpu());
-    let task = |number: u64| {
+    let task = |number: u64, mut times: Vec<u64>| {
         let mut place = number.wrapping_mul(0x9E37_79B9_7F4A_7C15);
-        let mut times = Vec::with_capacity(usize::try_from(calls).unwrap_or_default());
-        for turn in 0..calls {
+        for (turn, time) in (0..calls).zip(&mut times) {
             place = place.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             let begin = Instant::now();
             note(call((place >> 33) % job.size, first + number * calls + turn));
-            times.push(u64::try_from(begin.elapsed().as_nanos()).unwrap_or(u64::MAX));
-            if done.fetch_add(1, Ordering::Relaxed) == all / 10 {
+            *time = u64::try_from(begin.elapsed().as_nanos()).unwrap_or(u64::MAX);
+            let done = done.fetch_add(1, Ordering::Relaxed) + 1;
+            if done == all / 10 {
                 early.store(memory.resident(), Ordering::Relaxed);
+            } else if done == all {
+                late.store(memory.resident(), Ordering::Relaxed);
             }
         }
+        all_done.wait();
         times
     };
     let mut times = thread::scope(|scope| {
         let task = &task;
-        let tasks: Vec<_> = (0..job.callers as u64).map(|number| scope.spawn(move || task(number))).collect();
+        let tasks: Vec<_> = (0..).zip(times).map(|(number, times)| scope.spawn(move || task(number, times))).collect();
         tasks.into_iter().flat_map(|task| task.join().expect("a task does not panic")).collect::<Vec<_>>()
     });
     let (nanos, cpu) = (u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX), contest::cpu() - used);
-    let memory = Some((early.into_inner(), memory.resident()));
+    let memory = Some((early.into_inner(), late.into_inner()));
     times.sort_unstable();
     let at = |hundredth: usize| times[(times.len() - 1) * hundredth / 100];
     let (busy, failed, first_failure) = failures.into_inner();
