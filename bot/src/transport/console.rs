@@ -26,7 +26,7 @@ pub use self::ended::{ConsoleError, Ended, InputError, Report};
 use self::history::History;
 pub(super) use self::output::with_sources;
 use self::output::{print, tell};
-use self::terminal::Terminal;
+use self::terminal::{TakenBack, Terminal};
 use super::due::Trouble;
 use super::input::{READ_AHEAD, Read, TICK, send_lines, spawn};
 use super::lines::{LINE_LIMIT, Lines};
@@ -151,11 +151,9 @@ impl<'a> Console<'a> {
             let terminal = Arc::clone(&asking.terminal);
             logging::show_by(move |line| terminal.show_above_line(line));
         }
+        let _taken_back = input.asking.as_ref().map(|asking| TakenBack(&asking.terminal));
         let report = self.serve(&input, out, err);
         logging::show_plainly();
-        if let Some(asking) = &input.asking {
-            asking.terminal.take_back();
-        }
         report
     }
 

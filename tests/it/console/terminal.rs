@@ -8,6 +8,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::Instant;
 
 use rustix::fs::OFlags;
+use rustix::io::ioctl_fionread;
 use rustix::process::{Pid, Signal, kill_process};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{LocalModes, Winsize, tcgetattr, tcsetwinsize};
@@ -189,4 +190,52 @@ fn what_is_logged_while_somebody_types_stands_above_the_line_which_is_there_agai
     session.press("\x04");
     assert_eq!(session.end(), Some(0));
     assert_eq!(home.texts("SELECT message_text FROM chat_messages WHERE chat_id = 1"), ["half a line"]);
+}
+
+#[test]
+fn lines_that_come_at_once_are_all_heard_in_their_order() {
+    let home = Home::new();
+    let mut session = Session::start(&home, &[]);
+    session.see("chat 1 · user 1> ");
+    session.press("burst one\rburst two\r:chat 5\rburst three\rhalf a li");
+    session.see("chat 5 · user 1> ");
+    session.see("half a li");
+    session.press("ne\r\x04");
+    assert_eq!(session.end(), Some(0));
+    let heard = home.texts("SELECT chat_id || ' ' || message_text FROM chat_messages ORDER BY message_id");
+    assert_eq!(heard, ["1 burst one", "1 burst two", "5 burst three", "5 half a line"]);
+}
+
+#[test]
+fn what_is_typed_while_a_message_is_handled_waits_for_its_turn() {
+    let home = Home::new();
+    let mut session = Session::start(&home, &[]);
+    session.see("chat 1 · user 1> ");
+    let holder = rusqlite::Connection::open(home.database()).unwrap();
+    holder.execute_batch("BEGIN IMMEDIATE").unwrap();
+    session.press("first\r");
+    // Bracketed paste goes with the line.
+    session.see("\x1b[?2004l");
+    // Longer than a line that a terminal puts together.
+    let long = "long ".repeat(1_200) + "line";
+    session.press(&format!("{long}\rlast\r\x04"));
+    until("it waits in the terminal", || ioctl_fionread(&session.line).unwrap() >= 4_095);
+    holder.execute_batch("ROLLBACK").unwrap();
+    assert_eq!(session.end(), Some(0));
+    let heard = home.texts("SELECT message_text FROM chat_messages ORDER BY message_id");
+    assert_eq!(heard, ["first", &long, "last"]);
+}
+
+#[test]
+fn what_is_pasted_in_one_piece_is_one_message_without_its_last_line_break() {
+    let home = Home::new();
+    let mut session = Session::start(&home, &[]);
+    session.see("chat 1 · user 1> ");
+    session.press("\x1b[200~one line\ranother\r\x1b[201~");
+    session.see("another");
+    session.press("\r");
+    session.see("chat 1 · user 1> ");
+    session.press("\x04");
+    assert_eq!(session.end(), Some(0));
+    assert_eq!(home.texts("SELECT message_text FROM chat_messages"), ["one line\nanother"]);
 }

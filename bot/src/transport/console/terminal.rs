@@ -8,14 +8,16 @@ use std::time::Duration;
 
 use rustix::io::Errno;
 use rustix::process::getpgrp;
-use rustix::termios::{OptionalActions, Termios, tcgetattr, tcgetpgrp, tcgetwinsize, tcsetattr};
+use rustix::termios::{
+    LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcgetpgrp, tcgetwinsize, tcsetattr,
+};
 use rustyline::completion::Completer;
 use rustyline::error::ReadlineError;
 use rustyline::highlight::Highlighter;
 use rustyline::hint::Hinter;
 use rustyline::history::FileHistory;
 use rustyline::validate::Validator;
-use rustyline::{Behavior, Config, Context, Editor, Helper};
+use rustyline::{Behavior, Config, Context, Editor, ExternalPrinter, Helper};
 
 use super::above::Above;
 use super::history::History;
@@ -32,6 +34,8 @@ const LEAVE_LINE: &[u8] = b"\x1b[?2004l\n";
 /// the terminal's modes right in its place.
 pub(super) struct Terminal {
     found: Option<Termios>,
+    /// The modes between two lines, which the editor finds and puts back.
+    between: Option<Termios>,
     /// The editor's modes, once it had the terminal.
     modes: Mutex<Option<Termios>>,
     /// What the editor shows above its line.
@@ -51,8 +55,10 @@ enum Holder {
 impl Terminal {
     /// The terminal that standard input is, with its modes as they are now.
     pub(super) fn of_stdin() -> Self {
+        let found = tcgetattr(io::stdin()).ok();
         Self {
-            found: tcgetattr(io::stdin()).ok(),
+            between: found.clone().map(keeping_what_is_typed),
+            found,
             modes: Mutex::default(),
             above: OnceLock::new(),
             holder: Mutex::new(Holder::Program),
@@ -65,23 +71,35 @@ impl Terminal {
         self.set(Holder::EditorSoon);
     }
 
+    /// Gives the terminal the modes that the editor is to put back after its line: right before it reads one.
+    fn keep_what_is_typed(&self) {
+        // An editor that shows nothing above its line is one that edits none: it has the terminal do that.
+        if let Some(modes) = self.between.as_ref().filter(|_| self.above.get().is_some()) {
+            let _ = tcsetattr(io::stdin(), OptionalActions::Now, modes);
+        }
+    }
+
     /// Gives the terminal the modes it was found with, in the middle of a line if need be.
-    pub(super) fn take_back(&self) {
+    fn take_back(&self) {
         let holder = self.holder();
         let (holder, _) = self
             .changed
             .wait_timeout_while(holder, TAKE_OVER, |holder| *holder == Holder::EditorSoon)
             .unwrap_or_else(PoisonError::into_inner);
-        if *holder == Holder::Program || !in_foreground() {
+        let in_line = *holder != Holder::Program;
+        drop(holder);
+        if !in_foreground() {
             return;
         }
-        drop(holder);
-        if let Some(above) = self.above.get() {
+        if let Some(above) = self.above.get().filter(|_| in_line) {
             above.wait(TAKE_OVER);
         }
         // Nothing can be done about a terminal that does not answer, or is gone.
         if let Some(modes) = &self.found {
             let _ = tcsetattr(io::stdin(), OptionalActions::Now, modes);
+        }
+        if !in_line {
+            return;
         }
         if io::stdout().is_terminal() {
             let _ = rustix::io::write(io::stdout(), LEAVE_LINE);
@@ -107,7 +125,7 @@ impl Terminal {
 
     /// Shows lines above the one that is being edited; `false` where none is, and they can be printed plainly.
     pub(super) fn show_above_line(&self, lines: &str) -> bool {
-        *self.holder() == Holder::Editor && self.above.get().is_some_and(|above| above.show(lines.to_owned()))
+        *self.holder() != Holder::Program && self.above.get().is_some_and(|above| above.show(lines.to_owned()))
     }
 
     fn modes(&self) -> MutexGuard<'_, Option<Termios>> {
@@ -122,6 +140,25 @@ impl Terminal {
         *self.holder() = holder;
         self.changed.notify_all();
     }
+}
+
+/// Takes the terminal back when it is dropped, also by a panic.
+pub(super) struct TakenBack<'a>(pub(super) &'a Terminal);
+
+impl Drop for TakenBack<'_> {
+    fn drop(&mut self) {
+        self.0.take_back();
+    }
+}
+
+/// With these modes what is typed waits as it is for the next line to be asked for, and is shown then. A terminal that
+/// puts lines together by itself drops what is behind the 4095th byte of one, and takes Ctrl-D for itself.
+fn keeping_what_is_typed(found: Termios) -> Termios {
+    let mut modes = found;
+    modes.local_modes.remove(LocalModes::ICANON | LocalModes::ECHO);
+    modes.special_codes[SpecialCodeIndex::VMIN] = 1;
+    modes.special_codes[SpecialCodeIndex::VTIME] = 0;
+    modes
 }
 
 /// Whether the terminal is ours to change; a program in the background would be stopped for trying.
@@ -150,7 +187,8 @@ pub(super) fn read_lines(
             return;
         }
     };
-    if let Some(above) = editor.create_external_printer().ok().and_then(Above::by) {
+    let shows = |printer| Above::by(Patient { printer, terminal: Arc::clone(terminal) });
+    if let Some(above) = editor.create_external_printer().ok().and_then(shows) {
         // This is the only one.
         let _ = terminal.above.set(above);
     }
@@ -158,10 +196,13 @@ pub(super) fn read_lines(
         if let Some(watcher) = editor.helper() {
             watcher.typed.set(false);
         }
+        terminal.keep_what_is_typed();
         let read = editor.readline(&prompt);
         terminal.set(Holder::Program);
         let event = match read {
-            Ok(line) => {
+            Ok(mut line) => {
+                // What is pasted in one piece commonly brings its last line break along.
+                line.truncate(line.trim_end_matches('\n').len());
                 if let Some(history) = history
                     && let Err(error) = history.add(&mut editor, &line)
                 {
@@ -207,6 +248,21 @@ fn is_hang_up(error: &ReadlineError) -> bool {
         ReadlineError::Io(error) => error.raw_os_error() == Some(io),
         ReadlineError::Errno(error) => *error as i32 == io,
         _ => false,
+    }
+}
+
+/// Shows nothing while the editor is about to take the terminal over: it would not know of it, and the prompt would stand
+/// behind what was shown.
+struct Patient<P> {
+    printer: P,
+    terminal: Arc<Terminal>,
+}
+
+impl<P: ExternalPrinter> ExternalPrinter for Patient<P> {
+    fn print(&mut self, text: String) -> rustyline::Result<()> {
+        let holder = self.terminal.holder();
+        drop(self.terminal.changed.wait_while(holder, |holder| *holder == Holder::EditorSoon));
+        self.printer.print(text)
     }
 }
 
