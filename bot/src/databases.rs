@@ -117,7 +117,10 @@ impl DatabasesError {
             Self::Several(_) | Self::OneFile | Self::NotBuilt => true,
             Self::Open(error) => matches!(error, OpenError::InvalidPath { .. } | OpenError::InvalidSetting { .. }),
             Self::Refused(fault) => matches!(fault.kind, OneFile | UnknownSource),
-            Self::Maintenance(error) => matches!(error, database::maintenance::MaintenanceError::NoSource { .. }),
+            Self::Maintenance(error) => {
+                use database::maintenance::MaintenanceError::{NoSource, NotConfigured};
+                matches!(error, NoSource { .. } | NotConfigured { .. })
+            }
             _ => false,
         }
     }

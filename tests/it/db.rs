@@ -1,5 +1,6 @@
 //! `bot db`: what it says of the databases and what it has a running bot do.
 
+mod backup_folders;
 #[cfg(feature = "multi-source")]
 mod backups;
 #[cfg(feature = "multi-source")]
@@ -21,6 +22,10 @@ mod mistyped;
 #[cfg(feature = "multi-source")]
 mod moving;
 mod one_file;
+#[cfg(feature = "multi-source")]
+mod other_configurations;
+#[cfg(feature = "multi-source")]
+mod planning;
 #[cfg(feature = "multi-source")]
 mod restoring;
 #[cfg(feature = "multi-source")]

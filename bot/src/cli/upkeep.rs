@@ -45,7 +45,7 @@ pub struct VerifyArgs {
 /// What is copied where.
 #[derive(Args, Clone, Debug)]
 pub struct BackupArgs {
-    /// The folder in which a folder for each backup is made
+    /// The folder in which a folder for each backup is made; it is created where only it is missing
     #[arg(value_name = "DIR")]
     pub folder: PathBuf,
 
@@ -73,7 +73,7 @@ pub struct RestoreArgs {
     #[arg(long = "source", value_name = "NAME")]
     pub sources: Vec<SourceName>,
 
-    /// Also where chats that were moved since the backup lose their rows
+    /// Also where chats that were moved since the backup, or are led elsewhere than it has them, lose their rows
     #[arg(long)]
     pub even_so: bool,
 }

@@ -50,10 +50,13 @@ pub enum ClientError {
     },
     /// It was hung up on.
     #[error(
-        "broken off; repeat the move to bring it to its end, or undo it with `--abort`; `bot db check` lists moves that \
-         are not at their end"
+        "broken off; repeat the move to bring it to its end{}; `bot db check` lists moves that are not at their end",
+        if *can_be_undone { ", or undo it with `--abort`" } else { "" }
     )]
-    BrokenOff,
+    BrokenOff {
+        /// Whether it can be undone, as far as the bot had told.
+        can_be_undone: bool,
+    },
     /// What it answers is not understood.
     #[error("the bot at {} answers in words that this `bot` program does not know; use the one that it was started from", path.display())]
     Garbled {
@@ -111,21 +114,23 @@ impl Client {
         let _ = stream.set_write_timeout(Some(wait)).and_then(|()| stream.write_all(&line));
         let mut answer = Vec::new();
         let mut part = [0; 16 * 1024];
+        let mut can_be_undone = false;
         loop {
             while let Some(end) = answer.iter().position(|byte| *byte == b'\n') {
                 let line: Vec<u8> = answer.drain(..=end).collect();
                 match serde_json::from_slice::<Response>(&line).map_err(|_| garbled())?.answer {
                     Answer::Progress(step) => {
                         deadline = Instant::now() + wait;
+                        can_be_undone = step.can_be_undone;
                         if follow(Some(step)).is_break() {
-                            return Err(ClientError::BrokenOff);
+                            return Err(ClientError::BrokenOff { can_be_undone });
                         }
                     }
                     answer => return Ok(answer),
                 }
             }
             if follow(None).is_break() {
-                return Err(ClientError::BrokenOff);
+                return Err(ClientError::BrokenOff { can_be_undone });
             }
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() || stream.set_read_timeout(Some(left.min(LOOK_EVERY))).is_err() {

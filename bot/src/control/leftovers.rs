@@ -83,6 +83,9 @@ pub struct StraysReport {
     pub cleared: bool,
     /// Where there are any, by source, chat and table.
     pub strays: Vec<Stray>,
+    /// The moves that are not at their end and have left some of them.
+    #[serde(default)]
+    pub unfinished: Vec<Unfinished>,
     /// The sources that could not be read.
     pub missing: Vec<Lacking>,
 }
@@ -108,6 +111,19 @@ pub struct Stray {
     pub different: u64,
     /// What stays first, or why all do; null where none does, or nothing was to be deleted.
     pub why: Option<String>,
+}
+
+/// A move that is not at its end, with the rows that it has left.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unfinished {
+    /// The source that has the rows.
+    pub source: String,
+    /// The chat.
+    pub chat: i64,
+    /// What the rows are.
+    pub what: String,
+    /// What can be done about it.
+    pub remedy: String,
 }
 
 /// Which rows in files that do not own them are deleted, besides those that are the same at home.

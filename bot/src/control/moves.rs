@@ -1,5 +1,6 @@
 //! What is told of chats that moved, as `bot db move --json` prints it. The names of fields stay; fields may be added.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -39,6 +40,9 @@ pub struct MoveStep {
     pub chat: i64,
     /// What is being done.
     pub stage: String,
+    /// Whether a move that is broken off now can be undone; it can always be repeated.
+    #[serde(default)]
+    pub can_be_undone: bool,
     /// How many rows are done.
     pub done: u64,
     /// How many there are, as far as that is known.
@@ -63,6 +67,9 @@ pub struct MoveReport {
     pub chats: Vec<Leaving>,
     /// The source that they go to; null where a move was undone.
     pub to: Option<String>,
+    /// The database that it would make, as one whose file is not there yet; null but for a plan.
+    #[serde(default)]
+    pub makes: Option<String>,
     /// How many rows were copied, or would be.
     pub rows: u64,
     /// Whether no source holds anything of the chat, as where its number was mistyped.
@@ -80,6 +87,10 @@ pub struct MoveReport {
     /// How many seconds it takes, about; null but for a plan.
     #[serde(default)]
     pub seconds: Option<u64>,
+    /// How many bytes are free now in the files that it left, about, or would be: they keep their size. 0 where they are
+    /// rewritten, or nothing is deleted.
+    #[serde(default)]
+    pub freed: u64,
     /// How many rows were read again, since they had changed meanwhile.
     #[serde(default)]
     pub reread: u64,
@@ -97,6 +108,39 @@ pub struct MoveReport {
     pub written: Option<String>,
     /// Why it was not done, or not to its end, and what to do; null where it was.
     pub error: Option<String>,
+}
+
+/// So many bytes that became free are worth a word.
+const MUCH: u64 = 1 << 20;
+
+impl MovesReport {
+    /// Whether files that chats left keep their size though much in them is free now, in a line for each.
+    pub fn of_room(&self) -> String {
+        let mut freed: BTreeMap<(&str, bool), u64> = BTreeMap::new();
+        for report in &self.moves {
+            let mut from: Vec<_> = report.chats.iter().map(|leaving| leaving.from.as_str()).collect();
+            from.sort_unstable();
+            from.dedup();
+            for from in from {
+                *freed.entry((from, report.outcome == MoveOutcome::Planned)).or_default() += report.freed;
+            }
+        }
+        let line = |((from, is_planned), bytes): ((&str, bool), u64)| match is_planned {
+            true => {
+                format!("The file of `{from}` would keep its size; `--vacuum` gives the room back, {}.\n", mib(bytes))
+            }
+            false => format!(
+                "The file of `{from}` keeps its size: what comes fills the room, {}, or the next move from there gives it \
+                 back with `--vacuum`.\n",
+                mib(bytes)
+            ),
+        };
+        freed.into_iter().filter(|(_, bytes)| *bytes >= MUCH).map(line).collect()
+    }
+}
+
+fn mib(bytes: u64) -> String {
+    format!("about {} MiB", thousands(bytes >> 20))
 }
 
 /// A chat and the source that it leaves.
@@ -129,13 +173,14 @@ pub enum MoveOutcome {
 impl MoveReport {
     /// A report of which nothing more is known yet.
     pub fn of(chat: i64, outcome: MoveOutcome) -> Self {
-        let (chats, to, mapping, unmapped, written, error, bytes, seconds) = Default::default();
-        let (rows, unknown, media, deleted, tidied, reread, waited_us) = Default::default();
+        let (chats, to, makes, mapping, unmapped, written, error, bytes, seconds) = Default::default();
+        let (rows, unknown, media, deleted, tidied, freed, reread, waited_us) = Default::default();
         Self {
             chat,
             outcome,
             chats,
             to,
+            makes,
             rows,
             unknown,
             media,
@@ -143,6 +188,7 @@ impl MoveReport {
             tidied,
             bytes,
             seconds,
+            freed,
             reread,
             waited_us,
             mapping,
@@ -152,22 +198,43 @@ impl MoveReport {
         }
     }
 
-    /// What the configuration says of it now, or should say.
-    fn of_mapping(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    /// The same of a chat of which there is nothing, as where its number is mistyped: that is said first.
+    fn of_unknown(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { chat, to, .. } = self;
+        let to = to.as_deref().unwrap_or_default();
+        writeln!(f, "No source holds anything of chat {chat}.")?;
+        match self.outcome {
+            MoveOutcome::Planned => {
+                writeln!(f, "It would be mapped to {to}: what is said in it later would go there.")?;
+            }
+            _ => writeln!(f, "It is mapped to {to}: what is said in it later goes there.")?,
+        }
+        self.of_what_else(f)
+    }
+
+    /// What it would make, and what the configuration says of it now, or should say, or would.
+    fn of_what_else(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let (Some(file), Some(to)) = (&self.makes, &self.to) {
+            writeln!(f, "It would make the database {to}: {file}")?;
+        }
         const TABLE: &str = "[database.chat_mapping]";
+        let is_planned = self.outcome == MoveOutcome::Planned;
         let lines: Vec<_> = self.mapping.iter().filter(|line| !line.starts_with('#')).map(String::as_str).collect();
         let gone: Vec<_> = self.unmapped.iter().map(|chat| format!("the line of {chat}")).collect();
         let gone = gone.join(", ");
         match &self.written {
-            Some(file) if !lines.is_empty() => writeln!(f, "Written to {TABLE} in {file}: {}", lines.join(", "))?,
-            None if !lines.is_empty() => {
+            _ if lines.is_empty() => {}
+            // Written by hand first, it would have the chat start afresh.
+            _ if is_planned => writeln!(f, "It would write to {TABLE}: {}", lines.join(", "))?,
+            Some(file) => writeln!(f, "Written to {TABLE} in {file}: {}", lines.join(", "))?,
+            None => {
                 writeln!(f, "So that {TABLE} says so as well, write there:")?;
                 lines.iter().try_for_each(|line| writeln!(f, "    {line}"))?;
             }
-            _ => {}
         }
         match &self.written {
             _ if gone.is_empty() => Ok(()),
+            _ if is_planned => writeln!(f, "It would remove from {TABLE}: {gone}"),
             Some(file) => writeln!(f, "Removed from {TABLE} in {file}: {gone}"),
             None => writeln!(f, "So that {TABLE} says so as well, remove there: {gone}"),
         }
@@ -182,6 +249,9 @@ impl fmt::Display for MoveReport {
         let to = to.as_deref().unwrap_or_default();
         let from: Vec<_> = chats.iter().map(|leaving| format!("chat {} from {}", leaving.chat, leaving.from)).collect();
         let from = from.join(", ");
+        if self.unknown && error.is_none() {
+            return self.of_unknown(f);
+        }
         match outcome {
             MoveOutcome::Failed => {
                 return writeln!(f, "Chat {chat} was not moved: {}.", error.as_deref().unwrap_or_default());
@@ -224,10 +294,6 @@ impl fmt::Display for MoveReport {
                 writeln!(f, "Would move to {to}: {from} ({rows}, about {} KiB, about {seconds}).", thousands(size))?;
             }
         }
-        if self.unknown {
-            let then = if *outcome == MoveOutcome::Planned { "would go" } else { "goes" };
-            writeln!(f, "No source holds anything of chat {chat}; what is said in it later {then} to {to}.")?;
-        }
-        self.of_mapping(f)
+        self.of_what_else(f)
     }
 }

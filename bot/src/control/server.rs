@@ -205,15 +205,17 @@ impl Guest {
         self.shared.reply(&self.stream, answer);
     }
 
-    /// Tells how far it is, now and then; where nobody listens any more it is broken off.
-    fn tell(&self, answer: Answer, told: &mut Option<Instant>) -> ControlFlow<()> {
+    /// Tells how far it is, now and then, and at once where it can be undone or cannot any more; where nobody listens any
+    /// more it is broken off.
+    fn tell(&self, answer: Answer, told: &mut Option<(Instant, bool)>) -> ControlFlow<()> {
         if self.shared.stopping.load(Ordering::SeqCst) {
             return ControlFlow::Break(());
         }
-        if told.is_some_and(|told| told.elapsed() < TELL_EVERY) {
+        let can_be_undone = matches!(&answer, Answer::Progress(step) if step.can_be_undone);
+        if told.is_some_and(|(at, before)| at.elapsed() < TELL_EVERY && before == can_be_undone) {
             return ControlFlow::Continue(());
         }
-        *told = Some(Instant::now());
+        *told = Some((Instant::now(), can_be_undone));
         match self.shared.send(&self.stream, answer) {
             Ok(()) => ControlFlow::Continue(()),
             Err(Gone) => ControlFlow::Break(()),

@@ -334,24 +334,27 @@ impl Many {
     fn one(&self, name: &SourceName) -> Result<SourceReport, Fault> {
         let sources = self.status().sources;
         let known = || self.control.status().sources.into_iter().map(|one| one.source.name).collect::<Vec<_>>();
-        sources.into_iter().find(|source| source.name == name.as_str()).ok_or_else(|| unknown(known().iter()))
+        sources
+            .into_iter()
+            .find(|source| source.name == name.as_str())
+            .ok_or_else(|| unknown(name.as_str(), known().iter()))
     }
 
     fn fault(&self, error: &database::Error) -> Fault {
         match error.kind() {
-            ErrorKind::UnknownSource { known } => unknown_among(known),
+            ErrorKind::UnknownSource { known } => unknown_among(error.source_name().as_str(), known),
             ErrorKind::SourceUnavailable { reason } => Fault::new(FaultKind::Failed, reason),
             kind => Fault::new(FaultKind::Failed, kind.to_string()),
         }
     }
 }
 
-fn unknown<'a>(known: impl Iterator<Item = &'a SourceName>) -> Fault {
-    unknown_among(&known.map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", "))
+fn unknown<'a>(name: &str, known: impl Iterator<Item = &'a SourceName>) -> Fault {
+    unknown_among(name, &known.map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", "))
 }
 
-fn unknown_among(known: &str) -> Fault {
-    Fault::new(FaultKind::UnknownSource, format!("there is no such source; known are: {known}"))
+fn unknown_among(name: &str, known: &str) -> Fault {
+    Fault::new(FaultKind::UnknownSource, format!("there is no source `{name}`; known are: {known}"))
 }
 
 fn route(chat: ChatId, source: &SourceName, why: &multi::Why) -> RouteReport {

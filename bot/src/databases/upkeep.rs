@@ -5,8 +5,8 @@ use std::path::Path;
 
 use config::Config;
 use database::maintenance::{
-    self, BackupOptions, BackupProgress, BackupReport, BackupSet, CheckOptions, CheckReport, RestoreOutcome,
-    VerifyReport,
+    self, BackupOptions, BackupProgress, BackupReport, BackupSet, CheckOptions, CheckReport, RestoreOptions,
+    RestoreOutcome, VerifyReport,
 };
 use database::{
     ChatId, Clock as _, Contents, DatabaseConfig, DatabaseWrapper, Found, SourceConfig, SourceName, SystemClock,
@@ -23,6 +23,14 @@ pub struct Restore<'a> {
     pub sources: &'a [SourceName],
     /// Whether chats may lose their rows.
     pub even_so: bool,
+}
+
+impl Restore<'_> {
+    pub(super) fn options(&self) -> RestoreOptions {
+        let mut options = RestoreOptions::default();
+        (options.sources, options.even_so) = (self.sources.to_vec(), self.even_so);
+        options
+    }
 }
 
 /// Checks the files. Changes nothing.
@@ -95,7 +103,7 @@ pub(super) fn restore_one(
         return Err(maintenance::MaintenanceError::NoSource { name: other.to_string(), known }.into());
     }
     let set = BackupSet::open(what.from, Some(&source.name))?;
-    let restored = maintenance::restore_file(source, &set, SystemClock.now(), tell)?;
+    let restored = maintenance::restore_file(source, &set, &what.options(), SystemClock.now(), tell)?;
     Ok(vec![RestoreOutcome::done(restored)])
 }
 

@@ -138,8 +138,11 @@ fn read_sources(section: &mut Section<'_>, data_dir: PathBuf, mut tables: Sectio
     Some(DatabaseConfig { form: Form::Sources, data_dir, sources, default_source, chat_mapping, partial_results })
 }
 
+/// Whether a table has a setting of a source, or one that is a slip of the pen away from it.
 fn looks_like_a_source(value: &Value) -> bool {
-    matches!(value, Value::Table(table) if has_setting_of_a_source(|key| table.contains_key(key)))
+    let is_near = |key: &str, setting: &str| strsim::damerau_levenshtein(key, setting) <= 1;
+    matches!(value, Value::Table(table)
+        if has_setting_of_a_source(|setting| table.keys().any(|key| is_near(key, setting))))
 }
 
 fn read_source(

@@ -16,6 +16,11 @@ fn an_unknown_key_is_refused_with_the_one_that_was_meant() {
     assert_snapshot!(wrong("\n\n[log]\ncolour = true\n"), @"bot.toml:4: `log.?` is not a setting; here there are: level, format");
     assert_snapshot!(wrong("[database]\nlocation = \"x\"\n"), @"bot.toml:2: `database.?` is not a setting; here there are: data_dir, path, sources, default_source, on_unavailable, partial_results, chat_mapping");
     assert_snapshot!(in_source("pth = \"x\""), @"bot.toml:4: `database.sources.primary.pth` is not a setting; did you mean `path`?");
+    // Which source it is can be told where a setting is nearly one.
+    assert_snapshot!(wrong("[database.sources.community]\npth = \"x.db\"\n"), @r#"
+        bot.toml:1: `database.sources.community` has no `path`; say which file it is, such as path = "bot.db"
+        bot.toml:2: `database.sources.community.pth` is not a setting; did you mean `path`?
+        "#);
     assert_snapshot!(in_source("journal = true"), @"bot.toml:4: `database.sources.primary.?` is not a setting; here there are: type, path, timeout, max_connections, durability, readonly, on_unavailable");
     // So may the name of a source be that is longer than such names are.
     let long = two_sources("timeout = 0\n[database.chat_mapping]\n-1 = \"x\"\n")

@@ -210,12 +210,11 @@ fn a_chat_of_which_no_source_holds_anything_is_told_of() {
     .map(|(code, said)| format!("{code}: {said}"))
     .into();
     assert_snapshot!(seen.concat(), @r#"
-        0: Would move to archive: chat 424242 from primary (0 rows, about 0 KiB, about 1 second).
-        No source holds anything of chat 424242; what is said in it later would go to archive.
-        So that [database.chat_mapping] says so as well, write there:
-        424242 = "archive"
-        0: Moved to archive: chat 424242 from primary (0 rows and 0 media copied, 0 rows deleted).
-        No source holds anything of chat 424242; what is said in it later goes to archive.
+        0: No source holds anything of chat 424242.
+        It would be mapped to archive: what is said in it later would go there.
+        It would write to [database.chat_mapping]: 424242 = "archive"
+        0: No source holds anything of chat 424242.
+        It is mapped to archive: what is said in it later goes there.
         Written to [database.chat_mapping] in [home]/bot.toml: 424242 = "archive"
         0: CHAT  SOURCE  ROWS  UNREADABLE  SAME  DIFFERENT  ONLY THERE  ONLY AT HOME
         424242  archive  0  0  -  -  -  -

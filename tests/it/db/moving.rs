@@ -36,8 +36,7 @@ fn chats_are_moved_while_no_bot_runs_and_are_found_at_the_new_place() {
     assert_eq!(code, 0);
     assert_snapshot!(said, @r#"
         Would move to archive: chat -200 from primary (7 rows, about 2 KiB, about 1 second).
-        So that [database.chat_mapping] says so as well, write there:
-        -200 = "archive"
+        It would write to [database.chat_mapping]: -200 = "archive"
         "#);
     assert_eq!((messages(&site, "primary.db", -200), messages(&site, "archive.db", -200)), (3, 0));
     let (code, said) = site.said(&["db", "move", "-200", "--to", "archive"]);
@@ -70,8 +69,7 @@ fn chats_are_moved_while_the_bot_runs_and_the_configuration_says_so_afterwards()
     assert_eq!(code, 0);
     assert_snapshot!(said, @r#"
         Would move to archive: chat -200 from primary (7 rows, about 2 KiB, about 1 second).
-        So that [database.chat_mapping] says so as well, write there:
-        -200 = "archive"
+        It would write to [database.chat_mapping]: -200 = "archive"
         "#);
     assert_eq!(text(), before);
     let (code, said) = site.said(&["db", "move", "-200", "--to", "archive"]);
@@ -248,7 +246,7 @@ fn what_cannot_be_moved_is_told() {
         told += &format!("{code}: {said}");
     }
     assert_snapshot!(told, @"
-        2: error: there is no such source; known are: `archive`, `primary`
+        2: error: there is no source `nowhere`; known are: `archive`, `primary`
         1: Chat -200 was not moved: no move of the chat -200 was broken off; there is nothing to undo.
         1: Chat -200 was not moved: the chat -200 is in `primary` already.
         ");

@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use super::{files, plain};
 use crate::program::{Home, Running};
+use crate::support::names_in;
 
 #[test]
 fn it_shows_the_file_and_changes_nothing() {
@@ -86,6 +87,46 @@ fn it_is_checked_verified_brought_up_to_date_copied_and_put_back() {
         said.code == Some(2) && said.err.contains("there is no source `archive`; known are: `primary`"),
         "{said:?}"
     );
+}
+
+#[test]
+fn a_set_with_other_sources_is_not_put_back_in_part_without_a_word() {
+    let home = Home::with_made();
+    let make = |folder: &str| {
+        assert_eq!(home.run(&["-q", "db", "backup", folder], "").code, Some(0));
+        let [set] = &names_in(&home.path(folder))[..] else { panic!("one set in {folder}") };
+        home.path(folder).join(set)
+    };
+    let set = make("before");
+    let mut bot = Running::start(&mut home.bot(&["-q", "console", "--json"]));
+    bot.say("{\"chat\":-77,\"user\":7,\"text\":\"said after\"}");
+    assert!(bot.hear().contains("replies"));
+    assert_eq!(bot.end().code, Some(0));
+    // As if the chat had been in a source of its own then, and had been moved here since.
+    std::fs::rename(make("after").join("primary.db"), set.join("archive.db")).unwrap();
+    let mut manifest: Value = serde_json::from_str(&std::fs::read_to_string(set.join("backup.json")).unwrap()).unwrap();
+    let mut archive = manifest["files"][0].clone();
+    (archive["file"], archive["source"], archive["default"]) = ("archive.db".into(), "archive".into(), false.into());
+    manifest["files"].as_array_mut().unwrap().push(archive);
+    std::fs::write(set.join("backup.json"), manifest.to_string()).unwrap();
+    let before = files(&home.data());
+    let restore = |args: &[&str]| {
+        let said = home.run(&[&["db", "restore", set.to_str().unwrap()], args].concat(), "");
+        (said.code, said.err.replace(set.file_name().unwrap().to_str().unwrap(), "SET"))
+    };
+    for args in [&[][..], &["--even-so"]] {
+        let (code, said) = restore(args);
+        assert_eq!(code, Some(2), "{said}");
+        insta::allow_duplicates! {
+            assert_snapshot!(said, @"error: the backup [home]/before/SET has copies of sources that are not configured: `archive`; what their chats had would be missing. Configure [database.sources] and [database.chat_mapping] as they were when it was made, or name with --source what to put back");
+        }
+    }
+    let (code, said) = restore(&["--source", "primary"]);
+    assert_eq!(code, Some(1), "{said}");
+    assert_snapshot!(said, @"error: the backup knows nothing of chats that were moved since: -77 (in primary); their rows would be gone. Put back the whole set under the configuration of its time, take a later backup, move them elsewhere with `bot db move` first, or put it back with --even-so");
+    assert!(files(&home.data()) == before, "nothing was changed");
+    assert_eq!(restore(&["--source", "primary", "--even-so"]).0, Some(0));
+    assert_eq!(said_in(&home.database()), 0);
 }
 
 #[test]

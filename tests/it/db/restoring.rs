@@ -297,7 +297,7 @@ fn a_chat_that_was_moved_since_is_not_left_without_its_rows_unless_that_is_wante
         assert_eq!(code, expected, "{source}: {said}");
         assert_eq!(said.contains(refused), source == "archive", "{said}");
     }
-    // With the whole set it is where the set has it.
+    // With a bot that runs, and where it is wanted.
     let site = made();
     let set = set_of(&site, &backup(&site, &[]).1);
     assert_eq!(site.run(&["db", "move", "7", "--to", "archive"]).code, Some(0));
@@ -307,8 +307,11 @@ fn a_chat_that_was_moved_since_is_not_left_without_its_rows_unless_that_is_wante
     assert_eq!(running.end().code, Some(0));
     assert_eq!(restore(&site, &set, &["--source", "archive", "--even-so"]).0, 0);
     assert_eq!(texts(&site.data("archive.db")), ["said before"]);
+    // With the whole set it is where the set has it, and where the configuration of then leads it.
+    site.configure(TWO);
     assert_eq!(restore(&site, &set, &[]).0, 0);
     assert_eq!(texts(&site.data("primary.db")), ["said before"]);
+    assert_eq!(site.json(&["route", "7"])["source"], "primary");
 }
 
 #[test]

@@ -43,8 +43,8 @@ fn each_command_is_answered_by_the_bot() {
     assert_snapshot!(said, @"DATE TIME UTC, without effect");
     let refused = [["db", "retry", "nowhere"], ["db", "adopt", "nowhere"]].map(|args| site.said(&args));
     assert_snapshot!(refused.map(|(code, said)| format!("{code}: {said}")).concat(), @"
-        2: error: there is no such source; known are: `primary`, `archive`
-        2: error: there is no such source; known are: `primary`, `archive`
+        2: error: there is no source `nowhere`; known are: `primary`, `archive`
+        2: error: there is no source `nowhere`; known are: `primary`, `archive`
         ");
     let status = site.json(&["status"]);
     assert_eq!((&status["running"], &status["generation"]), (&true.into(), &1.into()));

@@ -33,7 +33,7 @@ fn what_is_the_same_on_both_sides_is_fine_and_stays_as_it_is() {
         CHAT  SOURCE  ROWS  UNREADABLE  SAME  DIFFERENT  ONLY THERE  ONLY AT HOME
         -100  archive  5  0  -  -  -  -
         7  archive  6  0  -  -  -  -
-        7  also primary  6  -  6  0  0  0
+        7  also primary  6  0  6  0  0  0
         2 chats read; nothing is wrong with them.
         ");
     assert_eq!(site.said(&["db", "verify", "--all"]).0, 0);
@@ -114,4 +114,95 @@ fn a_database_that_cannot_be_read_is_named_and_the_others_are_read() {
     let (code, said) = site.said(&["db", "verify", "7"]);
     assert_eq!(code, 3);
     assert!(said.contains("Not read: archive: [home]/data/archive.db is missing or empty"), "{said}");
+}
+
+/// A site on which a move of the chat 7 to `archive` was killed while it copied: messages without those who wrote them.
+fn broken_off() -> Site {
+    let site = Site::new(TWO);
+    let mut running = site.start();
+    speak(&mut running, 7, "a secret");
+    speak(&mut running, 7, "another secret");
+    assert_eq!(running.end().code, Some(0));
+    let archive = site.data("archive.db");
+    let sql = format!(
+        "ATTACH '{}' AS there; INSERT INTO there.chat_messages SELECT * FROM chat_messages WHERE chat_id = 7;
+         INSERT INTO switchyard_moves VALUES (7, 'primary', 'archive', 'copying', '2999-01-01 00:00:00')",
+        archive.display()
+    );
+    sqlite(&site.data("primary.db")).execute_batch(&sql).unwrap();
+    site
+}
+
+#[test]
+fn what_a_move_has_left_that_was_broken_off_is_said_first_and_not_held_against_the_chat() {
+    let site = broken_off();
+    let before = files(&site.home.data());
+    let (code, said) = site.said(&["db", "verify", "7"]);
+    assert_eq!(code, 0, "{said}");
+    assert_snapshot!(said, @"
+        Chat 7: a move to archive is under way or was broken off, and the rows in archive are its unfinished copy, not held against it; `bot db move 7 --to archive` brings it to its end, `bot db move 7 --abort` undoes it
+
+        CHAT  SOURCE  ROWS  UNREADABLE  SAME  DIFFERENT  ONLY THERE  ONLY AT HOME
+        7  primary  6  0  -  -  -  -
+        7  also archive  2  -  2  0  0  4
+        1 chat read; nothing is wrong with it.
+        ");
+    let chat = site.json(&["verify", "7"])["chats"][0].clone();
+    assert_eq!((&chat["bad_rows"], &chat["unfinished"]["to"]), (&0.into(), &"archive".into()), "{chat}");
+    assert!(files(&site.home.data()) == before);
+    // What is wrong at home is told all the same.
+    let nobody = "DELETE FROM chat_users WHERE chat_id = 7";
+    sqlite(&site.data("primary.db")).execute_batch(nobody).unwrap();
+    let (code, said) = site.said(&["db", "verify", "7"]);
+    assert_eq!(code, 3);
+    assert!(said.contains("7  primary  5  2  -") && said.contains("Chat 7: primary: table `chat_messages`"), "{said}");
+    assert!(!said.contains("Chat 7: archive: "), "{said}");
+}
+
+#[test]
+fn strays_that_a_move_has_left_that_was_broken_off_are_told_as_such_with_a_bot_and_without() {
+    let site = broken_off();
+    let told = "Chat 7: a move to archive is under way or was broken off, and the rows in archive are its unfinished copy; \
+                `bot db move 7 --to archive` brings it to its end, `bot db move 7 --abort` undoes it\n";
+    let (code, said) = site.said(&["db", "strays"]);
+    assert_eq!(code, 0);
+    assert!(said.ends_with(told), "{said}");
+    let running = site.start();
+    let said = site.said(&["db", "strays"]).1;
+    assert!(said.ends_with(told), "{said}");
+    let unfinished = site.json(&["strays"])["unfinished"].clone();
+    assert_eq!((&unfinished[0]["chat"], &unfinished[0]["source"]), (&7.into(), &"archive".into()), "{unfinished}");
+    let (code, said) = site.said(&["db", "strays", "--clear"]);
+    assert_eq!(code, 3);
+    assert!(
+        said.contains("archive, chat 7: a move of the chat 7 to archive is under way or was broken off; "),
+        "{said}"
+    );
+    assert_eq!(running.end().code, Some(0));
+    assert_eq!(site.said(&["db", "move", "7", "--abort"]).0, 0);
+    let said = site.said(&["db", "strays"]).1;
+    assert!(said.ends_with("No database has rows of chats that live in another.\n"), "{said}");
+}
+
+#[test]
+fn where_only_old_rows_are_left_to_delete_nobody_is_told_to_undo_the_move() {
+    let site = broken_off();
+    let switched = "UPDATE switchyard_moves SET state = 'deleting' WHERE chat_id = 7";
+    sqlite(&site.data("primary.db")).execute_batch(switched).unwrap();
+    site.configure(&format!("{TWO}7 = \"archive\"\n"));
+    let (_, said) = site.said(&["db", "verify", "7"]);
+    let first = said.lines().next().unwrap();
+    assert_snapshot!(first, @"Chat 7: a move to archive is under way or was broken off, and the rows in primary are old ones that it is to delete, not held against it; `bot db move 7 --to archive` brings it to its end");
+    for args in [&["db", "check"][..], &["db", "strays"]] {
+        let said = site.said(args).1;
+        assert!(said.contains("`bot db move 7 --to archive` brings it to its end\n"), "{said}");
+        assert!(!said.contains("--abort"), "{said}");
+    }
+    // Where it lives among what the move has left, neither is right before that is settled.
+    site.configure(&format!("{TWO}7 = \"primary\"\n"));
+    let said = site.said(&["db", "check"]).1;
+    assert!(
+        said.contains("the chat was mapped to primary since then; `bot db move 7 --to archive` says how"),
+        "{said}"
+    );
 }

@@ -84,7 +84,7 @@ fn a_copy_that_is_none_of_a_source_that_nobody_remembers_is_not_put_back_there()
     let (_, set) = made(scratch.path());
     let (_, others) = made(elsewhere.path());
     // It was never opened.
-    let config = config_of(scratch.path(), &["primary", "archive", "attic"], &[]);
+    let config = config_of(scratch.path(), &["primary", "archive", "attic"], &[(CHAT.0, "attic")]);
     let refused = |file: &Path| put_back(&config, file, "attic").unwrap_err();
     insta::assert_snapshot!(refused(&set.join("primary.db")), @"attic: it is of a default source");
     let (copy, attic) = (others.join("archive.db"), scratch.file("attic.db"));

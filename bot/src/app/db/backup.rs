@@ -55,6 +55,9 @@ impl Db {
             bar.finish_and_clear();
             match made {
                 Ok(report) => {
+                    if let Some(folder) = &report.created {
+                        self.say(&format!("Created the folder {}.", sanitize_line(folder)));
+                    }
                     self.tell(&report, |report| made_backup(report, tell::columns()))?;
                     if !report.is_whole() {
                         outcome = Outcome::DoneInPart;
@@ -108,6 +111,9 @@ impl Db {
     fn have_restored(&self, config: &Config, what: &RestoreArgs) -> Result<Vec<RestoreOutcome>, AppError> {
         let one = if let [one] = &what.sources[..] { Some(one) } else { None };
         let set = BackupSet::open(&what.set, one).map_err(DatabasesError::from)?;
+        if what.sources.is_empty() {
+            set.refuse_others(&config.database.sources).map_err(DatabasesError::from)?;
+        }
         let named: Vec<SourceName> =
             if what.sources.is_empty() { set.sources().cloned().collect() } else { what.sources.clone() };
         let default = &config.database.default_source;

@@ -3,7 +3,7 @@
 use super::{Db, PATIENCE, Whom, ask, tell, who_runs};
 use crate::app::{AppError, Outcome};
 use crate::cli::{JournalArgs, StraysArgs};
-use crate::control::leftovers::{Clearing, JournalReport, Lacking, Settle, SettledReport, StraysReport};
+use crate::control::leftovers::{Clearing, JournalReport, Lacking, Settle, SettledReport, StraysReport, Unfinished};
 use crate::control::protocol::{Answer, Command};
 use crate::databases;
 use crate::text::chart::{counted, thousands};
@@ -142,7 +142,7 @@ fn settled(report: &SettledReport, terminal: Option<usize>) -> String {
 
 /// The rows in files that do not own them; of one chat where only those were meant.
 fn strays(report: &StraysReport, only_of: Option<i64>, terminal: Option<usize>) -> String {
-    let StraysReport { cleared, strays, missing, .. } = report;
+    let StraysReport { cleared, strays, unfinished, missing, .. } = report;
     if strays.is_empty() {
         let whose = only_of.map_or_else(|| "chats that live".to_owned(), |chat| format!("chat {chat} that lives"));
         return format!("No database has rows of {whose} in another.\n") + &lacking(missing);
@@ -187,6 +187,12 @@ fn strays(report: &StraysReport, only_of: Option<i64>, terminal: Option<usize>) 
         text.push_str("\nWhat stays:\n");
         text.extend(told);
     }
+    if !unfinished.is_empty() {
+        text.push('\n');
+    }
+    text.extend(unfinished.iter().map(|Unfinished { chat, what, remedy, .. }| {
+        format!("{}\n", sanitize_line(&format!("Chat {chat}: {what}; {remedy}")))
+    }));
     text + &lacking(missing)
 }
 

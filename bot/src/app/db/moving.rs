@@ -41,7 +41,7 @@ struct Shown {
 
 impl Shown {
     fn show(&mut self, step: &MoveStep) {
-        let MoveStep { chat, stage, done, total } = step;
+        let MoveStep { chat, stage, done, total, .. } = step;
         self.bar.set_length(*total);
         self.bar.set_position(*done);
         let stage = sanitize_line(stage);
@@ -81,7 +81,7 @@ impl Db {
         shown.bar.finish_and_clear();
         let report = moved?;
         let outcome = outcome(&report);
-        self.tell(&report, |report| tell::moves(&report.moves))?;
+        self.tell(&report, tell::moves)?;
         Ok(outcome)
     }
 

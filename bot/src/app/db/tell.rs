@@ -3,7 +3,7 @@
 use std::io::{self, IsTerminal as _};
 
 use crate::control::leftovers::SetAsideReport;
-use crate::control::moves::MoveReport;
+use crate::control::moves::MovesReport;
 use crate::control::report::{Disputed, Ownerless, ReloadReport, RouteReport, SourceReport, StatusReport};
 use crate::text::chart::{counted, thousands};
 use crate::text::sanitize::{sanitize, sanitize_line};
@@ -129,8 +129,8 @@ pub(super) fn reload(report: &ReloadReport) -> String {
 }
 
 /// What became of chats that were to move.
-pub(super) fn moves(reports: &[MoveReport]) -> String {
-    let texts = reports.iter().map(ToString::to_string).collect::<String>();
+pub(super) fn moves(report: &MovesReport) -> String {
+    let texts = report.moves.iter().map(ToString::to_string).collect::<String>() + &report.of_room();
     texts.lines().map(|line| sanitize_line(line).into_owned() + "\n").collect()
 }
 

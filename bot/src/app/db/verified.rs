@@ -1,12 +1,13 @@
 //! What `bot db verify` found, for people.
 
-use database::maintenance::{BadRow, ChatCopy, RowDifference, VerifiedChat, VerifyReport};
+use database::maintenance::{BadRow, ChatCopy, RowDifference, UnfinishedMove, VerifiedChat, VerifyReport};
 
 use crate::text::chart::{counted, thousands};
 use crate::text::sanitize::sanitize_line;
 use crate::text::table::{Column, table};
 
-/// A table with a line for each chat and each file that it is in besides; then what is wrong.
+/// The moves that are not at their end; a table with a line for each chat and each file that it is in besides; then what is
+/// wrong.
 pub(super) fn verified(report: &VerifyReport, terminal: Option<usize>) -> String {
     let columns = [
         Column::Right("CHAT"),
@@ -20,12 +21,14 @@ pub(super) fn verified(report: &VerifyReport, terminal: Option<usize>) -> String
     ];
     let mut rows = Vec::new();
     let mut lines = Vec::new();
+    let mut text = String::new();
     for chat in &report.chats {
+        text.extend(chat.unfinished.iter().map(|one| unfinished(chat, one)));
         rows.push(at_home(chat));
         rows.extend(chat.copies.iter().map(|copy| elsewhere(chat, copy)));
         lines.extend(chat.bad.iter().map(|bad| unreadable(chat, bad)));
         untold(&mut lines, chat, chat.bad_rows, chat.bad.len());
-        for copy in &chat.copies {
+        for copy in chat.copies.iter().filter(|copy| !chat.is_unfinished(copy)) {
             lines.extend(copy.differences.iter().map(|row| difference(chat, copy, row)));
             let all = copy.different + copy.only_there + copy.only_at_home;
             untold(&mut lines, chat, all, copy.differences.len());
@@ -34,7 +37,12 @@ pub(super) fn verified(report: &VerifyReport, terminal: Option<usize>) -> String
     let whole = report.missing.is_empty();
     lines.extend(report.chats.iter().filter(|chat| is_nowhere(chat)).map(|chat| nowhere(chat, whole)));
     lines.extend(report.missing.iter().map(|missing| format!("Not read: {}: {}", missing.source, missing.reason)));
-    let mut text = if rows.is_empty() { String::new() } else { table(&columns, &rows, terminal) };
+    if !text.is_empty() {
+        text.push('\n');
+    }
+    if !rows.is_empty() {
+        text.push_str(&table(&columns, &rows, terminal));
+    }
     text.extend(lines.iter().map(|line| sanitize_line(line).into_owned() + "\n"));
     text + &summary(report)
 }
@@ -65,16 +73,23 @@ fn nowhere(VerifiedChat { chat, .. }: &VerifiedChat, is_whole: bool) -> String {
     format!("Chat {chat}: {source} holds anything of it")
 }
 
+/// What explains the rows in another file, and what is to be done about it.
+fn unfinished(chat: &VerifiedChat, one: &UnfinishedMove) -> String {
+    let (leftovers, remedy) = (one.leftovers(), one.remedy(&chat.home));
+    format!("{}\n", sanitize_line(&format!("Chat {}: {leftovers}, not held against it; {remedy}", chat.chat)))
+}
+
 fn at_home(chat: &VerifiedChat) -> Vec<String> {
     let dash = || "-".to_owned();
-    let (rows, bad) = (thousands(chat.rows), thousands(chat.bad_rows));
+    let (rows, bad) = (thousands(chat.rows), thousands(chat.bad_at_home));
     vec![chat.chat.to_string(), chat.home.clone(), rows, bad, dash(), dash(), dash(), dash()]
 }
 
 fn elsewhere(chat: &VerifiedChat, copy: &ChatCopy) -> Vec<String> {
-    let ChatCopy { source, rows, same, different, only_there, only_at_home, .. } = copy;
+    let ChatCopy { source, rows, bad_rows, same, different, only_there, only_at_home, .. } = copy;
     let counts = [same, different, only_there, only_at_home].map(|count| thousands(*count));
-    let beginning = [chat.chat.to_string(), format!("also {source}"), thousands(*rows), "-".to_owned()];
+    let bad = if chat.is_unfinished(copy) { "-".to_owned() } else { thousands(*bad_rows) };
+    let beginning = [chat.chat.to_string(), format!("also {source}"), thousands(*rows), bad];
     beginning.into_iter().chain(counts).collect()
 }
 

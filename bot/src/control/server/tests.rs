@@ -42,7 +42,8 @@ impl Operator for Script {
         what: &MoveRequest,
         tell: &mut dyn FnMut(MoveStep) -> ControlFlow<()>,
     ) -> Result<MovesReport, Fault> {
-        let step = |done| MoveStep { chat: what.chats[0], stage: "copying".to_owned(), done, total: 2 };
+        let (chat, stage) = (what.chats[0], "copying");
+        let step = |done| MoveStep { chat, stage: stage.to_owned(), can_be_undone: true, done, total: 2 };
         let _ = tell(step(1));
         if what.keep {
             while tell(step(2)).is_continue() {
@@ -132,9 +133,12 @@ fn whoever_asks_for_a_move_is_told_how_far_it_is_and_hanging_up_breaks_it_off() 
         steps += usize::from(step.is_some());
         if steps < 2 { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     });
-    assert!(matches!(ended, Err(ClientError::BrokenOff)));
-    let told = ClientError::BrokenOff.to_string();
-    assert!(told.contains("`bot db check`") && told.contains("`--abort`"), "{told}");
+    assert!(matches!(ended, Err(ClientError::BrokenOff { can_be_undone: true })));
+    for can_be_undone in [true, false] {
+        let told = ClientError::BrokenOff { can_be_undone }.to_string();
+        assert!(told.contains("`bot db check`") && told.contains("repeat the move"), "{told}");
+        assert_eq!(told.contains("`--abort`"), can_be_undone, "{told}");
+    }
     site.began.recv_timeout(LONG).unwrap();
 }
 

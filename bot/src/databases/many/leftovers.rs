@@ -1,6 +1,7 @@
 //! Writes that wait or were kept aside, and rows in files that do not own them: of a bot that runs, and of the files.
 
 use config::Config;
+use database::maintenance::UnfinishedMove;
 use database::multi::{self, Clear, Control};
 use database::{ChatId, DatabaseConfig, DatabaseWrapper, Form, Missing, Options, SourceName};
 
@@ -8,7 +9,7 @@ use super::{Following, Many, unknown};
 use crate::control::Operator as _;
 use crate::control::leftovers::{
     Clearing, JournalCounts, JournalEntry, JournalReport, Lacking, SetAsideReport, Settle, SettledReport, Stray,
-    StraysReport,
+    StraysReport, Unfinished,
 };
 use crate::control::protocol::{Fault, FaultKind};
 use crate::control::report::{Ownerless, ServedBy};
@@ -55,7 +56,8 @@ impl Many {
             let multi::Cleared { stray: found, deleted, only_here, different, why, .. } = one;
             Stray { deleted, only_here, different, why, ..stray(found) }
         });
-        Ok(StraysReport { running, cleared: true, strays: strays.collect(), missing: lacking(report.missing) })
+        let (strays, missing) = (strays.collect(), lacking(report.missing));
+        Ok(StraysReport { running, cleared: true, strays, unfinished: Vec::new(), missing })
     }
 }
 
@@ -110,7 +112,9 @@ pub(super) fn has_sources(config: &DatabaseConfig, source: Option<&SourceName>) 
         return Err(DatabasesError::OneFile);
     }
     match source {
-        Some(source) if !config.sources.contains_key(source) => Err(unknown(config.sources.keys()).into()),
+        Some(source) if !config.sources.contains_key(source) => {
+            Err(unknown(source.as_str(), config.sources.keys()).into())
+        }
         _ => Ok(()),
     }
 }
@@ -157,9 +161,15 @@ fn entry(entry: multi::JournalEntry) -> JournalEntry {
 }
 
 fn strays(strays: multi::Strays, running: bool) -> StraysReport {
-    let multi::Strays { found, missing, .. } = strays;
+    let multi::Strays { found, moves, missing, .. } = strays;
+    let unfinished = |one: &UnfinishedMove| {
+        let home = found.iter().find(|stray| stray.chat == one.chat).map_or("", |stray| stray.home.as_str());
+        let (source, what, remedy) = (one.left_in().to_owned(), one.leftovers(), one.remedy(home));
+        Unfinished { source, chat: one.chat.0, what, remedy }
+    };
+    let unfinished = moves.iter().map(unfinished).collect();
     let strays = found.into_iter().map(stray).collect();
-    StraysReport { running, cleared: false, strays, missing: lacking(missing) }
+    StraysReport { running, cleared: false, strays, unfinished, missing: lacking(missing) }
 }
 
 fn stray(stray: multi::Stray) -> Stray {

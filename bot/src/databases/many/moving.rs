@@ -6,10 +6,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use config::Config;
-use database::multi::{self, Control, MappingChange, MoveOptions, UnfinishedMove};
+use database::maintenance::UnfinishedMove;
+use database::multi::{self, Control, MappingChange, MoveOptions};
 use database::{ChatId, ChatType, DatabaseWrapper, Form, Options, SourceName};
 
 use super::{Many, unknown};
+use crate::control::absolute;
 use crate::control::moves::{Leaving, MoveOutcome, MoveReport, MoveRequest, MoveStep, MovesReport};
 use crate::control::protocol::{Fault, FaultKind};
 use crate::databases::DatabasesError;
@@ -39,14 +41,18 @@ pub(in crate::databases) fn move_chats(
     if databases.form == Form::SingleFile {
         return Err(DatabasesError::OneFile);
     }
-    let named = [&what.to, &what.from].into_iter().flatten();
-    if !named.into_iter().all(|name| databases.sources.keys().any(|known| known.as_str() == name)) {
-        return Err(unknown(databases.sources.keys()).into());
+    let is_known = |name: &&String| databases.sources.keys().any(|known| known.as_str() == *name);
+    if let Some(name) = [&what.to, &what.from].into_iter().flatten().find(|name| !is_known(name)) {
+        return Err(unknown(name, databases.sources.keys()).into());
     }
     if !databases.data_dir.is_dir() {
         return Err(DatabasesError::NoDataDir(databases.data_dir.clone()));
     }
-    let (db, control) = DatabaseWrapper::open_multi(databases, Options::default())?;
+    let (db, control) = if what.dry_run {
+        DatabaseWrapper::look_multi(databases, Options::default())?
+    } else {
+        DatabaseWrapper::open_multi(databases, Options::default())?
+    };
     let moved = moved(&control, what, &config.files, None, progress);
     db.close();
     Ok(moved?)
@@ -80,7 +86,7 @@ fn moved(
         None => Ok(None),
         Some(name) => match config.sources.keys().find(|known| known.as_str() == name) {
             Some(known) => Ok(Some(known.clone())),
-            None => Err(unknown(config.sources.keys())),
+            None => Err(unknown(name, config.sources.keys())),
         },
     };
     let (to, from) = (named(&what.to)?, named(&what.from)?);
@@ -98,7 +104,8 @@ fn moved(
         }
         let tell = |now: multi::Progress| {
             let multi::Progress { stage, done, total, .. } = now;
-            let go_on = tell(MoveStep { chat: chat.0, stage: stage.to_string(), done, total });
+            let can_be_undone = stage.can_be_undone();
+            let go_on = tell(MoveStep { chat: chat.0, stage: stage.to_string(), can_be_undone, done, total });
             is_broken_off |= go_on.is_break();
             go_on
         };
@@ -252,7 +259,9 @@ impl Mover<'_> {
             let rows = plan.rows.values().sum();
             let a_second = if longest_step.is_some() { BESIDE_CALLS } else { ROWS_A_SECOND };
             return Ok(MoveReport {
+                makes: plan.is_new.then(|| self.path_of(to)).flatten(),
                 to: Some(plan.to.to_string()),
+                freed: if keep { 0 } else { plan.bytes },
                 rows,
                 unknown: plan.is_nowhere,
                 media: plan.media,
@@ -274,6 +283,7 @@ impl Mover<'_> {
         };
         Ok(MoveReport {
             to: Some(moved.to.to_string()),
+            freed: if keep || self.what.vacuum { 0 } else { moved.bytes },
             rows: moved.rows.values().sum(),
             unknown: moved.is_nowhere,
             media: moved.media,
@@ -288,6 +298,11 @@ impl Mover<'_> {
             error,
             ..MoveReport::of(chat.0, outcome)
         })
+    }
+
+    /// The file of a source.
+    fn path_of(&self, name: &SourceName) -> Option<String> {
+        self.control.config().sources.get(name).map(|source| absolute(&source.path))
     }
 
     /// Has the configuration say where chats are, and answers in which files; `None` where nothing was written.

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use config::Config;
 use database::maintenance::{BackupProgress, BackupSet, Finding, RestoreOutcome, Site};
-use database::multi::{self, RestoreOptions};
+use database::multi;
 use database::{Clock as _, DatabaseConfig, Form, Found, SourceName, SystemClock};
 
 use super::Many;
@@ -67,9 +67,7 @@ pub(in crate::databases) fn restore(
     }
     let source = if let [source] = what.sources { Some(source) } else { None };
     let set = BackupSet::open(what.from, source)?;
-    let mut options = RestoreOptions::default();
-    (options.sources, options.even_so) = (what.sources.to_vec(), what.even_so);
-    Ok(multi::restore(config, &set, &options, SystemClock.now(), tell)?)
+    Ok(multi::restore(config, &set, &what.options(), SystemClock.now(), tell)?)
 }
 
 impl Many {

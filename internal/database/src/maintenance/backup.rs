@@ -15,7 +15,7 @@ use serde::Serialize;
 
 use super::copy::{self, CopyError, Tell};
 use super::error::MaintenanceError;
-use super::folder;
+use super::folder::{self, Ready};
 use super::manifest::{BackupFile, Manifest, NotCopied, PART, STAND_INS, stamp};
 use super::rotation::{self, rotate};
 use super::{Homes, Role, Site, SiteFile};
@@ -60,6 +60,8 @@ pub struct BackupProgress {
 pub struct BackupReport {
     /// The folder.
     pub path: String,
+    /// The folder that it is in, where that was made for it; else null.
+    pub created: Option<String>,
     /// What it has, and what it lacks.
     #[serde(flatten)]
     pub manifest: Manifest,
@@ -76,7 +78,7 @@ impl BackupReport {
     }
 }
 
-/// Makes a set of copies in a folder, which is made where it is missing: `YYYYMMDDTHHMMSSZ/NAME.db` for each source,
+/// Makes a set of copies in a folder, which is made where only it is missing: `YYYYMMDDTHHMMSSZ/NAME.db` for each source,
 /// `YYYYMMDDTHHMMSSZ/standin/NAME.db` for each stand-in, and `backup.json`. Nobody who writes waits meanwhile. The set has
 /// its name only once every copy is verified and on disk. A source that cannot be copied is named in the answer.
 ///
@@ -98,7 +100,8 @@ pub fn backup(
         let path = path.to_owned();
         move |error| MaintenanceError::Folder { path, error }
     };
-    DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(failed(folder))?;
+    let Ready { path: folder, is_new } = folder::prepare(folder)?;
+    let folder = folder.as_path();
     rotation::remove_unfinished(folder);
     room(site, folder, options)?;
     let (part, finished) = begin(folder, now).map_err(failed(folder))?;
@@ -115,8 +118,8 @@ pub fn backup(
     drop(mine);
     let manifest = set.manifest;
     let rotated = options.keep.map(|keep| rotate(folder, &manifest, &finished, keep.max(1))).unwrap_or_default();
-    let path = std::path::absolute(&finished).unwrap_or(finished).display().to_string();
-    Ok(BackupReport { path, manifest, removed: rotated.removed, left: rotated.left })
+    let (path, created) = (finished.display().to_string(), is_new.then(|| folder.display().to_string()));
+    Ok(BackupReport { path, created, manifest, removed: rotated.removed, left: rotated.left })
 }
 
 /// Refuses where the disk has too little room.

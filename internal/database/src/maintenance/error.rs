@@ -26,6 +26,22 @@ pub enum MaintenanceError {
         /// What the system answered.
         error: io::Error,
     },
+    /// What is named as a folder is none.
+    #[error("the backup cannot be written: {} is {what}; name a folder, or move that away", path.display())]
+    NotAFolder {
+        /// What was named, or what it is said to be in.
+        path: PathBuf,
+        /// What it is.
+        what: &'static str,
+    },
+    /// The folder in which a folder is to be made does not exist.
+    #[error(
+        "the backup cannot be written: the folder {} does not exist; correct the path, mount the disk that it is on, or create it", path.display()
+    )]
+    NoParent {
+        /// The folder that is missing.
+        path: PathBuf,
+    },
     /// There is too little room.
     #[error("the disk of {} has too little room: {needed} bytes are needed, and {free} are free; make room", path.display())]
     NoRoom {
@@ -67,6 +83,16 @@ pub enum MaintenanceError {
         /// The source.
         name: String,
     },
+    /// The backup has sources that are not configured.
+    #[error(
+        "the backup {} has copies of sources that are not configured: {names}; what their chats had would be missing. Configure [database.sources] and [database.chat_mapping] as they were when it was made, or name with --source what to put back", path.display()
+    )]
+    NotConfigured {
+        /// The backup.
+        path: PathBuf,
+        /// The sources.
+        names: String,
+    },
     /// A file of the backup is not what it should be.
     #[error("the backup {} cannot be used: {detail}; take another", path.display())]
     BadBackup {
@@ -99,10 +125,18 @@ pub enum MaintenanceError {
     },
     /// Chats would be left without their rows.
     #[error(
-        "the backup knows nothing of chats that were moved since: {chats}; their rows would be gone. Take a later backup, move them elsewhere with `bot db move` first, or put it back with --even-so"
+        "the backup knows nothing of chats that were moved since: {chats}; their rows would be gone. Put back the whole set under the configuration of its time, take a later backup, move them elsewhere with `bot db move` first, or put it back with --even-so"
     )]
     LosesChats {
         /// The chats, and where they live.
+        chats: String,
+    },
+    /// Chats would be led to places that have none of the rows which the backup has of them.
+    #[error(
+        "the backup has chats in sources that they are not led to: {chats}; their rows would not be found. First put the lines of [database.chat_mapping] back as they were when it was made, or put it back with --even-so"
+    )]
+    LedElsewhere {
+        /// The chats, where the backup has them, and where they are led.
         chats: String,
     },
     /// The present content could not be kept.

@@ -1,11 +1,46 @@
 //! Folders, and the one small file in them that is no database: the only place here that opens anything but through SQLite.
 
-use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::Path;
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::io::{self, ErrorKind, Read as _, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
 
+use super::error::MaintenanceError;
 use super::manifest::NAME;
+use crate::source::folder_of;
+
+/// A folder that is there.
+pub(super) struct Ready {
+    /// Where it is, without links and `..`.
+    pub(super) path: PathBuf,
+    /// Whether it was made.
+    pub(super) is_new: bool,
+}
+
+/// Makes a folder where it is missing, for its owner alone. What it is in has to be there: a path that is mistyped, or of a
+/// disk that is not mounted, would be filled elsewhere.
+pub(super) fn prepare(folder: &Path) -> Result<Ready, MaintenanceError> {
+    let folder = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
+    let not_a_folder = |path: &Path, what| Err(MaintenanceError::NotAFolder { path: path.to_owned(), what });
+    let is_new = match DirBuilder::new().mode(0o700).create(&folder) {
+        Ok(()) => true,
+        Err(_) if folder.is_dir() => false,
+        Err(_) if folder.is_file() => return not_a_folder(&folder, "a file"),
+        Err(error) => match error.kind() {
+            ErrorKind::AlreadyExists if !folder.exists() => {
+                return not_a_folder(&folder, "a link that leads nowhere");
+            }
+            ErrorKind::AlreadyExists => return not_a_folder(&folder, "no folder"),
+            ErrorKind::NotFound => return Err(MaintenanceError::NoParent { path: folder_of(&folder) }),
+            ErrorKind::NotADirectory => {
+                let file = folder.ancestors().find(|path| path.exists()).unwrap_or(&folder);
+                return not_a_folder(file, if file.is_file() { "a file" } else { "no folder" });
+            }
+            _ => return Err(MaintenanceError::Folder { path: folder, error }),
+        },
+    };
+    Ok(Ready { path: fs::canonicalize(&folder).unwrap_or(folder), is_new })
+}
 
 /// Whoever has this makes a folder's content; others leave it alone.
 pub(super) struct Mine {

@@ -13,6 +13,7 @@ pub(crate) mod folder;
 mod manifest;
 mod restore;
 mod rotation;
+mod unfinished;
 mod verify;
 
 use std::collections::BTreeMap;
@@ -29,11 +30,12 @@ pub use check::{CheckOptions, CheckReport, FileReport, check};
 pub use error::MaintenanceError;
 pub use finding::{Finding, Severity};
 pub use manifest::{BackupFile, Manifest, NotCopied};
-pub use restore::{BackupSet, RestoreOutcome, Restored, restore_file};
+pub use restore::{BackupSet, RestoreOptions, RestoreOutcome, Restored, restore_file};
+pub use unfinished::UnfinishedMove;
 
 pub use verify::{BadRow, ChatCopy, RowDifference, VerifiedChat, VerifyReport, verify};
 
-pub(crate) use restore::{Checked, put_back};
+pub(crate) use restore::{Checked, Loss, put_back};
 
 /// The files of a bot's databases as they were found at one moment.
 #[derive(Clone)]
@@ -44,6 +46,8 @@ pub struct Site {
     pub(crate) files: Vec<SiteFile>,
     /// The chats that are led to a source by name.
     pub(crate) homes: Homes,
+    /// The moves that are not at their end.
+    pub(crate) moves: Vec<UnfinishedMove>,
     /// What is to be said of them all together.
     pub(crate) findings: Vec<Finding>,
     /// Looks where chats are led now; `None` where that cannot be asked.
@@ -91,6 +95,7 @@ impl Site {
             data_dir: config.data_dir.clone(),
             files: vec![file],
             homes: Homes::new(),
+            moves: Vec::new(),
             findings: Vec::new(),
             homes_now: Arc::new(|| Some(Homes::new())),
         }

@@ -2,9 +2,11 @@
 //! sees either the old content or the new. What was there before is kept beside it.
 
 mod keep;
+mod loss;
 mod set;
 mod waiting;
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -16,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use super::BackupProgress;
 use super::copy::{self, CopyError, Tell};
 use super::error::MaintenanceError;
+use crate::ids::ChatId;
 use crate::route::SourceName;
 use crate::source::{
     FileId, Moment, OpenError, SourceConfig, beside, describe, folder_of, free_bytes, to_be_overwritten,
@@ -24,6 +27,7 @@ use crate::time::Timestamp;
 
 pub use set::BackupSet;
 
+pub(crate) use loss::Loss;
 pub(crate) use set::Checked;
 
 use keep::{is_damage, keep, move_aside};
@@ -33,6 +37,16 @@ use waiting::make_waiting;
 const PATIENCE: Duration = Duration::from_secs(30);
 /// What it takes besides the contents, in bytes.
 const BESIDES: u64 = 1 << 20;
+
+/// What is put back, and how.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct RestoreOptions {
+    /// The sources; all that the backup has copies of where none is named.
+    pub sources: Vec<SourceName>,
+    /// Whether chats may lose their rows: those that were moved since the backup, or are led elsewhere than it has them.
+    pub even_so: bool,
+}
 
 /// A source whose backup was put back.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -82,25 +96,39 @@ impl RestoreOutcome {
 /// it knows what it had read before: it is better stopped.
 ///
 /// # Errors
-/// The backup cannot be used, or what is there cannot be kept or written. The content is the old or the new one as a
-/// whole.
+/// The backup cannot be used, or has other sources too, and this one was not named; chats would lose their rows; or what is
+/// there cannot be kept or written. The content is the old or the new one as a whole.
 pub fn restore_file(
     settings: &SourceConfig,
     set: &BackupSet,
+    options: &RestoreOptions,
     now: Timestamp,
     tell: &mut dyn FnMut(BackupProgress) -> ControlFlow<()>,
 ) -> Result<Restored, MaintenanceError> {
-    let checked = set.checked(&settings.name)?;
-    let present = Moment::of(&settings.path, PATIENCE).ok().and_then(|present| present.identity().uuid.clone());
-    let found = checked.moment.identity().uuid.clone();
-    if let (Some(present), Some(found)) = (present, found)
+    let sources = BTreeMap::from([(settings.name.clone(), settings.clone())]);
+    if options.sources.is_empty() {
+        set.refuse_others(&sources)?;
+    }
+    let copies = [(settings, set.checked(&settings.name)?)];
+    let [(_, checked)] = &copies;
+    let present = Moment::of(&settings.path, PATIENCE).ok();
+    let uuid = present.as_ref().and_then(|present| present.identity().uuid.as_ref());
+    if let (Some(present), Some(found)) = (uuid, &checked.moment.identity().uuid)
         && present != found
     {
         let (path, name) = (checked.moment.path().to_owned(), settings.name.to_string());
         let detail = format!("its uuid is {found} and not {present}");
         return Err(MaintenanceError::OtherDatabase { path, name, detail });
     }
-    put_back(settings, &checked, now, tell)
+    if !options.even_so {
+        // What cannot be read knows of none.
+        let moved = |moment: &Moment| loss::moved(moment.connection()).unwrap_or_default();
+        let moved: Vec<ChatId> = present.iter().chain([&checked.moment]).flat_map(moved).collect();
+        let only = || settings.name.clone();
+        Loss::of(set, &sources, &copies)?.refuse(moved, |_| [only(), only()])?;
+    }
+    drop(present);
+    put_back(settings, checked, now, tell)
 }
 
 /// Writes a copy into a source's file. Whoever calls has seen to it that nobody else writes there.

@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use super::error::MaintenanceError;
 use super::manifest::NotCopied;
-use super::{Role, Site, SiteFile};
+use super::{Role, Site, SiteFile, UnfinishedMove};
 use crate::ids::ChatId;
 use crate::route::SourceName;
 use crate::source::{Found, Moment, describe};
@@ -47,10 +47,14 @@ pub struct VerifiedChat {
     pub rows: u64,
     /// How many rows have a value that the bot cannot read, in all files.
     pub bad_rows: u64,
+    /// How many of these are where it lives, or in what stands in for that.
+    pub bad_at_home: u64,
     /// The first of them.
     pub bad: Vec<BadRow>,
     /// The other files that have rows of it.
     pub copies: Vec<ChatCopy>,
+    /// A move of it that is not at its end, and has left rows in one of these: nothing of them counts.
+    pub unfinished: Option<UnfinishedMove>,
 }
 
 impl VerifyReport {
@@ -63,7 +67,13 @@ impl VerifyReport {
 impl VerifiedChat {
     /// Whether everything could be read, and what is elsewhere is at home just so.
     pub fn is_fine(&self) -> bool {
-        self.bad_rows == 0 && self.copies.iter().all(|copy| copy.different + copy.only_there == 0)
+        let tells = |copy: &&ChatCopy| !self.is_unfinished(copy);
+        self.bad_rows == 0 && self.copies.iter().filter(tells).all(|copy| copy.different + copy.only_there == 0)
+    }
+
+    /// Whether these are the rows that a move which is not at its end has left.
+    pub fn is_unfinished(&self, copy: &ChatCopy) -> bool {
+        self.unfinished.as_ref().is_some_and(|one| one.left_in() == copy.source)
     }
 }
 
@@ -125,9 +135,19 @@ fn one(site: &Site, files: &[(&SiteFile, Moment)], chat: ChatId, missing: &mut V
     let default = site.sources().next();
     let home = site.homes.get(&chat).or(default).cloned().unwrap_or_else(SourceName::primary);
     let mut found = VerifiedChat { chat: chat.0, home: home.to_string(), ..VerifiedChat::default() };
-    for (file, moment) in files {
+    let left = site.moves.iter().find(|one| one.chat == chat && one.left_in() != home.as_str());
+    let is_left =
+        |file: &SiteFile| file.role != Role::StandIn && left.is_some_and(|one| one.left_in() == file.name.as_str());
+    let mut bad_elsewhere: BTreeMap<&SourceName, u64> = BTreeMap::new();
+    // What a move has left lacks what comes later, or is gone already.
+    for (file, moment) in files.iter().filter(|(file, _)| !is_left(file)) {
+        let count = match file.role {
+            Role::StandIn => &mut found.bad_at_home,
+            _ if file.name == home => &mut found.bad_at_home,
+            _ => bad_elsewhere.entry(&file.name).or_default(),
+        };
         let mut bad = |row: BadRow| {
-            found.bad_rows += 1;
+            *count += 1;
             if found.bad.len() < MOST_NAMED {
                 found.bad.push(row);
             }
@@ -136,6 +156,7 @@ fn one(site: &Site, files: &[(&SiteFile, Moment)], chat: ChatId, missing: &mut V
             lacking(missing, file, error.kind().to_string());
         }
     }
+    found.bad_rows = found.bad_at_home + bad_elsewhere.values().sum::<u64>();
     // What a stand-in has is no copy: it comes home as writes.
     let sources: BTreeMap<_, _> = files
         .iter()
@@ -151,10 +172,15 @@ fn one(site: &Site, files: &[(&SiteFile, Moment)], chat: ChatId, missing: &mut V
     }
     for (file, moment) in sources.values().filter(|(file, _)| file.name != home) {
         let at_home = at_home.map(|(_, moment)| moment.connection());
-        match compare::copy(&file.name, moment.connection(), at_home, chat, MOST_NAMED) {
-            Ok(copy) => found.copies.extend(copy),
+        let most = if is_left(file) { 0 } else { MOST_NAMED };
+        match compare::copy(&file.name, moment.connection(), at_home, chat, most) {
+            Ok(copy) => {
+                let bad_rows = bad_elsewhere.get(&file.name).copied().unwrap_or_default();
+                found.copies.extend(copy.map(|copy| ChatCopy { bad_rows, ..copy }));
+            }
             Err(error) => lacking(missing, file, describe(&error)),
         }
     }
+    found.unfinished = left.filter(|one| found.copies.iter().any(|copy| copy.source == one.left_in())).cloned();
     found
 }

@@ -29,6 +29,12 @@ impl Absent {
         Self { away, leaving: BTreeSet::new() }
     }
 
+    /// The same as a look has found it, for who serves no chats.
+    pub(super) fn seen<'a>(names: impl Iterator<Item = &'a SourceName>, default: &Arc<Source>) -> Self {
+        let away = names.map(|name| (name.clone(), Away::by_default(name, default))).collect();
+        Self { away, leaving: BTreeSet::new() }
+    }
+
     /// Takes up those of these sources whose writes wait elsewhere, as of a source that is configured again. Answers
     /// which they are.
     pub(super) fn take_up(

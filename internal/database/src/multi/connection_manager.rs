@@ -39,6 +39,17 @@ impl ConnectionManager {
         }
     }
 
+    /// Of sources that are only looked at, all opened by this.
+    pub(super) fn looking(
+        config: &DatabaseConfig,
+        clock: &Arc<dyn Clock>,
+        opener: &Arc<dyn Opener>,
+        router: Weak<DataSourceRouter>,
+    ) -> Self {
+        let looking = || Arc::clone(opener);
+        Self { default: looking(), named: looking(), ..Self::new(config, clock, router) }
+    }
+
     /// The sources of a configuration, the default one first, the others by name. One whose settings are those of a
     /// source that is there already is that source; no other is opened here.
     pub(super) fn sources(&self, config: &DatabaseConfig, present: &[Arc<Source>]) -> Vec<Arc<Source>> {

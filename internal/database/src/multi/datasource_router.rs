@@ -118,14 +118,30 @@ impl DataSourceRouter {
         clock: &Arc<dyn Clock>,
         aliases: &Arc<Aliases>,
     ) -> Arc<Self> {
-        Arc::new_cyclic(|router: &Weak<Self>| {
-            let connections = ConnectionManager::new(config, clock, router.clone());
-            let plan = Plan { config: config.clone(), recorded: BTreeMap::new() };
+        let connections = |router| {
+            let connections = ConnectionManager::new(config, clock, router);
             connections.registry.set_place(lock.mark());
+            connections
+        };
+        let router = Self::of(config, aliases, connections, |default| Absent::left_behind(config, default, clock));
+        *router.lock.lock() = Some(lock);
+        router
+    }
+
+    /// The router of a configuration, with these connections, and the sources that are away.
+    pub(super) fn of(
+        config: &DatabaseConfig,
+        aliases: &Arc<Aliases>,
+        connections: impl FnOnce(Weak<Self>) -> ConnectionManager,
+        absent: impl FnOnce(&Arc<Source>) -> Absent,
+    ) -> Arc<Self> {
+        Arc::new_cyclic(|router: &Weak<Self>| {
+            let connections = connections(router.clone());
+            let plan = Plan { config: config.clone(), recorded: BTreeMap::new() };
             let sources = connections.sources(config, &[]);
             let current = Current {
                 plan,
-                absent: sources.first().map(|default| Absent::left_behind(config, default, clock)).unwrap_or_default(),
+                absent: sources.first().map(absent).unwrap_or_default(),
                 aliases: HashMap::new(),
                 knows_routes: false,
                 is_closed: false,
@@ -144,7 +160,7 @@ impl DataSourceRouter {
                 gates,
                 healer: Healer::new(router.clone()),
                 counters: Counters::default(),
-                lock: Mutex::new(Some(lock)),
+                lock: Mutex::default(),
             }
         })
     }

@@ -12,7 +12,7 @@ use super::registry::{Adopt, Entry, Registry};
 use crate::error::{Error, ErrorKind, Result};
 use crate::migrate::{Identity, Role};
 use crate::route::SourceName;
-use crate::source::{Budget, Database, Facts, FileId, Left, OpenError, Opener, SourceConfig, Stays};
+use crate::source::{Budget, Database, Facts, FileId, Left, OpenError, Opener, SourceConfig, Stays, can_be_made};
 use crate::time::Clock;
 
 /// Opens a source that is not the default one.
@@ -209,6 +209,14 @@ impl Opener for NamedOpener {
 
     fn failed(&self, config: &SourceConfig) -> bool {
         self.router.upgrade().is_some_and(|router| router.failed(config))
+    }
+
+    fn would_make(&self, config: &SourceConfig) -> Result<bool, OpenError> {
+        if config.readonly || !can_be_made(&config.path)? {
+            return Ok(false);
+        }
+        let known = self.registry.entries(&config.name, None, Instant::now() + config.timeout);
+        Ok(self.admit(config, &known, &Facts::Nothing).is_ok())
     }
 
     fn budget(&self) -> Option<(Arc<Budget>, Stays)> {

@@ -29,8 +29,8 @@ pub struct Overview {
     pub is_complete: bool,
     /// The chats that files contradict each other about: why, and what settles it.
     pub disputed: BTreeMap<ChatId, String>,
-    plan: Plan,
-    aliases: HashMap<ChatId, ChatId>,
+    pub(super) plan: Plan,
+    pub(super) aliases: HashMap<ChatId, ChatId>,
 }
 
 /// A source as its file shows it.

@@ -24,6 +24,7 @@ mod journal_report;
 mod lines;
 mod lock;
 mod look;
+mod looking;
 mod outages;
 mod parked;
 mod particulars;
@@ -54,7 +55,7 @@ pub use registry::Adopt;
 pub use reload::{Change, PassedOver, ReloadError, Rerouted};
 pub use relocate::{
     ChatThere, Clear, Cleared, ClearedStrays, Difference, MappingChange, MoveError, MoveOptions, MovePlan, MoveReport,
-    Progress, Stage, Stray, Strays, UnfinishedMove, Unlike, look_at_strays,
+    Progress, Stage, Stray, Strays, Unlike, look_at_strays,
 };
 pub use restoring::{RestoreOptions, restore};
 pub use seal::{SealError, seal};

@@ -27,6 +27,7 @@ mod leftovers;
 mod media;
 mod pace;
 mod plan;
+mod planned;
 mod report;
 mod rows;
 mod settle;
@@ -44,6 +45,7 @@ use std::time::Instant;
 use super::control::Control;
 use crate::error::{ErrorKind, Result};
 use crate::ids::ChatId;
+use crate::maintenance::UnfinishedMove;
 use crate::params;
 use crate::route::SourceName;
 use crate::source::Source;
@@ -51,7 +53,7 @@ use crate::sources::{Topology as _, unknown_source};
 
 pub(super) use bring::bring;
 pub use error::{Difference, MoveError, Unlike};
-pub use report::{MappingChange, MoveOptions, MovePlan, MoveReport, Progress, Stage, UnfinishedMove};
+pub use report::{MappingChange, MoveOptions, MovePlan, MoveReport, Progress, Stage};
 pub use strays::{Clear, Cleared, ClearedStrays, Stray, Strays, look_at_strays};
 pub use there::ChatThere;
 
@@ -77,49 +79,6 @@ struct Part {
 }
 
 impl Control {
-    /// What moving a chat would do. Changes nothing, but for opening the sources.
-    ///
-    /// # Errors
-    /// The move would be refused.
-    pub fn plan_move(&self, chat: ChatId, to: &SourceName, options: &MoveOptions) -> Result<MovePlan, MoveError> {
-        let chats = self.together(chat);
-        if !self.check_disputed(&chats, Some(to))?.is_empty() {
-            return Ok(MovePlan::of_nothing(to, plan::free(&*self.source(to)?)));
-        }
-        let unfinished = self.unfinished(&chats)?;
-        unfinished.iter().try_for_each(|entry| self.check_not_remapped(entry))?;
-        let (parts, is_checked) = match self.parts(&chats, to, options.keep) {
-            Err(there @ MoveError::AlreadyThere { .. }) if unfinished.is_empty() => {
-                (self.left_behind(&chats, to)?.ok_or(there)?, true)
-            }
-            parts => (parts?, false),
-        };
-        for part in parts.iter().filter(|_| !is_checked) {
-            // What an earlier try has left at the target goes before.
-            let is_ours = |entry: &Entry| {
-                let left_in = if entry.is_switched { &entry.from } else { &entry.to };
-                entry.chat == part.chat && left_in == to.as_str()
-            };
-            if !unfinished.iter().any(is_ours) {
-                plan::check_empty(part)?;
-            }
-        }
-        let (rows, media) = (plan::rows(&parts)?, plan::media(&parts)?);
-        let (bytes, target) = (plan::bytes(&parts, &rows, media)?, self.source(to)?);
-        plan::check_disk(&target, bytes)?;
-        let routes = self.routes(&chats, to);
-        Ok(MovePlan {
-            chats: parts.iter().map(|part| (part.chat, part.from.name().clone())).collect(),
-            to: to.clone(),
-            is_nowhere: rows.is_empty() && plan::is_nowhere(&self.router.table().sources, &chats),
-            rows,
-            media,
-            bytes,
-            bytes_free: plan::free(&target),
-            mapping: self.mapping(&routes),
-        })
-    }
-
     /// Moves a chat, with the group that it was before or the supergroup that it became, to another source, while others
     /// read and write. `progress` is told of every step and may break the move off.
     ///
@@ -203,6 +162,11 @@ impl Control {
             }
             parts => parts?,
         };
+        // A file that is not there yet is made before anything is noted.
+        for part in &parts {
+            plan::check_available(&part.from)?;
+            plan::check_available(&part.to)?;
+        }
         // Before the first row is read, and looked at again when the gate is closed.
         let homes: Vec<_> = parts.iter().map(|part| (part.chat, Arc::clone(&part.from))).collect();
         self.wait_for_writes_past(meter, &homes)?;
@@ -213,6 +177,7 @@ impl Control {
         let (rows, media) = (plan::rows(&parts)?, plan::media(&parts)?);
         let bytes = plan::bytes(&parts, &rows, media)?;
         plan::check_disk(&*self.source(to)?, bytes)?;
+        report.bytes = bytes;
         let total = rows.values().sum::<u64>();
         report.is_nowhere = total == 0 && plan::is_nowhere(&self.router.table().sources, &chats);
         let moved = Moved { chats: &chats, parts: &parts, to, keep: options.keep };
@@ -315,7 +280,7 @@ impl Control {
     /// # Errors
     /// The default source cannot be read.
     pub fn unfinished_moves(&self) -> Result<Vec<UnfinishedMove>, MoveError> {
-        let entries = state::entries(&self.shared()?)?;
+        let entries = state::entries(&self.shared()?).map_err(MoveError::unavailable)?;
         let told = |Entry { chat, from, to, is_switched, .. }| UnfinishedMove { chat, from, to, is_switched };
         Ok(entries.into_iter().map(told).collect())
     }
@@ -339,6 +304,9 @@ impl Control {
 
 /// How many rows of a table a chat has in a source.
 fn count(source: &Arc<Source>, table: &Table, chat: ChatId) -> Result<u64> {
+    if source.would_be_made("relocate.count")? {
+        return Ok(0);
+    }
     let Table { name, owner, .. } = table;
     let sql = format!("SELECT COUNT(*) FROM {name} WHERE {owner}");
     source.read("relocate.count", |tx| tx.value::<u64>(name, &sql, params![chat])).map(Option::unwrap_or_default)

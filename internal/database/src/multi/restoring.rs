@@ -11,31 +11,25 @@ use std::time::{Duration, Instant};
 use rusqlite::Connection;
 
 use super::control::Control;
-use super::datasource_router::{Plan, Why};
+use super::datasource_router::Plan;
 use super::lock::DataDirLock;
 use super::registry::Registry;
 use super::site::unfinished_moves;
 use crate::config::DatabaseConfig;
 use crate::error::ErrorKind;
 use crate::ids::ChatId;
-use crate::maintenance::{BackupProgress, BackupSet, Checked, MaintenanceError, RestoreOutcome, Restored, put_back};
+use crate::maintenance::{
+    BackupProgress, BackupSet, Checked, Loss, MaintenanceError, RestoreOutcome, Restored, put_back,
+};
 use crate::migrate::{self, Role};
 use crate::route::{Route, SourceName};
 use crate::source::{Moment, OpenError, SourceConfig, describe};
 use crate::time::Timestamp;
 
+pub use crate::maintenance::RestoreOptions;
+
 /// How long locks of others are waited for while files are looked at.
 const PATIENCE: Duration = Duration::from_secs(5);
-
-/// What is put back, and how.
-#[derive(Clone, Debug, Default)]
-#[non_exhaustive]
-pub struct RestoreOptions {
-    /// The sources; all that the backup has copies of where none is named.
-    pub sources: Vec<SourceName>,
-    /// Whether chats may lose their rows: those that were moved since the backup.
-    pub even_so: bool,
-}
 
 /// What the default source's file knows of the others.
 #[derive(Default)]
@@ -49,8 +43,8 @@ struct Knowledge {
 /// written; then each source is by itself, and the answers say what became of it. Repeating it is safe.
 ///
 /// # Errors
-/// A process is in charge, the backup lacks a source that was named or is no backup of these databases, or chats would
-/// lose their rows. Nothing was changed.
+/// A process is in charge; the backup lacks a source that was named, has some that are not configured where none was named,
+/// or is no backup of these databases; or chats would lose their rows. Nothing was changed.
 pub fn restore(
     config: &DatabaseConfig,
     set: &BackupSet,
@@ -85,7 +79,7 @@ pub fn restore(
         let known = known.unwrap_or_default();
         let (before, after) = (plan_of(&known), then.as_ref().map_or_else(|| plan_of(&known), plan_of));
         let aliases = [&known.aliases, then.as_ref().map_or(&known.aliases, |then| &then.aliases)];
-        refuse_loss(config, &copies, [&before, &after], aliases)?;
+        refuse_loss(&Loss::of(set, &config.sources, &copies)?, [&before, &after], aliases)?;
     }
     let restored = copies.iter().map(|(settings, copy)| {
         let tried = put_back(settings, copy, now, tell);
@@ -143,8 +137,10 @@ impl Control {
                 self.router.with_plan(|plan| Plan { recorded: plan.recorded.clone(), config: plan.config.clone() });
             (plan, self.router.aliases.all())
         };
-        let refuse_loss = |(plan, aliases): &(Plan, _)| {
-            if even_so { Ok(()) } else { refuse_loss(&config, &copies, [plan, plan], [aliases, aliases]) }
+        let loss = if even_so { None } else { Some(Loss::of(set, &config.sources, &copies)?) };
+        let refuse_loss = |(plan, aliases): &(Plan, _)| match &loss {
+            Some(loss) => refuse_loss(loss, [plan, plan], [aliases, aliases]),
+            None => Ok(()),
         };
         let before = present();
         refuse_loss(&before)?;
@@ -180,12 +176,15 @@ impl Control {
     }
 }
 
-/// The sources that are to be put back: those that were named, or all of the set.
+/// The sources that are to be put back: those that were named, or all of the set, which have to be configured.
 fn wanted<'a>(
     config: &'a DatabaseConfig,
     set: &BackupSet,
     options: &RestoreOptions,
 ) -> Result<Vec<&'a SourceConfig>, MaintenanceError> {
+    if options.sources.is_empty() {
+        set.refuse_others(&config.sources)?;
+    }
     let names: Vec<_> =
         if options.sources.is_empty() { set.sources().collect() } else { options.sources.iter().collect() };
     let settings = names.into_iter().map(|name| {
@@ -262,56 +261,17 @@ fn is_named(
     }
 }
 
-/// Refuses where chats that were moved would be led to a place that has none of their rows, though there are some now.
+/// Refuses where chats would be led to a place that has none of their rows.
 fn refuse_loss(
-    config: &DatabaseConfig,
-    copies: &[(&SourceConfig, Checked)],
+    loss: &Loss<'_>,
     [before, after]: [&Plan; 2],
     [aliases, aliases_then]: [&HashMap<ChatId, ChatId>; 2],
 ) -> Result<(), MaintenanceError> {
-    let home = |plan: &Plan, aliases, chat| match plan.route(chat, aliases) {
-        Some((name, why)) => (name.clone(), why),
-        None => (config.default_source.clone(), Why::Default),
+    let home = |plan: &Plan, aliases, chat| {
+        plan.route(chat, aliases).map_or(&plan.config.default_source, |(name, _)| name).clone()
     };
-    let chats: BTreeSet<_> = before.recorded.keys().chain(after.recorded.keys()).copied().collect();
-    let mut lost = Vec::new();
-    for chat in chats {
-        let ((now, _), (then, _)) = (home(before, aliases, chat), home(after, aliases_then, chat));
-        let copy = copies.iter().find(|(settings, _)| settings.name == then);
-        let stays = match copy {
-            Some((_, copy)) => has_rows(copy.moment.connection(), chat),
-            None if then == now => continue,
-            None => {
-                config.sources.get(&then).and_then(live).map_or(Ok(false), |live| has_rows(live.connection(), chat))
-            }
-        };
-        let is_there = || {
-            config
-                .sources
-                .get(&now)
-                .and_then(live)
-                .is_some_and(|live| has_rows(live.connection(), chat).unwrap_or(true))
-        };
-        if !stays.unwrap_or(false) && is_there() {
-            lost.push(format!("{chat} (in {now})"));
-        }
-    }
-    if lost.is_empty() { Ok(()) } else { Err(MaintenanceError::LosesChats { chats: lost.join(", ") }) }
-}
-
-/// Whether a file has a row of a chat in any table of chats.
-fn has_rows(connection: &Connection, chat: ChatId) -> rusqlite::Result<bool> {
-    let sql = "SELECT m.name FROM sqlite_schema m, pragma_table_info(m.name) c
-               WHERE m.type = 'table' AND c.name = 'chat_id' AND m.name NOT LIKE 'switchyard~_%' ESCAPE '~'
-               ORDER BY m.name";
-    let tables: Vec<String> = connection.prepare(sql)?.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
-    for table in tables {
-        let sql = format!("SELECT EXISTS (SELECT 1 FROM \"{}\" WHERE chat_id = ?1)", table.replace('"', "\"\""));
-        if connection.query_row(&sql, [chat.0], |row| row.get(0))? {
-            return Ok(true);
-        }
-    }
-    Ok(false)
+    let moved = before.recorded.keys().chain(after.recorded.keys()).copied();
+    loss.refuse(moved, |chat| [home(before, aliases, chat), home(after, aliases_then, chat)])
 }
 
 /// What a default source's file knows of the others.

@@ -11,9 +11,9 @@ use super::standin_files;
 use crate::config::DatabaseConfig;
 use crate::error::Result;
 use crate::ids::ChatId;
-use crate::maintenance::{Finding, Role, Severity, Site, SiteFile};
+use crate::maintenance::{Finding, Role, Severity, Site, SiteFile, UnfinishedMove};
 use crate::params;
-use crate::source::{self, BadColumn, FromRow, ReadTx, Row, look_closer};
+use crate::source::{self, ReadTx, look_closer};
 
 /// How many chats are named at a time.
 const MOST_NAMED: usize = 5;
@@ -32,7 +32,8 @@ pub fn site(config: &DatabaseConfig) -> Site {
     }
     let homes = overview.homes();
     nowhere(config, &homes, &mut findings);
-    unfinished(config, &overview, &mut findings);
+    let moves = if overview.is_complete { unfinished_in(config) } else { Ok(Vec::new()) };
+    let moves = unfinished(moves, config, &overview, &mut findings);
     passed_over(&overview, &mut findings);
     for (name, path) in standin::ownerless(config) {
         let what = "writes wait in its stand-in, and it is not configured as a source that can be written";
@@ -40,7 +41,8 @@ pub fn site(config: &DatabaseConfig) -> Site {
         findings.push(finding.with_remedy("configure it again, so that they come home"));
     }
     let again = config.clone();
-    Site { data_dir: config.data_dir.clone(), files, homes, findings, homes_now: Arc::new(move || homes_now(&again)) }
+    let (data_dir, homes_now) = (config.data_dir.clone(), Arc::new(move || homes_now(&again)));
+    Site { data_dir, files, homes, moves, findings, homes_now }
 }
 
 /// What is to be said of rows in files that do not own them. Reads tables as a whole.
@@ -115,59 +117,41 @@ fn passed_over(overview: &Overview, findings: &mut Vec<Finding>) {
     }
 }
 
-/// A move that is under way or was broken off.
-pub(super) struct Unfinished {
-    pub(super) chat: ChatId,
-    pub(super) from: String,
-    pub(super) to: String,
-}
-
-impl FromRow for Unfinished {
-    const TABLE: &'static str = "switchyard_moves";
-    const KEY: &'static [&'static str] = &["chat_id"];
-
-    fn from_row(row: &Row<'_>) -> Result<Self, BadColumn> {
-        Ok(Self { chat: row.get("chat_id")?, from: row.get("from_source")?, to: row.get("to_source")? })
-    }
-}
-
 /// The moves that are noted in a default source.
-pub(super) fn unfinished_moves(tx: &ReadTx<'_>) -> Result<Vec<Unfinished>> {
+pub(super) fn unfinished_moves(tx: &ReadTx<'_>) -> Result<Vec<UnfinishedMove>> {
     tx.snapshot()?;
     if !tx.has_table("switchyard_moves")? {
         return Ok(Vec::new());
     }
-    tx.query("SELECT chat_id, from_source, to_source FROM switchyard_moves ORDER BY chat_id", params![])
+    tx.query("SELECT chat_id, from_source, to_source, state FROM switchyard_moves ORDER BY chat_id", params![])
 }
 
 /// The moves that are not at their end; none where the default source's file is not to be read.
-fn unfinished_in(config: &DatabaseConfig) -> Result<Vec<Unfinished>> {
+pub(super) fn unfinished_in(config: &DatabaseConfig) -> Result<Vec<UnfinishedMove>> {
     let default = config.sources.get(&config.default_source);
     let read = default.and_then(|default| look_closer(default).read("site.unfinished", unfinished_moves));
     read.unwrap_or_else(|| Ok(Vec::new()))
 }
 
-/// Moves that were broken off.
-fn unfinished(config: &DatabaseConfig, overview: &Overview, findings: &mut Vec<Finding>) {
+/// Moves that were broken off: those that are known of.
+fn unfinished(
+    moves: Result<Vec<UnfinishedMove>>,
+    config: &DatabaseConfig,
+    overview: &Overview,
+    findings: &mut Vec<Finding>,
+) -> Vec<UnfinishedMove> {
     let default = &config.default_source;
-    if !overview.is_complete {
-        return;
-    }
-    match unfinished_in(config) {
-        Err(error) => {
-            let what = format!("which moves were broken off cannot be read ({})", error.kind());
-            findings.push(Finding::new(Severity::Error, default, what));
-        }
-        Ok(moves) => {
-            for Unfinished { chat, to, .. } in moves {
-                let what = format!("a move of the chat {chat} to {to} is under way or was broken off");
-                let remedy = format!(
-                    "`bot db move {chat} --to {to}` brings it to its end, `bot db move {chat} --abort` undoes it"
-                );
-                findings.push(Finding::new(Severity::Warning, default, what).with_remedy(remedy));
-            }
-        }
-    }
+    let moves = moves.unwrap_or_else(|error| {
+        let what = format!("which moves were broken off cannot be read ({})", error.kind());
+        findings.push(Finding::new(Severity::Error, default, what));
+        Vec::new()
+    });
+    let finding = |one: &UnfinishedMove| {
+        let home = overview.explain(one.chat).0;
+        Finding::new(Severity::Warning, default, one.what()).with_remedy(one.remedy(home.as_str()))
+    };
+    findings.extend(moves.iter().map(finding));
+    moves
 }
 
 fn named(chats: &BTreeSet<ChatId>) -> String {

@@ -30,6 +30,11 @@ pub(crate) trait Opener: Send + Sync {
         false
     }
 
+    /// Whether opening it would make its file: there is none, and one may be made. Opens and makes nothing.
+    fn would_make(&self, _config: &SourceConfig) -> Result<bool, OpenError> {
+        Ok(false)
+    }
+
     /// What the source's connections count against, and whether it can be closed for others to have room.
     fn budget(&self) -> Option<(Arc<Budget>, Stays)> {
         None

@@ -70,6 +70,11 @@ pub(super) fn look(path: &Path) -> Result<Found, OpenError> {
     }
 }
 
+/// Whether there is nothing at a path yet, and a database can be made there.
+pub(crate) fn can_be_made(path: &Path) -> Result<bool, OpenError> {
+    Ok(look(path)? != Found::File)
+}
+
 /// Looks at a path of which nothing is to be changed.
 pub(super) fn look_readonly(path: &Path) -> Result<(), OpenError> {
     check_name(path)?;

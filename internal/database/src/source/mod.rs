@@ -72,7 +72,9 @@ pub(crate) use database::Database;
 pub(crate) use delegated::Admit;
 pub(crate) use displaced::{Displaced, Raised};
 pub(crate) use door::{Opener, Stays};
-pub(crate) use file::{FileId, at_rest, beside, create as create_private, create_new, folder_of, free_bytes};
+pub(crate) use file::{
+    FileId, at_rest, beside, can_be_made, create as create_private, create_new, folder_of, free_bytes,
+};
 pub(crate) use group::Recorder;
 pub(crate) use held::Held;
 pub(crate) use journal::{Handed, NOTED_AFTER, Noted};
@@ -272,6 +274,16 @@ impl Source {
             self.gave_up(&database, "its file cannot be written any more");
         }
         self.noticed(&database, answer)
+    }
+
+    /// Whether its file is not there yet, so that whoever opens it makes it. Opens and makes nothing.
+    pub(crate) fn would_be_made(&self, op: &'static str) -> Result<bool> {
+        match &self.door.opener {
+            Some(opener) if !self.is_open() => opener
+                .would_make(&self.config)
+                .map_err(|error| self.error(op, ErrorKind::SourceUnavailable { reason: error.to_string() })),
+            _ => Ok(false),
+        }
     }
 
     /// Moves what is in the log into the file and empties the log; `false` where another process holds that back.

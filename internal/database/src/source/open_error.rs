@@ -118,6 +118,12 @@ pub enum OpenError {
         /// What the system answered.
         detail: String,
     },
+    /// A file that is only looked at, and of which a look has found that it cannot be used.
+    #[error("{reason}")]
+    Looked {
+        /// Why.
+        reason: String,
+    },
     /// What the databases remember of chats contradicts the configuration.
     #[error("{detail}")]
     Routes {
@@ -301,6 +307,7 @@ impl OpenError {
             | Self::InUse { .. }
             | Self::Lock { .. }
             | Self::Routes { .. }
+            | Self::Looked { .. }
             | Self::NewerVersion { .. }
             | Self::Locked { .. }
             | Self::Backup { .. }

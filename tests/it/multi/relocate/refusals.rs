@@ -99,7 +99,7 @@ fn a_source_whose_chats_are_served_elsewhere_is_not_moved_to_or_from_until_they_
             [moved(&control, CHAT, "archive"), moved(&control, OTHER, "primary"), moved(&control, OTHER, "third")];
         let undone = control.abort_move(CHAT, go_on);
         for refused in moves.into_iter().map(Result::unwrap_err).chain([undone.unwrap_err()]) {
-            assert!(matches!(&refused, MoveError::Away { name } if name.as_str() == "archive"), "{refused}");
+            assert!(matches!(&refused, MoveError::Away { name, .. } if name.as_str() == "archive"), "{refused}");
         }
     };
     refused();

@@ -1,7 +1,8 @@
 //! What there is to be put back: a set that a backup made, or a file of one source; and looking at a copy as a whole
 //! before anything is changed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ use crate::maintenance::error::MaintenanceError;
 use crate::maintenance::manifest::{Manifest, PART};
 use crate::migrate;
 use crate::route::SourceName;
-use crate::source::{Moment, describe};
+use crate::source::{Moment, SourceConfig, describe};
 
 /// How long locks of others are waited for.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -24,6 +25,8 @@ pub struct BackupSet {
     path: PathBuf,
     /// The copies of the sources.
     files: BTreeMap<SourceName, PathBuf>,
+    /// The copies of what stood in for sources.
+    stand_ins: BTreeMap<SourceName, PathBuf>,
     /// Files in which writes of sources may wait: stand-ins, and the default source's.
     journals: Vec<PathBuf>,
 }
@@ -38,20 +41,20 @@ impl BackupSet {
         if !path.exists() {
             return Err(MaintenanceError::NothingThere { path: path.to_owned() });
         }
-        let absolute = std::path::absolute(path).map_err(|error| refuse(&error.to_string()))?;
+        let absolute = fs::canonicalize(path).map_err(|error| refuse(&error.to_string()))?;
         if !path.is_dir() {
             let source = source.ok_or_else(|| refuse("a file is of one source, which --source names"))?;
             if !path.is_file() {
                 return Err(refuse("it is neither a file nor a folder"));
             }
             let files = BTreeMap::from([(source.clone(), absolute.clone())]);
-            return Ok(Self { path: absolute, files, journals: Vec::new() });
+            return Ok(Self { path: absolute, files, stand_ins: BTreeMap::new(), journals: Vec::new() });
         }
         if absolute.as_os_str().to_string_lossy().ends_with(PART) {
             return Err(refuse("it was not finished"));
         }
         let manifest = Manifest::read(&absolute).map_err(|error| refuse(&format!("its backup.json: {error}")))?;
-        let (mut files, mut journals) = (BTreeMap::new(), Vec::new());
+        let (mut files, mut stand_ins, mut journals) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
         for file in &manifest.files {
             let role = if file.stand_in { Role::StandIn } else { Role::Named };
             let Some(name) = file.source.parse().ok().filter(|name| file.file == file_in_set(role, name)) else {
@@ -61,11 +64,10 @@ impl BackupSet {
             if file.stand_in || file.default {
                 journals.push(path.clone());
             }
-            if !file.stand_in {
-                files.insert(name, path);
-            }
+            let copies = if file.stand_in { &mut stand_ins } else { &mut files };
+            copies.insert(name, path);
         }
-        Ok(Self { path: absolute, files, journals })
+        Ok(Self { path: absolute, files, stand_ins, journals })
     }
 
     /// The sources that it has copies of.
@@ -76,6 +78,28 @@ impl BackupSet {
     /// Where it is, absolute.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Refuses to put all of it back where it has copies of sources that are not configured: nothing would lead to what
+    /// their chats had.
+    ///
+    /// # Errors
+    /// It has some.
+    pub fn refuse_others(&self, configured: &BTreeMap<SourceName, SourceConfig>) -> Result<(), MaintenanceError> {
+        let others: BTreeSet<_> = self.not_configured(configured).map(|(name, _)| format!("`{name}`")).collect();
+        if others.is_empty() {
+            return Ok(());
+        }
+        let names = others.into_iter().collect::<Vec<_>>().join(", ");
+        Err(MaintenanceError::NotConfigured { path: self.path.clone(), names })
+    }
+
+    /// The copies, those of stand-ins too, whose sources are not configured.
+    pub(super) fn not_configured<'a>(
+        &'a self,
+        configured: &'a BTreeMap<SourceName, SourceConfig>,
+    ) -> impl Iterator<Item = (&'a SourceName, &'a PathBuf)> + 'a {
+        self.files.iter().chain(&self.stand_ins).filter(|(name, _)| !configured.contains_key(*name))
     }
 
     /// The copy of a source, looked at as a whole.

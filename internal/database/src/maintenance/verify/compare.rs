@@ -18,6 +18,8 @@ pub struct ChatCopy {
     pub source: String,
     /// How many there are.
     pub rows: u64,
+    /// How many have a value that the bot cannot read.
+    pub bad_rows: u64,
     /// How many are at home just so.
     pub same: u64,
     /// How many are at home otherwise.

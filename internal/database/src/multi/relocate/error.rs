@@ -10,7 +10,7 @@ use crate::error::Error;
 use crate::ids::ChatId;
 use crate::route::SourceName;
 
-use said::{Differences, Elsewhere, Plainly, Tables, advice, megabytes};
+use said::{Because, Differences, Elsewhere, Plainly, Tables, Why, advice, megabytes};
 
 /// Why a chat was not moved. Unless it says otherwise nothing was changed.
 #[derive(Debug, thiserror::Error)]
@@ -57,7 +57,7 @@ pub enum MoveError {
         name: SourceName,
     },
     /// A source cannot be used.
-    #[error("the source `{name}` cannot be used now: {error}; see `bot db status`, then try again")]
+    #[error("the source `{name}` cannot be used now: {}; see `bot db status`, then try again", Why(error))]
     Unavailable {
         /// The source.
         name: SourceName,
@@ -67,12 +67,15 @@ pub enum MoveError {
     },
     /// A source's chats are served elsewhere while it is away.
     #[error(
-        "the source `{name}` is away, and what its chats wrote meanwhile is not in it yet; once `bot db status` says that \
-         it is home, try again"
+        "the source `{name}` is away{}, and what its chats wrote meanwhile is not in it yet; once `bot db status` says \
+         that it is home, try again",
+        Because(reason.as_deref())
     )]
     Away {
         /// The source.
         name: SourceName,
+        /// Why it cannot be used; `None` where its chats are on their way home.
+        reason: Option<String>,
     },
     /// The target holds rows of the chat that no move has put there.
     #[error(
@@ -293,6 +296,11 @@ pub enum MoveError {
 }
 
 impl MoveError {
+    /// A source fails before anything is begun.
+    pub(super) fn unavailable(error: Error) -> Self {
+        Self::Unavailable { name: error.source_name().clone(), error }
+    }
+
     /// The error where the route was switched before.
     pub(super) fn after_the_switch(self, report: MoveReport) -> Self {
         match self {

@@ -20,7 +20,7 @@ fn a_move_that_was_broken_off_says_at_what_and_what_can_be_done() {
         (Stage::Copying, "copying", either),
         (Stage::Verifying, "verifying", either),
         (Stage::Switching, "switching", either),
-        (Stage::Deleting, "deleting", either),
+        (Stage::Deleting, "deleting", "repeat it to bring it to its end"),
     ];
     for (stage, at, advice) in table {
         let expected = format!("the move was broken off while {at}; {advice}");

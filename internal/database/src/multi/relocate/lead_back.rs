@@ -28,7 +28,7 @@ impl Control {
                 return Ok(None);
             }
             for chat in chats {
-                match source.read("relocate.holds", |tx| plan::holds_any(tx, *chat)) {
+                match plan::holds(source, *chat) {
                     Ok(false) => {}
                     Ok(true) if holding.last().is_some_and(|last| Arc::ptr_eq(last, source)) => {}
                     Ok(true) => holding.push(source),

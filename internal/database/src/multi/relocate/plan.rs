@@ -85,10 +85,16 @@ pub(super) fn rows(parts: &[Part]) -> Result<BTreeMap<&'static str, u64>> {
     Ok(rows)
 }
 
+/// Those of which there can be anything: where the file of the source that they leave is not there yet, it is not made for
+/// that.
+fn there(parts: &[Part]) -> impl Iterator<Item = &Part> {
+    parts.iter().filter(|part| !part.from.would_be_made("relocate.there").is_ok_and(|is_new| is_new))
+}
+
 /// How many attachments the parts' messages refer to, of those at the places that they leave.
 pub(super) fn media(parts: &[Part]) -> Result<u64> {
     let mut all = 0;
-    for part in parts {
+    for part in there(parts) {
         // Along the index of the messages that have any, which are the fewer.
         let sql = "SELECT COUNT(*) FROM media_attachments
                    WHERE file_unique_id IN (SELECT media_id FROM chat_messages
@@ -104,7 +110,7 @@ pub(super) fn media(parts: &[Part]) -> Result<u64> {
 /// How many bytes the parts' rows take, about: some of them are looked at.
 pub(super) fn bytes(parts: &[Part], rows: &BTreeMap<&'static str, u64>, media: u64) -> Result<u64, MoveError> {
     let mut bytes = media * 4 * BESIDES;
-    for part in parts {
+    for part in there(parts) {
         for layout in copy::layouts(&part.from, &part.to)? {
             let Some(count) = rows.get(layout.table.name) else { continue };
             if let Some(chunk) = Walk::new(&part.from, &layout.query, part.chat, SAMPLE).next()? {
@@ -141,10 +147,13 @@ pub(super) fn check_empty(part: &Part) -> Result<(), MoveError> {
         }
     }
     // Keys without the chat in them might be taken by a row of nobody's.
-    for layout in copy::layouts(&part.from, &part.to)?.iter().filter(|layout| !layout.table.key.contains(&"chat_id")) {
-        let taken = taken(part, layout)?;
-        if taken > 0 && !tables.iter().any(|(table, _)| *table == layout.table.name) {
-            tables.push((layout.table.name, taken));
+    for part in there(std::slice::from_ref(part)) {
+        let layouts = copy::layouts(&part.from, &part.to)?;
+        for layout in layouts.iter().filter(|layout| !layout.table.key.contains(&"chat_id")) {
+            let taken = taken(part, layout)?;
+            if taken > 0 && !tables.iter().any(|(table, _)| *table == layout.table.name) {
+                tables.push((layout.table.name, taken));
+            }
         }
     }
     if tables.is_empty() {
@@ -155,6 +164,9 @@ pub(super) fn check_empty(part: &Part) -> Result<(), MoveError> {
 
 /// How many of the rows' keys are taken at the target.
 fn taken(part: &Part, layout: &Layout) -> Result<u64> {
+    if part.to.would_be_made("relocate.taken")? {
+        return Ok(0);
+    }
     let mut taken = 0;
     let mut walk = Walk::new(&part.from, &layout.query, part.chat, SAMPLE);
     while let Some(chunk) = walk.next()? {
@@ -183,10 +195,14 @@ pub(super) fn elsewhere(sources: &[Arc<Source>], but: &SourceName, chat: ChatId)
 
 /// Whether no source holds anything of some chats, as where a number was mistyped. One that cannot be asked may.
 pub(super) fn is_nowhere(sources: &[Arc<Source>], chats: &[ChatId]) -> bool {
-    let is_empty = |source: &Arc<Source>, chat: &ChatId| {
-        source.read("relocate.holds", |tx| holds_any(tx, *chat)).is_ok_and(|holds_any| !holds_any)
-    };
+    let is_empty = |source: &Arc<Source>, chat: &ChatId| holds(source, *chat).is_ok_and(|holds_any| !holds_any);
     sources.iter().all(|source| chats.iter().all(|chat| is_empty(source, chat)))
+}
+
+/// Whether a source holds anything of a chat. One whose file is not there yet does not, and is not opened.
+pub(super) fn holds(source: &Arc<Source>, chat: ChatId) -> Result<bool> {
+    const OP: &str = "relocate.holds";
+    Ok(!source.would_be_made(OP)? && source.read(OP, |tx| holds_any(tx, chat))?)
 }
 
 /// Whether a source holds anything of a chat, in any table.

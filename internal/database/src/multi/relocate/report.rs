@@ -49,6 +49,13 @@ pub enum Stage {
     Deleting,
 }
 
+impl Stage {
+    /// Whether a move that is broken off now can be undone, as far as that is certain.
+    pub fn can_be_undone(self) -> bool {
+        matches!(self, Self::Copying | Self::Verifying | Self::CatchingUp)
+    }
+}
+
 impl fmt::Display for Stage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -83,6 +90,8 @@ pub struct MovePlan {
     pub chats: Vec<(ChatId, SourceName)>,
     /// The source that they move to.
     pub to: SourceName,
+    /// Whether its file is not there yet, so that the move makes it.
+    pub is_new: bool,
     /// How many rows of each table move.
     pub rows: BTreeMap<&'static str, u64>,
     /// Whether no source holds anything of the chats.
@@ -100,8 +109,8 @@ pub struct MovePlan {
 impl MovePlan {
     /// The plan of a move that moves no row.
     pub(super) fn of_nothing(to: &SourceName, bytes_free: u64) -> Self {
-        let (chats, rows, is_nowhere, media, bytes, mapping) = Default::default();
-        Self { chats, to: to.clone(), rows, is_nowhere, media, bytes, bytes_free, mapping }
+        let (chats, is_new, rows, is_nowhere, media, bytes, mapping) = Default::default();
+        Self { chats, to: to.clone(), is_new, rows, is_nowhere, media, bytes, bytes_free, mapping }
     }
 }
 
@@ -120,6 +129,8 @@ pub struct MoveReport {
     pub is_nowhere: bool,
     /// How many attachments were copied; those that the target had are not counted.
     pub media: u64,
+    /// How many bytes these rows take with their indexes, about.
+    pub bytes: u64,
     /// How many rows and attachments were deleted at the old place.
     pub deleted: u64,
     /// How many rows and attachments of earlier moves that were broken off were deleted first.
@@ -141,7 +152,7 @@ pub struct MoveReport {
 impl MoveReport {
     /// The report of a move of which nothing is done yet.
     pub(super) fn to(to: &SourceName) -> Self {
-        let (chats, rows, is_nowhere, media, deleted, tidied, mapping) = Default::default();
+        let (chats, rows, is_nowhere, media, bytes, deleted, tidied, mapping) = Default::default();
         let (reread, waited, tries, elapsed) = Default::default();
         Self {
             chats,
@@ -149,6 +160,7 @@ impl MoveReport {
             rows,
             is_nowhere,
             media,
+            bytes,
             deleted,
             tidied,
             reread,
@@ -185,21 +197,6 @@ impl fmt::Display for MappingChange {
             Self::Remove { chat } => write!(f, "# without the line of {chat}"),
         }
     }
-}
-
-/// A move that was broken off.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct UnfinishedMove {
-    /// The chat.
-    pub chat: ChatId,
-    /// Where it was before the move.
-    pub from: String,
-    /// Where it was to go.
-    pub to: String,
-    /// Whether it is there: what is left to do is deleting the rows at the old place. Otherwise it is where it was, and
-    /// there is a part of a copy.
-    pub is_switched: bool,
 }
 
 /// Counts rows, and tells whoever waits.

@@ -10,6 +10,7 @@ use super::super::datasource_router::Recorded;
 use super::Part;
 use crate::error::Result;
 use crate::ids::ChatId;
+use crate::maintenance::UnfinishedMove;
 use crate::params;
 use crate::source::{BadColumn, FromRow, Row, Source};
 use crate::time::Timestamp;
@@ -43,18 +44,8 @@ impl FromRow for Entry {
     const KEY: &'static [&'static str] = &["chat_id"];
 
     fn from_row(row: &Row<'_>) -> Result<Self, BadColumn> {
-        let is_switched = match row.text("state")? {
-            COPYING => false,
-            DELETING => true,
-            _ => return Err(row.bad("state", "`copying` or `deleting`")),
-        };
-        Ok(Self {
-            chat: row.get("chat_id")?,
-            from: row.get("from_source")?,
-            to: row.get("to_source")?,
-            is_switched,
-            since: row.get("updated_at")?,
-        })
+        let UnfinishedMove { chat, from, to, is_switched, .. } = UnfinishedMove::from_row(row)?;
+        Ok(Self { chat, from, to, is_switched, since: row.get("updated_at")? })
     }
 }
 

@@ -12,7 +12,7 @@ use super::state::{self, Entry};
 use super::{MoveError, Part, clear, leftovers, media, plan};
 use crate::ids::ChatId;
 use crate::route::SourceName;
-use crate::source::Source;
+use crate::source::{Health, Source};
 
 /// How often it is looked whether others have come to an end.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
@@ -27,14 +27,14 @@ impl Control {
         plan::together(chat, &self.router.aliases.all())
     }
 
-    /// The chats that have to be moved, with their sources, which can be used.
+    /// The chats that have to be moved, with their sources, which can be used. A file may not be there yet.
     pub(super) fn parts(&self, chats: &[ChatId], to: &SourceName, keep: bool) -> Result<Vec<Part>, MoveError> {
         self.check_available(&self.shared()?)?;
         let target = self.source(to)?;
         if target.config().readonly {
             return Err(MoveError::ReadOnlyTarget { name: to.clone() });
         }
-        self.check_available(&target)?;
+        self.check_usable(&target)?;
         let mut parts = Vec::new();
         for chat in chats {
             let (name, _) = self.router.explain(*chat);
@@ -45,7 +45,7 @@ impl Control {
             if from.config().readonly && !keep {
                 return Err(MoveError::ReadOnlySource { chat: *chat, name });
             }
-            self.check_available(&from)?;
+            self.check_usable(&from)?;
             parts.push(Part { chat: *chat, from, to: Arc::clone(&target) });
         }
         match (parts.is_empty(), chats.last()) {
@@ -64,12 +64,27 @@ impl Control {
         plan::check_available(source)
     }
 
+    /// The same of one whose file may not be there yet: it is not made for that.
+    fn check_usable(&self, source: &Arc<Source>) -> Result<(), MoveError> {
+        self.check_at_home(source)?;
+        match source.would_be_made("relocate.look").map_err(MoveError::unavailable)? {
+            true => Ok(()),
+            false => plan::check_available(source),
+        }
+    }
+
     /// Refuses where a source's chats are served elsewhere, also while it is open again and they are coming home: what
     /// was written meanwhile is not in it yet.
     pub(super) fn check_at_home(&self, source: &Source) -> Result<(), MoveError> {
         match self.router.away(source.name()) {
             None => Ok(()),
-            Some(_) => Err(MoveError::Away { name: source.name().clone() }),
+            Some(_) => {
+                let reason = match source.health() {
+                    Health::Unavailable { reason, .. } => Some(reason),
+                    _ => None,
+                };
+                Err(MoveError::Away { name: source.name().clone(), reason })
+            }
         }
     }
 

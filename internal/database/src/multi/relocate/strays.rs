@@ -12,12 +12,14 @@ use rusqlite::types::ValueRef;
 
 use super::super::control::Control;
 use super::super::look::look;
+use super::super::site::unfinished_in;
 use super::super::standin::ServedBy;
 use super::tables::{MOVED, Table};
 use crate::config::DatabaseConfig;
 use crate::error::{Error, ErrorKind, Result};
 use crate::gathered::Missing;
 use crate::ids::ChatId;
+use crate::maintenance::UnfinishedMove;
 use crate::route::{Route, SourceName};
 use crate::source::{Found, ReadTx, look_closer};
 use crate::sources::Topology as _;
@@ -46,6 +48,9 @@ pub struct Stray {
 pub struct Strays {
     /// Where there are any, by source, chat and table.
     pub found: Vec<Stray>,
+    /// The moves that are not at their end and have left some of them. (Where the default source cannot be read, it is
+    /// missing.)
+    pub moves: Vec<UnfinishedMove>,
     /// The sources that could not be read, and why.
     pub missing: Vec<Missing>,
 }
@@ -70,6 +75,7 @@ impl Control {
             });
         }
         strays.found.sort();
+        strays.left_by(self.unfinished_moves().unwrap_or_default());
         strays
     }
 }
@@ -98,6 +104,7 @@ pub fn look_at_strays(config: &DatabaseConfig) -> Strays {
         });
     }
     strays.found.sort();
+    strays.left_by(unfinished_in(config).unwrap_or_default());
     strays
 }
 
@@ -121,6 +128,14 @@ impl Strays {
                 self.missing.push(Missing { source: source.clone(), reason: error.kind().to_string() });
             }
         }
+    }
+
+    /// Takes those of these moves that have left some of the rows.
+    fn left_by(&mut self, mut moves: Vec<UnfinishedMove>) {
+        moves.retain(|one| {
+            self.found.iter().any(|stray| stray.chat == one.chat && stray.source.as_str() == one.left_in())
+        });
+        self.moves = moves;
     }
 }
 

@@ -44,7 +44,12 @@ impl Control {
             None => table.sources.clone(),
         };
         for source in &sources {
-            let (counts, kinds) = source.read("relocate.chats_there", |tx| Ok((count(tx)?, kinds(tx)?)))?;
+            const OP: &str = "relocate.chats_there";
+            if source.would_be_made(OP).map_err(MoveError::unavailable)? {
+                continue;
+            }
+            let read = source.read(OP, |tx| Ok((count(tx)?, kinds(tx)?)));
+            let (counts, kinds) = read.map_err(MoveError::unavailable)?;
             let chats: BTreeSet<ChatId> = counts.into_iter().map(|(_, chat, _)| chat).collect();
             let own = chats.into_iter().filter(|chat| Arc::ptr_eq(table.of_chat(*chat), source));
             found.extend(own.map(|chat| ChatThere {

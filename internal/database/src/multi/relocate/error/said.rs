@@ -4,15 +4,16 @@ use std::fmt;
 
 use super::super::Stage;
 use super::{Difference, MoveError};
+use crate::error::{Error, ErrorKind};
 use crate::ids::ChatId;
 use crate::route::SourceName;
 
 /// What to do about a move that was broken off at a stage before the chat is at the new place.
 pub(super) fn advice(stage: Stage) -> &'static str {
     match stage {
-        // Of an earlier one, which may be switched.
-        Stage::Waiting | Stage::Tidying => "repeat it to bring it to its end",
-        Stage::Copying | Stage::Verifying | Stage::CatchingUp | Stage::Switching | Stage::Deleting => {
+        // Of an earlier one, which may be switched; or of one that is.
+        Stage::Waiting | Stage::Tidying | Stage::Deleting => "repeat it to bring it to its end",
+        Stage::Copying | Stage::Verifying | Stage::CatchingUp | Stage::Switching => {
             "repeat it to bring it to its end, or undo it with `--abort`"
         }
     }
@@ -62,6 +63,27 @@ impl fmt::Display for Elsewhere<'_> {
              `{first}`, and lose what only `{source_name}` holds: {lead}; once `bot db route {chat}` says `{first}`, `bot \
              db strays --clear --only-here {chat}`; then repeat the move"
         )
+    }
+}
+
+/// Why a source cannot be used, without the call that found it out.
+pub(super) struct Why<'a>(pub(super) &'a Error);
+
+impl fmt::Display for Why<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.kind() {
+            ErrorKind::SourceUnavailable { reason } => f.write_str(reason),
+            kind => kind.fmt(f),
+        }
+    }
+}
+
+/// A reason in brackets, where there is one.
+pub(super) struct Because<'a>(pub(super) Option<&'a str>);
+
+impl fmt::Display for Because<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.map_or(Ok(()), |reason| write!(f, " ({reason})"))
     }
 }
 

@@ -1,6 +1,6 @@
 //! Deleting strays, once each row was compared with what home has.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use super::super::error::{Difference, Unlike};
 use super::super::media::{self, Media};
 use super::super::report::MoveOptions;
 use super::super::rows::{Chunk, Layout, Walk};
-use super::super::{MoveError, Part, copy, state};
+use super::super::{MoveError, Part, copy};
 use super::{Stray, Strays};
 use crate::error::{Error, ErrorKind, Result};
 use crate::gathered::Missing;
@@ -65,8 +65,8 @@ impl Control {
     /// # Errors
     /// The default source cannot be read, which knows of moves. What fails at one source is told of its strays.
     pub fn clear_strays(&self, what: Clear) -> Result<ClearedStrays, MoveError> {
-        let moving: BTreeSet<ChatId> = state::entries(&self.shared()?)?.into_iter().map(|entry| entry.chat).collect();
-        let Strays { found, missing } = self.strays();
+        let moving: BTreeMap<ChatId, _> = self.unfinished_moves()?.into_iter().map(|one| (one.chat, one)).collect();
+        let Strays { found, missing, .. } = self.strays();
         let mut groups: BTreeMap<(SourceName, ChatId, SourceName), Vec<Stray>> = BTreeMap::new();
         let is_meant = |chat| !matches!(what, Clear::AllOf(one) if one != chat);
         for stray in found.into_iter().filter(|stray| is_meant(stray.chat)) {
@@ -75,8 +75,8 @@ impl Control {
         let mut cleared = Vec::new();
         for ((source, chat, home), strays) in groups {
             let mut some = Vec::new();
-            let outcome = if moving.contains(&chat) {
-                Err(format!("a move of chat {chat} was broken off; end or undo it with `bot db move` first"))
+            let outcome = if let Some(one) = moving.get(&chat) {
+                Err(format!("{}; {}", one.what(), one.remedy(home.as_str())))
             } else if let Some(dispute) = self.router.arrived.dispute(chat) {
                 Err(dispute.reason(chat))
             } else {
