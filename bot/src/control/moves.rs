@@ -121,7 +121,8 @@ impl MovesReport {
             let mut from: Vec<_> = report.chats.iter().map(|leaving| leaving.from.as_str()).collect();
             from.sort_unstable();
             from.dedup();
-            for from in from {
+            // (Of chats that leave several files together it is not known how much each had.)
+            if let [from] = from[..] {
                 *freed.entry((from, report.outcome == MoveOutcome::Planned)).or_default() += report.freed;
             }
         }

@@ -86,6 +86,8 @@ fn a_set_with_sources_that_are_not_configured_is_put_back_as_far_as_they_are_nam
         ["archive.db", "primary.db", "attic.db"].map(|name| rows(&site.data(name))) == before,
         "nothing was changed"
     );
+    // Of what is not put back no copy has to be whole.
+    std::fs::write(set.join("attic.db"), "no database").unwrap();
     let (code, said) = restore(&site, &set, &["--source", "archive"]);
     assert_eq!(code, 0, "{said}");
     if let Some(running) = running {
@@ -158,6 +160,11 @@ fn rows_that_are_elsewhere_besides_hinder_nothing() {
     assert_eq!(site.run(&["db", "move", "7", "--to", "archive", "--keep"]).code, Some(0));
     let kept = set(&site);
     let (code, said) = restore(&site, &kept, &[]);
+    assert_eq!(code, 0, "{said}");
+    // Those of a chat that was led elsewhere by hand, and has said nothing there yet.
+    let site = made();
+    site.configure(&format!("{TWO}7 = \"archive\"\n"));
+    let (code, said) = restore(&site, &set(&site), &[]);
     assert_eq!(code, 0, "{said}");
     // Those that the default source has of a chat that it served, and that home does not have yet.
     site.configure(&TWO.replace("path = \"archive.db\"\n", "path = \"archive.db\"\non_unavailable = \"default\"\n"));

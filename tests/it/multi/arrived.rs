@@ -208,3 +208,20 @@ fn where_one_that_may_have_the_chat_could_not_be_asked_the_move_stays_in_mind() 
         db.close();
     }
 }
+
+#[test]
+fn a_move_that_the_configuration_follows_is_not_forgotten_while_a_file_tells_of_it() {
+    let scratch = Scratch::new();
+    let without = moved_and_restored(&scratch, true);
+    let followed = config(&scratch, &[(MOVED.0, "a")]);
+    for _ in 0..2 {
+        let (db, _) = open(&followed);
+        assert_eq!(language(&db, MOVED).as_deref(), Some("fr"), "nothing is disputed");
+        assert_eq!(remembered(&scratch).as_deref(), Some("1"));
+        db.close();
+    }
+    // An older configuration: the first call on the chat is refused.
+    let (db, _) = open(&without);
+    refused(&db);
+    db.close();
+}

@@ -261,7 +261,7 @@ impl Mover<'_> {
             return Ok(MoveReport {
                 makes: plan.is_new.then(|| self.path_of(to)).flatten(),
                 to: Some(plan.to.to_string()),
-                freed: if keep { 0 } else { plan.bytes },
+                freed: if keep || self.what.vacuum { 0 } else { plan.bytes },
                 rows,
                 unknown: plan.is_nowhere,
                 media: plan.media,
@@ -283,7 +283,7 @@ impl Mover<'_> {
         };
         Ok(MoveReport {
             to: Some(moved.to.to_string()),
-            freed: if keep || self.what.vacuum { 0 } else { moved.bytes },
+            freed: if keep || self.what.vacuum || outcome != MoveOutcome::Moved { 0 } else { moved.bytes },
             rows: moved.rows.values().sum(),
             unknown: moved.is_nowhere,
             media: moved.media,

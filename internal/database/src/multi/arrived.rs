@@ -6,8 +6,8 @@
 //! number, counted in the default source (`moves:CHAT` in `switchyard_meta`, in the transaction that decides the move),
 //! and the file that the chat went to keeps it beside what the configuration said then (`here:CHAT`). A mark with a
 //! greater number than the default source has counted is of a move that it knows nothing of. If the configuration still
-//! says what it said then (or at a move before), and the routes lead elsewhere, nobody can say where the chat is to go on, and its calls fail
-//! until an operator has said it.
+//! says what it said then (or at a move before), and the routes lead elsewhere, nobody can say where the chat is to go on,
+//! and its calls fail until an operator has said it.
 //!
 //! The data directory remembers how many moves there were. Where the default source counts fewer, all sources are opened
 //! before the first call, so that their marks are known.
@@ -72,6 +72,16 @@ struct Known {
     /// What the files say that were opened.
     arrivals: HashMap<SourceName, Arrivals>,
     disputes: BTreeMap<ChatId, Dispute>,
+}
+
+impl Known {
+    /// How many moves the default source has counted in all, where it has counted each that files tell of.
+    fn all_counted(&self) -> Option<u64> {
+        let counted = self.counted.as_ref()?;
+        let is_counted =
+            |(chat, arrival): (&ChatId, &Arrival)| counted.get(chat).is_some_and(|all| *all >= arrival.number);
+        self.arrivals.values().flatten().all(is_counted).then(|| counted.values().sum())
+    }
 }
 
 impl Dispute {
@@ -247,18 +257,11 @@ impl DataSourceRouter {
     }
 
     /// After the default source was found to count fewer moves than there were: whether all others were asked for what they
-    /// say. Where that is nothing else than what the default source says, it is the whole that is older.
+    /// say. Where none of them knows of a move that the default source does not, all of them are older.
     pub(super) fn asked_for_arrivals(&self, are_asked: bool) {
-        let all = {
-            let known = self.arrived.known.lock();
-            known
-                .counted
-                .as_ref()
-                .filter(|_| are_asked && known.disputes.is_empty())
-                .map(|counted| counted.values().sum())
-        };
+        let all = self.arrived.known.lock().all_counted().filter(|_| are_asked);
         if let (Some(all), Some(lock)) = (all, &mut *self.lock.lock()) {
-            tracing::info!("all sources were asked, and none says that it has a chat which is led elsewhere");
+            tracing::info!("all sources were asked, and none knows of a move that the default source does not");
             lock.remember_moves(all);
         }
     }

@@ -160,12 +160,10 @@ impl Known {
     }
 }
 
-/// Whether a mark says something else than the routes: that a chat is not where they lead. (One that came back is there,
-/// and the default source knows that.)
+/// Whether a mark says something else than the routes: that a chat is not where they lead. (Of one that came back, what the
+/// configuration said when it left is in the record.)
 fn contradicts(plan: &Plan, home: &SourceName, chat: ChatId, mark: &Mark) -> bool {
-    let is_back = || plan.recorded.get(&chat).is_some_and(|moved| moved.source == *home);
-    let is_led_here = plan.config.chat_mapping.get(&chat) == Some(home) && plan.moved(chat).is_none();
-    matches!(mark, Mark::To(_)) && is_led_here && !is_back()
+    matches!(mark, Mark::To(_)) && plan.config.chat_mapping.get(&chat) == Some(home) && plan.moved(chat).is_none()
 }
 
 /// Those of a file's marks that contradict the routes. Each is told of.

@@ -51,25 +51,26 @@ impl<'a> Loss<'a> {
             }
         }
         let mut apart = BTreeSet::new();
-        for (_, path) in set.not_configured(sources) {
-            let bad = |error: crate::OpenError| MaintenanceError::BadBackup {
-                path: path.to_owned(),
-                detail: error.to_string(),
-            };
-            apart.extend(chats(&Moment::of(path, PATIENCE).map_err(bad)?)?);
+        for (name, path) in set.not_configured(sources) {
+            // Nothing of it is put back: one that cannot be read is no reason to refuse the others.
+            match Moment::of(path, PATIENCE).map(|copy| chats(&copy)) {
+                Ok(Ok(found)) => apart.extend(found),
+                Ok(Err(error)) => tracing::debug!(source = %name, %error, "a copy is passed over"),
+                Err(error) => tracing::debug!(source = %name, %error, "a copy is passed over"),
+            }
         }
         let places = copies.iter().enumerate().map(|(place, (settings, _))| (&settings.name, place)).collect();
         Ok(Self { sources, copies, places, held, apart })
     }
 
-    /// Refuses where chats would lose their rows. `moved` are those that moves are known of; `led` answers where a chat is
-    /// led now and where afterwards.
+    /// Refuses where chats would lose their rows, or be led away from them. `moved` are those that moves are known of; `led`
+    /// answers where a chat is led now and where afterwards.
     pub(crate) fn refuse(
         &self,
         moved: impl IntoIterator<Item = ChatId>,
         led: impl Fn(ChatId) -> [SourceName; 2],
     ) -> Result<(), MaintenanceError> {
-        let mut present = Present { sources: self.sources, last: None };
+        let mut present = Present { sources: self.sources, last: None, unreadable: BTreeSet::new() };
         let chats: BTreeSet<_> = moved.into_iter().chain(self.held.keys().chain(&self.apart).copied()).collect();
         let (mut lost, mut astray) = (Vec::new(), Vec::new());
         for chat in chats {
@@ -88,6 +89,10 @@ impl<'a> Loss<'a> {
             let holder = holders.and_then(BTreeSet::first).filter(|_| stays.is_some());
             match holder.map(|holder| &self.copies[*holder]) {
                 Some((_, copy)) if waits_in(copy.moment.connection(), &then) => {}
+                // They are out of its sight today as well: nothing changes for it.
+                Some((settings, _))
+                    if then == now
+                        && present.has_rows(&settings.name, chat).is_some_and(|found| found.unwrap_or(false)) => {}
                 Some((settings, _)) => astray.push(format!("{chat} (in {}, led to {then})", settings.name)),
                 None if place.is_none() && then == now => {}
                 None if present.has_rows(&now, chat).is_some_and(|found| found.unwrap_or(true)) => {
@@ -103,17 +108,24 @@ impl<'a> Loss<'a> {
     }
 }
 
-/// The files of sources as they are now; the last one that was asked stays open.
+/// The files of sources as they are now; the last one that was asked stays open, and one that cannot be read is asked once.
 struct Present<'a> {
     sources: &'a BTreeMap<SourceName, SourceConfig>,
     last: Option<(SourceName, Option<Moment>)>,
+    unreadable: BTreeSet<SourceName>,
 }
 
 impl Present<'_> {
     /// Whether a source has rows of a chat; `None` where its file cannot be read.
     fn has_rows(&mut self, name: &SourceName, chat: ChatId) -> Option<rusqlite::Result<bool>> {
+        if self.unreadable.contains(name) {
+            return None;
+        }
         if self.last.as_ref().is_none_or(|(last, _)| last != name) {
             let opened = self.sources.get(name).and_then(|settings| Moment::of(&settings.path, PATIENCE).ok());
+            if opened.is_none() {
+                self.unreadable.insert(name.clone());
+            }
             self.last = Some((name.clone(), opened));
         }
         let (_, opened) = self.last.as_ref()?;

@@ -1,7 +1,7 @@
 //! What there is to be put back: a set that a backup made, or a file of one source; and looking at a copy as a whole
 //! before anything is changed.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -86,11 +86,12 @@ impl BackupSet {
     /// # Errors
     /// It has some.
     pub fn refuse_others(&self, configured: &BTreeMap<SourceName, SourceConfig>) -> Result<(), MaintenanceError> {
-        let others: BTreeSet<_> = self.not_configured(configured).map(|(name, _)| format!("`{name}`")).collect();
-        if others.is_empty() {
+        // (A stand-in may have been left by a source that was not configured any more when the set was made.)
+        let others = self.files.keys().filter(|name| !configured.contains_key(*name));
+        let names = others.map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+        if names.is_empty() {
             return Ok(());
         }
-        let names = others.into_iter().collect::<Vec<_>>().join(", ");
         Err(MaintenanceError::NotConfigured { path: self.path.clone(), names })
     }
 
