@@ -98,10 +98,6 @@ pub(super) fn restore_one(
     what: &Restore<'_>,
     tell: &mut dyn FnMut(BackupProgress) -> ControlFlow<()>,
 ) -> Result<Vec<RestoreOutcome>, DatabasesError> {
-    if let Some(other) = what.sources.iter().find(|name| **name != source.name) {
-        let known = format!("`{}`", source.name);
-        return Err(maintenance::MaintenanceError::NoSource { name: other.to_string(), known }.into());
-    }
     let set = BackupSet::open(what.from, Some(&source.name))?;
     let restored = maintenance::restore_file(source, &set, &what.options(), SystemClock.now(), tell)?;
     Ok(vec![RestoreOutcome::done(restored)])

@@ -44,6 +44,19 @@ pub(super) fn set_of(site: &Site, report: &Value) -> PathBuf {
     )
 }
 
+/// Moves the copy of a source from one set to another.
+pub(super) fn add_copy(set: &Path, from: &Path, source: &str) {
+    let manifest = |set: &Path| -> Value {
+        serde_json::from_str(&std::fs::read_to_string(set.join("backup.json")).unwrap()).unwrap()
+    };
+    let (mut both, earlier) = (manifest(set), manifest(from));
+    let copy = earlier["files"].as_array().unwrap().iter().find(|copy| copy["source"] == source).unwrap();
+    both["files"].as_array_mut().unwrap().push(copy.clone());
+    std::fs::write(set.join("backup.json"), both.to_string()).unwrap();
+    let file = copy["file"].as_str().unwrap();
+    std::fs::rename(from.join(file), set.join(file)).unwrap();
+}
+
 /// Has writers stop at its end.
 struct Stopping<'a>(&'a AtomicBool);
 

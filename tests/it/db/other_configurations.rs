@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use rstest::rstest;
 
-use super::backups::{backup, made, set_of};
+use super::backups::{add_copy, backup, made, set_of};
 use super::files;
 use super::site::{Site, TWO, speak};
 use crate::support::{rows, sqlite};
@@ -35,6 +35,14 @@ fn is_as_in(site: &Site, set: &Path) -> bool {
 fn messages(path: &Path, chat: i64) -> i64 {
     let sql = "SELECT COUNT(*) FROM chat_messages WHERE chat_id = ?1";
     sqlite(path).query_row(sql, [chat], |row| row.get(0)).unwrap()
+}
+
+/// Deletes what the default source has of a chat.
+fn erase(site: &Site, chat: i64) {
+    let connection = sqlite(&site.data("primary.db"));
+    for table in ["chat_messages", "chat_users", "chat_info", "chat_stats", "chat_user_stats"] {
+        connection.execute(&format!("DELETE FROM {table} WHERE chat_id = ?1"), [chat]).unwrap();
+    }
 }
 
 #[test]
@@ -123,10 +131,7 @@ fn a_bot_that_runs_does_not_put_chats_where_it_would_not_look_for_them() {
     let site = made();
     let set = set(&site);
     assert_eq!(site.run(&["db", "move", "-100", "--to", "primary"]).code, Some(0));
-    let erase = "DELETE FROM chat_messages WHERE chat_id = -100; DELETE FROM chat_users WHERE chat_id = -100;
-                 DELETE FROM chat_info WHERE chat_id = -100; DELETE FROM chat_stats WHERE chat_id = -100;
-                 DELETE FROM chat_user_stats WHERE chat_id = -100;";
-    sqlite(&site.data("primary.db")).execute_batch(erase).unwrap();
+    erase(&site, -100);
     let mut running = site.start();
     let (code, said) = restore(&site, &set, &["--source", "archive"]);
     assert_eq!(code, 1, "{said}");
@@ -181,4 +186,37 @@ fn rows_that_are_elsewhere_besides_hinder_nothing() {
     std::fs::rename(site.home.path("away.db"), site.data("archive.db")).unwrap();
     let (code, said) = restore(&site, &set_of(&site, &report), &[]);
     assert_eq!(code, 0, "where its writes wait: {said}");
+    // They are no excuse for another chat, of which nothing waits.
+    std::fs::write(
+        site.home.path("bot.toml"),
+        std::fs::read_to_string(site.home.path("bot.toml")).unwrap() + "7 = \"archive\"\n",
+    )
+    .unwrap();
+    erase(&site, 7);
+    let (code, said) = restore(&site, &set_of(&site, &report), &[]);
+    assert_eq!(code, 1, "{said}");
+    assert!(said.contains("that they are not led to: 7 (in primary, led to archive); "), "{said}");
+}
+
+#[test]
+fn a_chat_of_which_all_waits_in_the_backup_is_named_where_its_line_is_missing() {
+    let site = made();
+    let archive = set(&site);
+    std::fs::rename(site.data("archive.db"), site.home.path("away.db")).unwrap();
+    let lines = format!("{TWO}-200 = \"archive\"\n");
+    site.configure(&lines);
+    let mut running = site.start();
+    speak(&mut running, -200, "said elsewhere");
+    let set = set_of(&site, &backup(&site, &[]).1);
+    assert_eq!(running.end().code, Some(0));
+    std::fs::remove_dir_all(site.home.data()).unwrap();
+    add_copy(&set, &archive, "archive");
+    site.configure(TWO);
+    let (code, said) = restore(&site, &set, &[]);
+    assert_eq!(code, 1, "{said}");
+    assert!(said.contains("that they are not led to: -200 (in archive, led to primary); "), "{said}");
+    site.configure(&lines);
+    let (code, said) = restore(&site, &set, &[]);
+    assert_eq!(code, 0, "{said}");
+    assert_eq!(messages(&site.data("archive.db"), -200), 1);
 }

@@ -8,7 +8,7 @@ use database::{ChatId, NewMessage, UserId};
 use rstest::rstest;
 use rusqlite::Connection;
 
-use super::backups::{backup, made, set_of};
+use super::backups::{add_copy, backup, made, set_of};
 use super::files;
 use super::site::{Site, TWO, speak};
 use crate::multi::{config_of, open};
@@ -341,14 +341,7 @@ fn writes_that_waited_when_the_backup_was_made_are_made() {
     assert_eq!(running.end().code, Some(0));
     // All of it was lost, and the copy of the source is of another set.
     std::fs::remove_dir_all(site.home.data()).unwrap();
-    let manifest = |set: &Path| -> serde_json::Value {
-        serde_json::from_str(&std::fs::read_to_string(set.join("backup.json")).unwrap()).unwrap()
-    };
-    let mut both = manifest(&set);
-    let file = manifest(&archive)["files"][0].clone();
-    both["files"].as_array_mut().unwrap().push(file);
-    std::fs::write(set.join("backup.json"), both.to_string()).unwrap();
-    std::fs::rename(archive.join("archive.db"), set.join("archive.db")).unwrap();
+    add_copy(&set, &archive, "archive");
     let (code, said) = restore(&site, &set, &[]);
     assert_eq!(code, 0, "{said}");
     assert!(said.contains("archive: 3 writes that waited were made, 0 kept aside."), "{said}");

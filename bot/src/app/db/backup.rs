@@ -5,7 +5,7 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use config::Config;
-use database::SourceName;
+use database::SourceConfig;
 use database::maintenance::{BackupOptions, BackupProgress, BackupReport, BackupSet, RestoreOutcome};
 use indicatif::ProgressBar;
 use serde::Serialize;
@@ -111,18 +111,14 @@ impl Db {
     fn have_restored(&self, config: &Config, what: &RestoreArgs) -> Result<Vec<RestoreOutcome>, AppError> {
         let one = if let [one] = &what.sources[..] { Some(one) } else { None };
         let set = BackupSet::open(&what.set, one).map_err(DatabasesError::from)?;
-        if what.sources.is_empty() {
-            set.refuse_others(&config.database.sources).map_err(DatabasesError::from)?;
-        }
-        let named: Vec<SourceName> =
-            if what.sources.is_empty() { set.sources().cloned().collect() } else { what.sources.clone() };
+        let wanted = set.wanted(&what.sources, &config.database.sources).map_err(DatabasesError::from)?;
         let default = &config.database.default_source;
-        if named.contains(default) {
+        if wanted.iter().any(|settings| settings.name == *default) {
             let name = default.to_string();
             return Err(DatabasesError::from(database::maintenance::MaintenanceError::DefaultSource { name }).into());
         }
         let mut outcomes = Vec::new();
-        for source in named {
+        for SourceConfig { name: source, .. } in wanted {
             // A bot answers one question a connection.
             let Some(client) = databases::bot_in(&config.database.data_dir)? else {
                 return Err(AppError::Failed("the bot ended meanwhile; do it again".to_owned()));
@@ -133,7 +129,7 @@ impl Db {
             outcomes.push(match ask(client, command, PATIENCE + longest(config) * LONG, fits) {
                 Ok(restored) => RestoreOutcome::done(restored),
                 Err(AppError::Databases(DatabasesError::Refused(fault))) if what.sources.len() != 1 => {
-                    RestoreOutcome::failed(&source, fault.message)
+                    RestoreOutcome::failed(source, fault.message)
                 }
                 Err(error) => return Err(error),
             });

@@ -96,7 +96,7 @@ impl RestoreOutcome {
 /// it knows what it had read before: it is better stopped.
 ///
 /// # Errors
-/// The backup cannot be used, or has other sources too, and this one was not named; chats would lose their rows; or what is
+/// Another source was named; the backup cannot be used, or has other sources too, and none was named; chats would lose their rows; or what is
 /// there cannot be kept or written. The content is the old or the new one as a whole.
 pub fn restore_file(
     settings: &SourceConfig,
@@ -106,9 +106,7 @@ pub fn restore_file(
     tell: &mut dyn FnMut(BackupProgress) -> ControlFlow<()>,
 ) -> Result<Restored, MaintenanceError> {
     let sources = BTreeMap::from([(settings.name.clone(), settings.clone())]);
-    if options.sources.is_empty() {
-        set.refuse_others(&sources)?;
-    }
+    set.wanted(&options.sources, &sources)?;
     let copies = [(settings, set.checked(&settings.name)?)];
     let [(_, checked)] = &copies;
     let present = Moment::of(&settings.path, PATIENCE).ok();

@@ -5,6 +5,7 @@ use serde::Serialize;
 use crate::error::Result;
 use crate::ids::ChatId;
 use crate::source::{BadColumn, FromRow, Row};
+use crate::time::Timestamp;
 
 /// A move that is not at its end.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -19,12 +20,20 @@ pub struct UnfinishedMove {
     /// Whether it is there: what is left to do is deleting the rows at the old place. Otherwise it is where it was, and
     /// there is a part of a copy.
     pub is_switched: bool,
+    /// What it has left is no younger: until when what it copies may be made, or where it is switched when that was.
+    #[serde(skip)]
+    pub(crate) since: Timestamp,
 }
 
 impl UnfinishedMove {
     /// The source that holds what the move has left.
     pub fn left_in(&self) -> &str {
-        if self.is_switched { &self.from } else { &self.to }
+        self.places().0
+    }
+
+    /// Where its leftovers are, and where the chat is.
+    pub(crate) fn places(&self) -> (&str, &str) {
+        if self.is_switched { (&self.from, &self.to) } else { (&self.to, &self.from) }
     }
 
     /// What is not at its end.
@@ -61,6 +70,12 @@ impl FromRow for UnfinishedMove {
             "deleting" => true,
             _ => return Err(row.bad("state", "`copying` or `deleting`")),
         };
-        Ok(Self { chat: row.get("chat_id")?, from: row.get("from_source")?, to: row.get("to_source")?, is_switched })
+        Ok(Self {
+            chat: row.get("chat_id")?,
+            from: row.get("from_source")?,
+            to: row.get("to_source")?,
+            is_switched,
+            since: row.get("updated_at")?,
+        })
     }
 }

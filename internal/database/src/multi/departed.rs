@@ -284,14 +284,13 @@ impl DataSourceRouter {
 
     /// Chats were moved to this source.
     pub(super) fn have_left(&self, chats: &[ChatId], to: &SourceName) {
-        for (chat, home) in self.mapped(chats) {
-            let mark = (home.name() != to).then(|| Mark::To(to.to_string()));
-            if let Err(error) = self.note(&home, chat, mark.as_ref()) {
+        for (chat, home) in self.mapped(chats).into_iter().filter(|(_, home)| home.name() != to) {
+            if let Err(error) = self.note(&home, chat, Some(&Mark::To(to.to_string()))) {
                 // It says "perhaps", which will do.
                 untold(&home, chat, &error);
             }
         }
-        // They may have left it before.
+        // Its file may say that they have left it before, or are about to.
         let Some(place) = self.source(to) else { return };
         for chat in chats.iter().filter(|chat| self.departed.has_mark(to, **chat)) {
             if let Err(error) = self.note(&place, *chat, None) {

@@ -43,6 +43,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::control::Control;
+use super::site::unfinished_moves;
 use crate::error::{ErrorKind, Result};
 use crate::ids::ChatId;
 use crate::maintenance::UnfinishedMove;
@@ -61,7 +62,7 @@ use changes::Changes;
 use cut_over::Moved;
 use pace::Steps;
 use report::Meter;
-use state::{Entry, Lease};
+use state::Lease;
 use tables::Table;
 
 /// How many rows one transaction has at most, whatever is asked for.
@@ -132,10 +133,7 @@ impl Control {
         unfinished.iter().try_for_each(|entry| self.check_not_remapped(entry))?;
         self.wait_before_tidying(meter, &unfinished)?;
         let mut report = MoveReport::to(to);
-        let mapping = || {
-            let routes = self.routes(&chats, to);
-            self.mapping(&routes)
-        };
+        let mapping = || self.routes(&chats, to).1;
         let tidied = self.finish_switched(meter, &chats, steps).map_err(|error| {
             // Where it is this move that is not at its end, the chats are where they are to go.
             let is_there = chats.iter().all(|chat| self.router.explain(*chat).0 == *to);
@@ -263,7 +261,8 @@ impl Control {
         let chats = self.together(chat);
         let _under_way = self.router.gates.begin(&chats).ok_or(MoveError::UnderWay { chat })?;
         let unfinished = self.unfinished(&chats)?;
-        if let Some(Entry { chat, from, to, .. }) = unfinished.iter().find(|entry| entry.is_switched).cloned() {
+        if let Some(UnfinishedMove { chat, from, to, .. }) = unfinished.iter().find(|entry| entry.is_switched).cloned()
+        {
             return Err(MoveError::AlreadySwitched { chat, from, to });
         }
         if unfinished.is_empty() {
@@ -280,9 +279,7 @@ impl Control {
     /// # Errors
     /// The default source cannot be read.
     pub fn unfinished_moves(&self) -> Result<Vec<UnfinishedMove>, MoveError> {
-        let entries = state::entries(&self.shared()?).map_err(MoveError::unavailable)?;
-        let told = |Entry { chat, from, to, is_switched, .. }| UnfinishedMove { chat, from, to, is_switched };
-        Ok(entries.into_iter().map(told).collect())
+        self.shared()?.read("relocate.unfinished", unfinished_moves).map_err(MoveError::unavailable)
     }
 
     /// Rewrites a source's file with what is in it (`VACUUM`), which takes room for as much again. SQLite overwrites what

@@ -52,7 +52,9 @@ pub fn restore(
     now: Timestamp,
     tell: &mut dyn FnMut(BackupProgress) -> ControlFlow<()>,
 ) -> Result<Vec<RestoreOutcome>, MaintenanceError> {
-    let sources = wanted(config, set, options)?;
+    let mut sources = set.wanted(&options.sources, &config.sources)?;
+    // The default one first: it knows the others.
+    sources.sort_by_key(|settings| (settings.name != config.default_source, &settings.name));
     let folder = &config.data_dir;
     let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
     made.map_err(|error| OpenError::Lock { path: folder.clone(), detail: error.to_string() })?;
@@ -108,8 +110,7 @@ impl Control {
     ) -> Result<Restored, MaintenanceError> {
         const OP: &str = "restoring.restore";
         let config = self.config();
-        let options = RestoreOptions { sources: vec![name.clone()], even_so };
-        let settings = wanted(&config, set, &options)?[0];
+        let settings = set.wanted(std::slice::from_ref(name), &config.sources)?[0];
         if *name == config.default_source {
             return Err(MaintenanceError::DefaultSource { name: name.to_string() });
         }
@@ -174,29 +175,6 @@ impl Control {
         }
         restored
     }
-}
-
-/// The sources that are to be put back: those that were named, or all of the set, which have to be configured.
-fn wanted<'a>(
-    config: &'a DatabaseConfig,
-    set: &BackupSet,
-    options: &RestoreOptions,
-) -> Result<Vec<&'a SourceConfig>, MaintenanceError> {
-    if options.sources.is_empty() {
-        set.refuse_others(&config.sources)?;
-    }
-    let names: Vec<_> =
-        if options.sources.is_empty() { set.sources().collect() } else { options.sources.iter().collect() };
-    let settings = names.into_iter().map(|name| {
-        config.sources.get(name).ok_or_else(|| {
-            let known = config.sources.keys().map(|known| format!("`{known}`")).collect::<Vec<_>>().join(", ");
-            MaintenanceError::NoSource { name: name.to_string(), known }
-        })
-    });
-    let mut settings = settings.collect::<Result<Vec<_>, _>>()?;
-    // The default one first: it knows the others.
-    settings.sort_by_key(|settings| (settings.name != config.default_source, settings.name.clone()));
-    Ok(settings)
 }
 
 /// What is there of a source now, where it can be read.

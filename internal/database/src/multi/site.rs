@@ -123,7 +123,8 @@ pub(super) fn unfinished_moves(tx: &ReadTx<'_>) -> Result<Vec<UnfinishedMove>> {
     if !tx.has_table("switchyard_moves")? {
         return Ok(Vec::new());
     }
-    tx.query("SELECT chat_id, from_source, to_source, state FROM switchyard_moves ORDER BY chat_id", params![])
+    let sql = "SELECT chat_id, from_source, to_source, state, updated_at FROM switchyard_moves ORDER BY chat_id";
+    tx.query(sql, params![])
 }
 
 /// The moves that are not at their end; none where the default source's file is not to be read.

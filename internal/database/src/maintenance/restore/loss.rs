@@ -2,12 +2,13 @@
 //! though there are some now, or in the backup.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::time::Duration;
 
 use rusqlite::Connection;
 
 use super::set::{BackupSet, Checked};
-use super::waiting::waiting;
+use super::waiting::{chats_waiting, reader, unreadable};
 use crate::ids::ChatId;
 use crate::maintenance::error::MaintenanceError;
 use crate::migrate;
@@ -24,8 +25,10 @@ pub(crate) struct Loss<'a> {
     copies: &'a [(&'a SourceConfig, Checked)],
     /// Where among the copies a source's is.
     places: BTreeMap<&'a SourceName, usize>,
-    /// Which of the copies have rows of a chat.
+    /// Which of the copies have rows of a chat, or get some of the writes that wait in the backup.
     held: BTreeMap<ChatId, BTreeSet<usize>>,
+    /// The chats whose writes wait in the copies for a source: they come home there afterwards.
+    waiting: BTreeMap<&'a SourceName, BTreeSet<ChatId>>,
     /// The chats that have rows in copies of sources that are not configured.
     apart: BTreeSet<ChatId>,
 }
@@ -40,27 +43,38 @@ impl<'a> Loss<'a> {
         sources: &'a BTreeMap<SourceName, SourceConfig>,
         copies: &'a [(&'a SourceConfig, Checked)],
     ) -> Result<Self, MaintenanceError> {
-        let chats = |copy: &Moment| {
-            let failed = |error| MaintenanceError::BadBackup { path: copy.path().to_owned(), detail: describe(&error) };
-            chats(copy.connection()).map_err(failed)
-        };
-        let mut held: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
-        for (place, (_, copy)) in copies.iter().enumerate() {
-            for chat in chats(&copy.moment)? {
+        let (mut held, mut waiting) = (BTreeMap::<_, BTreeSet<_>>::new(), BTreeMap::<_, BTreeSet<_>>::new());
+        for (place, (settings, copy)) in copies.iter().enumerate() {
+            let bad = |path: &Path, detail| MaintenanceError::BadBackup { path: path.to_owned(), detail };
+            let (path, connection) = (copy.moment.path(), copy.moment.connection());
+            let mut found = chats(connection).map_err(|error| bad(path, describe(&error)))?;
+            for path in &copy.journals {
+                let journal = reader(path).map_err(|error| bad(path, unreadable(&error)))?;
+                let waits = journal.map_or_else(|| Ok(BTreeSet::new()), |it| chats_waiting(&it, &settings.name));
+                found.extend(waits.map_err(|error| bad(path, unreadable(&error)))?);
+            }
+            for chat in found {
                 held.entry(chat).or_default().insert(place);
+            }
+            let failed = |error| bad(path, unreadable(&error));
+            if migrate::has_table(connection, "switchyard_journal").map_err(failed)? {
+                for name in sources.keys() {
+                    let chats = chats_waiting(connection, name).map_err(failed)?;
+                    waiting.entry(name).or_default().extend(chats);
+                }
             }
         }
         let mut apart = BTreeSet::new();
         for (name, path) in set.not_configured(sources) {
             // Nothing of it is put back: one that cannot be read is no reason to refuse the others.
-            match Moment::of(path, PATIENCE).map(|copy| chats(&copy)) {
+            match Moment::of(path, PATIENCE).map(|copy| chats(copy.connection())) {
                 Ok(Ok(found)) => apart.extend(found),
                 Ok(Err(error)) => tracing::debug!(source = %name, %error, "a copy is passed over"),
                 Err(error) => tracing::debug!(source = %name, %error, "a copy is passed over"),
             }
         }
         let places = copies.iter().enumerate().map(|(place, (settings, _))| (&settings.name, place)).collect();
-        Ok(Self { sources, copies, places, held, apart })
+        Ok(Self { sources, copies, places, held, waiting, apart })
     }
 
     /// Refuses where chats would lose their rows, or be led away from them. `moved` are those that moves are known of; `led`
@@ -72,52 +86,51 @@ impl<'a> Loss<'a> {
     ) -> Result<(), MaintenanceError> {
         let mut present = Present { sources: self.sources, last: None, unreadable: BTreeSet::new() };
         let chats: BTreeSet<_> = moved.into_iter().chain(self.held.keys().chain(&self.apart).copied()).collect();
-        let (mut lost, mut astray) = (Vec::new(), Vec::new());
-        for chat in chats {
-            let [now, then] = led(chat);
+        // Those of one source after each other, so that it is seldom opened again.
+        let ways: BTreeSet<_> = chats.into_iter().map(|chat| (led(chat), chat)).collect();
+        let (mut lost, mut astray) = (BTreeMap::new(), BTreeMap::new());
+        for ([now, then], chat) in ways {
             let (holders, place) = (self.held.get(&chat), self.places.get(&then));
             let stays = match (place, holders) {
                 (Some(place), holders) => Some(holders.is_some_and(|holders| holders.contains(place))),
                 // Nothing changes for it.
                 (None, None) if then == now => continue,
-                (None, _) => present.has_rows(&then, chat).map(|found| found.unwrap_or(false)),
+                (None, _) => present.has_rows(&then, chat),
             };
             if stays == Some(true) {
                 continue;
             }
             // Where it cannot be seen what is there, as of a source that is away, it may be all.
             let holder = holders.and_then(BTreeSet::first).filter(|_| stays.is_some());
-            match holder.map(|holder| &self.copies[*holder]) {
-                Some((_, copy)) if waits_in(copy.moment.connection(), &then) => {}
-                // They are out of its sight today as well: nothing changes for it.
-                Some((settings, _))
-                    if then == now
-                        && present.has_rows(&settings.name, chat).is_some_and(|found| found.unwrap_or(false)) => {}
-                Some((settings, _)) => astray.push(format!("{chat} (in {}, led to {then})", settings.name)),
-                None if place.is_none() && then == now => {}
-                None if present.has_rows(&now, chat).is_some_and(|found| found.unwrap_or(true)) => {
-                    lost.push(format!("{chat} (in {now})"));
+            if let Some((settings, _)) = holder.map(|holder| &self.copies[*holder]) {
+                let comes = self.waiting.get(&then).is_some_and(|chats| chats.contains(&chat));
+                // Nothing changes for it.
+                let is_so_today = then == now && present.has_rows(&settings.name, chat) == Some(true);
+                if !(comes || is_so_today) {
+                    astray.insert(chat, format!("{chat} (in {}, led to {then})", settings.name));
                 }
-                None => {}
+            } else if (place.is_some() || then != now) && present.has_rows(&now, chat) == Some(true) {
+                lost.insert(chat, format!("{chat} (in {now})"));
             }
         }
+        let listed = |chats: BTreeMap<ChatId, String>| chats.into_values().collect::<Vec<_>>().join(", ");
         if !astray.is_empty() {
-            return Err(MaintenanceError::LedElsewhere { chats: astray.join(", ") });
+            return Err(MaintenanceError::LedElsewhere { chats: listed(astray) });
         }
-        if lost.is_empty() { Ok(()) } else { Err(MaintenanceError::LosesChats { chats: lost.join(", ") }) }
+        if lost.is_empty() { Ok(()) } else { Err(MaintenanceError::LosesChats { chats: listed(lost) }) }
     }
 }
 
-/// The files of sources as they are now; the last one that was asked stays open, and one that cannot be read is asked once.
+/// The files of sources as they are now; the last one that was asked stays open, and one that cannot be opened is asked once.
 struct Present<'a> {
     sources: &'a BTreeMap<SourceName, SourceConfig>,
-    last: Option<(SourceName, Option<Moment>)>,
+    last: Option<(SourceName, Moment)>,
     unreadable: BTreeSet<SourceName>,
 }
 
 impl Present<'_> {
-    /// Whether a source has rows of a chat; `None` where its file cannot be read.
-    fn has_rows(&mut self, name: &SourceName, chat: ChatId) -> Option<rusqlite::Result<bool>> {
+    /// Whether a source has rows of a chat, or may have some that cannot be read; `None` where its file cannot be opened.
+    fn has_rows(&mut self, name: &SourceName, chat: ChatId) -> Option<bool> {
         if self.unreadable.contains(name) {
             return None;
         }
@@ -126,10 +139,10 @@ impl Present<'_> {
             if opened.is_none() {
                 self.unreadable.insert(name.clone());
             }
-            self.last = Some((name.clone(), opened));
+            self.last = opened.map(|opened| (name.clone(), opened));
         }
         let (_, opened) = self.last.as_ref()?;
-        opened.as_ref().map(|opened| has_rows(opened.connection(), chat))
+        Some(has_rows(opened.connection(), chat).unwrap_or(true))
     }
 }
 
@@ -140,14 +153,6 @@ pub(super) fn moved(connection: &Connection) -> rusqlite::Result<Vec<ChatId>> {
     }
     let sql = "SELECT chat_id FROM switchyard_routes ORDER BY chat_id";
     connection.prepare(sql)?.query_map([], |row| row.get(0).map(ChatId))?.collect()
-}
-
-/// Whether writes wait in a copy for a source: its chats' rows are there, and come home later.
-fn waits_in(connection: &Connection, name: &SourceName) -> bool {
-    let waits = || -> rusqlite::Result<bool> {
-        Ok(migrate::has_table(connection, "switchyard_journal")? && !waiting(connection, name, 0)?.is_empty())
-    };
-    waits().unwrap_or(true)
 }
 
 /// The chats that have a row in any table of chats.

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::waiting::{reader, waiting};
+use super::waiting::{reader, unreadable, waiting};
 use crate::maintenance::Role;
 use crate::maintenance::backup::file_in_set;
 use crate::maintenance::copy::{self, Rows};
@@ -70,29 +70,38 @@ impl BackupSet {
         Ok(Self { path: absolute, files, stand_ins, journals })
     }
 
-    /// The sources that it has copies of.
-    pub fn sources(&self) -> impl Iterator<Item = &SourceName> {
-        self.files.keys()
-    }
-
     /// Where it is, absolute.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Refuses to put all of it back where it has copies of sources that are not configured: nothing would lead to what
-    /// their chats had.
+    /// The sources to be put back: those that are named, or all that it has copies of. Nothing would lead to what the
+    /// chats of one that is not configured had.
     ///
     /// # Errors
-    /// It has some.
-    pub fn refuse_others(&self, configured: &BTreeMap<SourceName, SourceConfig>) -> Result<(), MaintenanceError> {
-        // (A stand-in may have been left by a source that was not configured any more when the set was made.)
-        let others = self.files.keys().filter(|name| !configured.contains_key(*name));
-        let names = others.map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
-        if names.is_empty() {
-            return Ok(());
+    /// One is not configured.
+    pub fn wanted<'a>(
+        &self,
+        named: &[SourceName],
+        configured: &'a BTreeMap<SourceName, SourceConfig>,
+    ) -> Result<Vec<&'a SourceConfig>, MaintenanceError> {
+        let listed =
+            |names: Vec<&SourceName>| names.into_iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+        if named.is_empty() {
+            // (A stand-in may have been left by a source that was not configured any more when the set was made.)
+            let others: Vec<_> = self.files.keys().filter(|name| !configured.contains_key(*name)).collect();
+            if !others.is_empty() {
+                return Err(MaintenanceError::NotConfigured { path: self.path.clone(), names: listed(others) });
+            }
+            return Ok(self.files.keys().filter_map(|name| configured.get(name)).collect());
         }
-        Err(MaintenanceError::NotConfigured { path: self.path.clone(), names })
+        let one = |name: &SourceName| {
+            configured.get(name).ok_or_else(|| {
+                let known = listed(configured.keys().collect());
+                MaintenanceError::NoSource { name: name.to_string(), known }
+            })
+        };
+        named.iter().map(one).collect()
     }
 
     /// The copies, those of stand-ins too, whose sources are not configured.
@@ -121,7 +130,7 @@ impl BackupSet {
         for journal in &self.journals {
             let bad = |error: rusqlite::Error| MaintenanceError::BadBackup {
                 path: journal.clone(),
-                detail: format!("writes that may wait in it cannot be read ({})", describe(&error)),
+                detail: unreadable(&error),
             };
             if let Some(journal) = reader(journal).map_err(bad)? {
                 waiting(&journal, name, 0).map_err(bad)?;

@@ -1,14 +1,17 @@
 //! Writes that waited for a source when the backup was made: they were answered, and are in no other copy.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
+use serde::Deserialize;
 
 use super::set::Checked;
+use crate::ids::ChatId;
 use crate::maintenance::copy;
 use crate::migrate;
-use crate::route::SourceName;
+use crate::route::{Route, SourceName};
 use crate::source::{Database, NOTED_AFTER, Noted, SourceConfig, describe};
 use crate::time::{Clock, SystemClock};
 
@@ -60,4 +63,29 @@ pub(super) fn waiting(journal: &Connection, name: &SourceName, last: i64) -> rus
         Ok(Noted { seq: row.get("seq")?, episode: row.get("episode")?, operation: row.get("operation")? })
     };
     journal.prepare(NOTED_AFTER)?.query_map((name.as_str(), last, CHUNK as i64), noted)?.collect()
+}
+
+/// The chats of which writes wait for a source in a copy with a journal.
+pub(super) fn chats_waiting(journal: &Connection, name: &SourceName) -> rusqlite::Result<BTreeSet<ChatId>> {
+    /// What is looked at of an operation.
+    #[derive(Deserialize)]
+    struct Routed {
+        route: Route,
+    }
+    let mut chats = BTreeSet::new();
+    let mut statement = journal.prepare("SELECT operation FROM switchyard_journal WHERE source = ?1")?;
+    let mut rows = statement.query([name.as_str()])?;
+    while let Some(row) = rows.next()? {
+        // What cannot be read is kept aside when it is its turn.
+        let operation = row.get_ref("operation")?.as_str().ok();
+        if let Some(Routed { route: Route::Chat(chat) }) = operation.and_then(|text| serde_json::from_str(text).ok()) {
+            chats.insert(chat);
+        }
+    }
+    Ok(chats)
+}
+
+/// What is wrong with a copy whose journal cannot be read.
+pub(super) fn unreadable(error: &rusqlite::Error) -> String {
+    format!("writes that may wait in it cannot be read ({})", describe(error))
 }

@@ -173,9 +173,8 @@ impl Control {
         deadline: Instant,
     ) -> Result<Option<Decided>, MoveError> {
         let Moved { chats, parts, to, keep } = *moved;
-        let routes = self.routes(chats, to);
+        let (routes, mapping) = self.routes(chats, to);
         let numbers: Vec<_> = parts.iter().map(|part| (part.chat, self.router.arrived.next(part.chat))).collect();
-        let mapping = self.mapping(&routes);
         match state::switch(shared, parts, &routes, &numbers, keep, self.db.now(), deadline) {
             Ok(()) => {}
             Err(error) if is_not_now(&error) => return Ok(None),

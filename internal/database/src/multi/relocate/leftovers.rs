@@ -16,11 +16,11 @@ use super::super::control::Control;
 use super::pace::Steps;
 use super::report::{Meter, MoveOptions};
 use super::rows::{Layout, Row, Walk};
-use super::state::Entry;
 use super::tables::MOVED;
 use super::{MoveError, copy, media};
 use crate::error::Result;
 use crate::ids::ChatId;
+use crate::maintenance::UnfinishedMove;
 use crate::source::Source;
 use crate::time::Timestamp;
 
@@ -42,7 +42,7 @@ impl Control {
         }
         let MoveOptions { rows_at_once, longest_step, .. } = MoveOptions::default();
         let steps = &mut Steps::new(rows_at_once, longest_step);
-        for Entry { chat, from, to, .. } in &entries {
+        for UnfinishedMove { chat, from, to, .. } in &entries {
             // Of one that is configured no more nothing can be noted either.
             if let Ok(target) = self.source_of(to) {
                 self.check_at_home(&target)?;
@@ -60,7 +60,7 @@ impl Control {
 
 /// Refuses where a move's place of leftovers holds rows that were written since. `other` is where the chat is; `None`
 /// where that is configured no more.
-pub(super) fn check(entry: &Entry, place: &Arc<Source>, other: Option<&Arc<Source>>) -> Result<(), MoveError> {
+pub(super) fn check(entry: &UnfinishedMove, place: &Arc<Source>, other: Option<&Arc<Source>>) -> Result<(), MoveError> {
     let mut tables = Vec::new();
     for table in &MOVED {
         let mut columns = copy::columns_of(table.name, place)?;
@@ -82,7 +82,12 @@ pub(super) fn check(entry: &Entry, place: &Arc<Source>, other: Option<&Arc<Sourc
 }
 
 /// How many rows of a table were written since.
-fn written_since(entry: &Entry, layout: &Layout, place: &Arc<Source>, other: Option<&Arc<Source>>) -> Result<u64> {
+fn written_since(
+    entry: &UnfinishedMove,
+    layout: &Layout,
+    place: &Arc<Source>,
+    other: Option<&Arc<Source>>,
+) -> Result<u64> {
     let moments: Vec<_> = (0..layout.columns.len())
         .filter(|index| ["created_at", "updated_at"].contains(&layout.columns[*index].as_str()))
         .collect();

@@ -85,16 +85,18 @@ pub(super) fn rows(parts: &[Part]) -> Result<BTreeMap<&'static str, u64>> {
     Ok(rows)
 }
 
-/// Those of which there can be anything: where the file of the source that they leave is not there yet, it is not made for
-/// that.
-fn there(parts: &[Part]) -> impl Iterator<Item = &Part> {
-    parts.iter().filter(|part| !part.from.would_be_made("relocate.there").is_ok_and(|is_new| is_new))
+impl Part {
+    /// Whether there can be anything of it: where the file of the source that it leaves is not there yet, it is not made for
+    /// that.
+    fn is_there(&self) -> bool {
+        !self.from.would_be_made("relocate.is_there").is_ok_and(|is_new| is_new)
+    }
 }
 
 /// How many attachments the parts' messages refer to, of those at the places that they leave.
 pub(super) fn media(parts: &[Part]) -> Result<u64> {
     let mut all = 0;
-    for part in there(parts) {
+    for part in parts.iter().filter(|part| part.is_there()) {
         // Along the index of the messages that have any, which are the fewer.
         let sql = "SELECT COUNT(*) FROM media_attachments
                    WHERE file_unique_id IN (SELECT media_id FROM chat_messages
@@ -110,7 +112,7 @@ pub(super) fn media(parts: &[Part]) -> Result<u64> {
 /// How many bytes the parts' rows take, about: some of them are looked at.
 pub(super) fn bytes(parts: &[Part], rows: &BTreeMap<&'static str, u64>, media: u64) -> Result<u64, MoveError> {
     let mut bytes = media * 4 * BESIDES;
-    for part in there(parts) {
+    for part in parts.iter().filter(|part| part.is_there()) {
         for layout in copy::layouts(&part.from, &part.to)? {
             let Some(count) = rows.get(layout.table.name) else { continue };
             if let Some(chunk) = Walk::new(&part.from, &layout.query, part.chat, SAMPLE).next()? {
@@ -147,7 +149,7 @@ pub(super) fn check_empty(part: &Part) -> Result<(), MoveError> {
         }
     }
     // Keys without the chat in them might be taken by a row of nobody's.
-    for part in there(std::slice::from_ref(part)) {
+    if part.is_there() {
         let layouts = copy::layouts(&part.from, &part.to)?;
         for layout in layouts.iter().filter(|layout| !layout.table.key.contains(&"chat_id")) {
             let taken = taken(part, layout)?;

@@ -2,7 +2,6 @@
 
 use super::super::control::Control;
 use super::report::{MoveOptions, MovePlan};
-use super::state::Entry;
 use super::{MoveError, plan};
 use crate::ids::ChatId;
 use crate::route::SourceName;
@@ -35,18 +34,13 @@ impl Control {
         };
         for part in parts.iter().filter(|_| !is_checked) {
             // What an earlier try has left at the target goes before.
-            let is_ours = |entry: &Entry| {
-                let left_in = if entry.is_switched { &entry.from } else { &entry.to };
-                entry.chat == part.chat && left_in == to.as_str()
-            };
-            if !unfinished.iter().any(is_ours) {
+            if !unfinished.iter().any(|one| one.chat == part.chat && one.left_in() == to.as_str()) {
                 plan::check_empty(part)?;
             }
         }
         let (rows, media) = (plan::rows(&parts)?, plan::media(&parts)?);
         let (bytes, target) = (plan::bytes(&parts, &rows, media)?, self.source(to)?);
         plan::check_disk(&target, bytes)?;
-        let routes = self.routes(&chats, to);
         Ok(MovePlan {
             chats: parts.iter().map(|part| (part.chat, part.from.name().clone())).collect(),
             to: to.clone(),
@@ -56,7 +50,7 @@ impl Control {
             media,
             bytes,
             bytes_free: plan::free(&target),
-            mapping: self.mapping(&routes),
+            mapping: self.routes(&chats, to).1,
         })
     }
 }

@@ -19,7 +19,7 @@ impl Control {
         let numbers: Vec<_> = disputed.iter().map(|(chat, dispute)| (*chat, dispute.number)).collect();
         let moved: Vec<_> =
             disputed.iter().filter(|(_, dispute)| dispute.place == *to).map(|(chat, _)| *chat).collect();
-        let routes = if moved.is_empty() { Vec::new() } else { self.routes(&moved, to) };
+        let (routes, mapping) = self.routes(&moved, to);
         let deadline = Instant::now() + shared.config().timeout;
         state::switch(&shared, &[], &routes, &numbers, true, self.db.now(), deadline)?;
         for (chat, number) in &numbers {
@@ -31,7 +31,6 @@ impl Control {
             let (home, place) = (&dispute.home, &dispute.place);
             tracing::info!(target: "database::audit", %chat, %home, %place, %to, "where a chat goes on was settled");
         }
-        let mapping = self.mapping(&routes);
         Ok(Some(MoveReport { mapping, ..MoveReport::to(to) }))
     }
 

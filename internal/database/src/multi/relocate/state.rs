@@ -10,9 +10,8 @@ use super::super::datasource_router::Recorded;
 use super::Part;
 use crate::error::Result;
 use crate::ids::ChatId;
-use crate::maintenance::UnfinishedMove;
 use crate::params;
-use crate::source::{BadColumn, FromRow, Row, Source};
+use crate::source::Source;
 use crate::time::Timestamp;
 use crate::wrapper::DatabaseWrapper;
 
@@ -20,40 +19,6 @@ use crate::wrapper::DatabaseWrapper;
 const COPYING: &str = "copying";
 /// The chat lives in the target; the old place may hold rows that are to be deleted.
 const DELETING: &str = "deleting";
-
-/// A move that is not at its end.
-#[derive(Clone)]
-pub(super) struct Entry {
-    pub(super) chat: ChatId,
-    pub(super) from: String,
-    pub(super) to: String,
-    pub(super) is_switched: bool,
-    /// What it has left is no younger: until when what it copies may be made, or where it is switched when that was.
-    pub(super) since: Timestamp,
-}
-
-impl Entry {
-    /// Where its leftovers are, and where the chat is.
-    pub(super) fn places(&self) -> (&str, &str) {
-        if self.is_switched { (&self.from, &self.to) } else { (&self.to, &self.from) }
-    }
-}
-
-impl FromRow for Entry {
-    const TABLE: &'static str = "switchyard_moves";
-    const KEY: &'static [&'static str] = &["chat_id"];
-
-    fn from_row(row: &Row<'_>) -> Result<Self, BadColumn> {
-        let UnfinishedMove { chat, from, to, is_switched, .. } = UnfinishedMove::from_row(row)?;
-        Ok(Self { chat, from, to, is_switched, since: row.get("updated_at")? })
-    }
-}
-
-/// All moves that are not at their end.
-pub(super) fn entries(shared: &Arc<Source>) -> Result<Vec<Entry>> {
-    let sql = "SELECT chat_id, from_source, to_source, state, updated_at FROM switchyard_moves ORDER BY chat_id";
-    shared.read("relocate.entries", |tx| tx.query(sql, params![]))
-}
 
 /// What a move copies is no younger than this, and it is renewed before it is over: what it leaves when it is killed can
 /// be told by that from what was written in the same place later.

@@ -6,11 +6,12 @@ use std::time::{Duration, Instant};
 
 use super::super::control::Control;
 use super::super::datasource_router::Recorded;
+use super::super::site::unfinished_moves;
 use super::pace::Steps;
 use super::report::{MappingChange, Meter, MoveReport, Stage};
-use super::state::{self, Entry};
-use super::{MoveError, Part, clear, leftovers, media, plan};
+use super::{MoveError, Part, clear, leftovers, media, plan, state};
 use crate::ids::ChatId;
+use crate::maintenance::UnfinishedMove;
 use crate::route::SourceName;
 use crate::source::{Health, Source};
 
@@ -126,7 +127,12 @@ impl Control {
     }
 
     /// Deletes the rows of a chat at the place that it has left, and forgets the move.
-    pub(super) fn delete_old(&self, meter: &mut Meter<'_>, entry: &Entry, steps: &mut Steps) -> Result<u64, MoveError> {
+    pub(super) fn delete_old(
+        &self,
+        meter: &mut Meter<'_>,
+        entry: &UnfinishedMove,
+        steps: &mut Steps,
+    ) -> Result<u64, MoveError> {
         self.check_not_remapped(entry)?;
         self.wait_for_earlier_calls(meter, entry.chat)?;
         let (from, to, shared) = (self.source_of(&entry.from)?, self.source_of(&entry.to)?, self.shared()?);
@@ -168,7 +174,7 @@ impl Control {
         let entries = self.unfinished(chats)?;
         for entry in &entries {
             self.check_not_remapped(entry)?;
-            let Entry { chat, from, to, .. } = entry;
+            let UnfinishedMove { chat, from, to, .. } = entry;
             if only_to.is_some_and(|name| name.as_str() != to) {
                 return Err(MoveError::Unfinished { chat: *chat, from: from.clone(), to: to.clone() });
             }
@@ -196,8 +202,8 @@ impl Control {
     }
 
     /// How many rows these moves have left.
-    fn left_by(&self, entries: &[Entry]) -> Result<u64, MoveError> {
-        let rows = |entry: &Entry| -> Result<u64, MoveError> {
+    fn left_by(&self, entries: &[UnfinishedMove]) -> Result<u64, MoveError> {
+        let rows = |entry: &UnfinishedMove| -> Result<u64, MoveError> {
             Ok(plan::all_rows(&self.source_of(entry.places().0)?, entry.chat)?)
         };
         entries.iter().map(rows).sum()
@@ -227,8 +233,12 @@ impl Control {
     }
 
     /// The same before anything is deleted that a move has left.
-    pub(super) fn wait_before_tidying(&self, meter: &mut Meter<'_>, unfinished: &[Entry]) -> Result<(), MoveError> {
-        let home = |entry: &Entry| Some((entry.chat, self.router.source(&self.router.explain(entry.chat).0)?));
+    pub(super) fn wait_before_tidying(
+        &self,
+        meter: &mut Meter<'_>,
+        unfinished: &[UnfinishedMove],
+    ) -> Result<(), MoveError> {
+        let home = |entry: &UnfinishedMove| Some((entry.chat, self.router.source(&self.router.explain(entry.chat).0)?));
         let homes: Vec<_> = unfinished.iter().filter_map(home).collect();
         self.wait_for_writes_past(meter, &homes)
     }
@@ -243,7 +253,7 @@ impl Control {
     }
 
     /// Refuses where what is to be deleted is the chat's own by now.
-    pub(super) fn check_not_remapped(&self, entry: &Entry) -> Result<(), MoveError> {
+    pub(super) fn check_not_remapped(&self, entry: &UnfinishedMove) -> Result<(), MoveError> {
         let (now, _) = self.router.explain(entry.chat);
         let (deleted, before) = entry.places();
         if now.as_str() != deleted {
@@ -254,7 +264,7 @@ impl Control {
     }
 
     /// Refuses where a move's leftovers stand among rows that were written since.
-    pub(super) fn check_leftovers(&self, entry: &Entry) -> Result<(), MoveError> {
+    pub(super) fn check_leftovers(&self, entry: &UnfinishedMove) -> Result<(), MoveError> {
         let (place, other) = entry.places();
         for source in [place, other].iter().filter_map(|name| self.source_of(name).ok()) {
             self.check_at_home(&source)?;
@@ -262,20 +272,25 @@ impl Control {
         leftovers::check(entry, &self.source_of(place)?, self.source_of(other).ok().as_ref())
     }
 
-    pub(super) fn unfinished(&self, chats: &[ChatId]) -> Result<Vec<Entry>, MoveError> {
-        let entries = state::entries(&self.shared()?)?;
-        Ok(entries.into_iter().filter(|entry| chats.contains(&entry.chat)).collect())
+    /// The moves of these chats that are not at their end.
+    pub(super) fn unfinished(&self, chats: &[ChatId]) -> Result<Vec<UnfinishedMove>, MoveError> {
+        let moves = self.shared()?.read("relocate.unfinished", unfinished_moves)?;
+        Ok(moves.into_iter().filter(|one| chats.contains(&one.chat)).collect())
     }
 
-    pub(super) fn routes(&self, chats: &[ChatId], to: &SourceName) -> Vec<(ChatId, Option<Recorded>)> {
+    /// The routes to be recorded so that these chats' all lead to the target, and what would make the configuration say the
+    /// same.
+    pub(super) fn routes(
+        &self,
+        chats: &[ChatId],
+        to: &SourceName,
+    ) -> (Vec<(ChatId, Option<Recorded>)>, Vec<MappingChange>) {
         let aliases = self.router.aliases.all();
-        self.router.with_plan(|plan| plan::routes(plan, &aliases, chats, to))
-    }
-
-    /// What would make the configuration say what these routes say.
-    pub(super) fn mapping(&self, routes: &[(ChatId, Option<Recorded>)]) -> Vec<MappingChange> {
-        let aliases = self.router.aliases.all();
-        self.router.with_plan(|plan| plan::mapping(plan, &aliases, routes))
+        self.router.with_plan(|plan| {
+            let routes = plan::routes(plan, &aliases, chats, to);
+            let mapping = plan::mapping(plan, &aliases, &routes);
+            (routes, mapping)
+        })
     }
 
     pub(super) fn source(&self, name: &SourceName) -> Result<Arc<Source>, MoveError> {

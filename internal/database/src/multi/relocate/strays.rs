@@ -57,7 +57,8 @@ pub struct Strays {
 
 impl Control {
     /// The rows of chats in sources that do not own them. Opens the sources; one that cannot be read is named in the
-    /// answer. A chat that another source serves for a while is at home there so long.
+    /// answer, one whose file is not there yet is not made. A chat that another source serves for a while is at home there so
+    /// long.
     pub fn strays(&self) -> Strays {
         let table = self.router.table();
         let mut strays = Strays::default();
@@ -67,7 +68,11 @@ impl Control {
                     let reason = "it is away; what is left in it is not counted".to_owned();
                     Err(Error::new("strays.count", source.name(), ErrorKind::SourceUnavailable { reason }))
                 }
-                None => source.read("strays.count", count),
+                None => match source.would_be_made("strays.count") {
+                    Ok(true) => Ok(Vec::new()),
+                    Ok(false) => source.read("strays.count", count),
+                    Err(error) => Err(error),
+                },
             };
             strays.take(source.name(), read, |chat| {
                 let serves = Arc::ptr_eq(table.resolve(Route::Chat(chat)), source);
