@@ -8,8 +8,6 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use parking_lot::RwLockReadGuard;
-
 use super::counters::Count;
 use super::datasource_router::DataSourceRouter;
 use super::standin::{Away, ServedBy};
@@ -57,6 +55,7 @@ enum Arrival {
 const NOT_UP: &str = "where its chats are served meanwhile, their calls that were under way did not end in time";
 const TORN_DOWN: &str = "its disk is too slow to take the last writes while its chats wait";
 const ANEW: &str = "it was configured otherwise while its chats came home";
+const RELOADING: &str = "a configuration comes into force";
 const SET_ASIDE: &str = "what stood in for it was set aside while its chats came home";
 
 impl Arrival {
@@ -151,13 +150,12 @@ impl<'a> Homecoming<'a> {
         if self.away.may_hold_writes() {
             return Ok(false);
         }
-        let steady = self.router.steady.read();
         let fence = self.away.displaced.raise(self.hold());
         // In this order: once the fence is up, whoever opens a stand-in finds it so before anything is written there.
         if !fence.is_up() || self.away.may_hold_writes() {
             return Ok(false);
         }
-        match self.lead_home(steady, fence)?.unless_broken_off(&self.away.displaced) {
+        match self.lead_home(fence)?.unless_broken_off(&self.away.displaced) {
             Arrival::Home => Ok(true),
             Arrival::Again(_) => Ok(false),
             Arrival::Gone(reason) => Err(self.not_home(reason)),
@@ -171,24 +169,26 @@ impl<'a> Homecoming<'a> {
 
     /// Makes the last writes at home while nobody can write more, and leads the chats there.
     fn arrive(&mut self) -> Result<Arrival> {
-        // Before anybody waits in front of the fence: a reload may be under way.
-        let steady = self.router.steady.read();
         let Some(fence) = self.raise_fence()? else { return Ok(Arrival::Again(NOT_UP)) };
         let serving = Arc::clone(&self.away.serving);
         while fence.is_up() && self.make(&serving)? > 0 {}
-        self.lead_home(steady, fence)
+        self.lead_home(fence)
     }
 
     /// Leads the chats home, where everything that was handed there is there still. Only from then on it is forgotten
     /// elsewhere.
-    fn lead_home(&self, steady: RwLockReadGuard<'_, ()>, fence: Raised<'_>) -> Result<Arrival> {
+    fn lead_home(&self, fence: Raised<'_>) -> Result<Arrival> {
         let Self { router, home, away, earlier, handed, .. } = self;
-        // No reload comes in between: what is forgotten is in the file that the chats are led to.
-        if !router.is_coming_home(home, away) {
-            return Ok(Arrival::Gone(ANEW));
-        }
         let all: Vec<_> = earlier.iter().chain(handed).cloned().collect();
         let arrival = home.with_all_of(&all, OP, || {
+            // No reload comes in between: what is forgotten is in the file that the chats are led to. None waits for home's
+            // disk either, and nobody in front of the fence for long for one that is under way.
+            let Some(_steady) = router.steady.try_read_for(self.hold() / PARTS) else {
+                return Arrival::Again(RELOADING);
+            };
+            if !router.is_coming_home(home, away) {
+                return Arrival::Gone(ANEW);
+            }
             // Not before home was waited for: from here on only a note on the disk is, if at all.
             if !fence.keep() {
                 return Arrival::Again(TORN_DOWN);
@@ -196,7 +196,6 @@ impl<'a> Homecoming<'a> {
             away.note_over();
             if router.returned(home, away, fence) { Arrival::Home } else { Arrival::Gone(ANEW) }
         })?;
-        drop(steady);
         if let Arrival::Home = arrival {
             self.tell();
             self.forget();

@@ -62,6 +62,33 @@ fn others_of_the_default_source_do_not_wait_for_the_disk_of_a_source_that_comes_
 }
 
 #[test]
+fn a_reload_does_not_wait_for_the_disk_of_a_source_that_comes_home() {
+    let (scratch, config) = with_its_source_away(OnUnavailable::StandIn);
+    slow_at_home(&scratch, "chat_messages", 30_000_000);
+    let (db, control) = open(&config);
+    db.save_chat_message(AWAY, &NewMessage::text("2", db.now(), UserId(7), "meanwhile")).unwrap();
+    come_back(&scratch);
+    let (took, longest) = std::thread::scope(|scope| {
+        let comes_home = scope.spawn(|| {
+            let begun = Instant::now();
+            control.retry(&name("community")).unwrap();
+            begun.elapsed()
+        });
+        let mut longest = Duration::ZERO;
+        while !comes_home.is_finished() {
+            let begun = Instant::now();
+            control.reload(&config).unwrap();
+            longest = longest.max(begun.elapsed());
+            std::thread::park_timeout(Duration::from_millis(1));
+        }
+        (comes_home.join().unwrap(), longest)
+    });
+    assert!(longest < took / 4, "{longest:?} of {took:?}");
+    eventually("the chat is at home", || !db.is_displaced(AWAY));
+    db.close();
+}
+
+#[test]
 fn a_chat_that_comes_home_is_held_up_for_a_bounded_time_and_nothing_of_it_is_lost() {
     let (scratch, config) = with_its_source_away(OnUnavailable::StandIn);
     slow_at_home(&scratch, "chat_messages", 30_000_000);
