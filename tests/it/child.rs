@@ -250,6 +250,10 @@ fn a_helper_does_its_task() {
         #[cfg(feature = "multi-source")]
         ["write-to-a-failing-disk", folder] => crate::multi::standins::failing::write_to_a_failing_disk(folder),
         #[cfg(feature = "multi-source")]
+        ["fill-the-archive", folder, policy, when] => {
+            crate::multi::standins::full::fill_the_archive(folder, policy, when);
+        }
+        #[cfg(feature = "multi-source")]
         ["outage-load", folder] => crate::multi::standins::torture::load(folder),
         #[cfg(feature = "multi-source")]
         ["move-and-say", folder] => crate::multi::live::synced::move_and_say(folder),

@@ -178,6 +178,7 @@ impl Error {
                 | K::FileReplaced
                 | K::Damaged { .. }
                 | K::Io { .. }
+                | K::DiskFull
         )
     }
 

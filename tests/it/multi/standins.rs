@@ -4,6 +4,7 @@ mod again;
 mod coming;
 mod exchanged;
 pub(crate) mod failing;
+pub(crate) mod full;
 pub(crate) mod killed;
 mod model;
 mod property;

@@ -233,6 +233,7 @@ impl Opener for NamedOpener {
 pub(super) fn unread(config: &SourceConfig, error: &Error) -> OpenError {
     match error.kind() {
         ErrorKind::Busy { waited } => OpenError::Locked { path: config.path.clone(), waited: *waited },
+        ErrorKind::DiskFull => OpenError::DiskFull { path: config.path.clone() },
         _ => OpenError::Other { path: config.path.clone(), detail: error.to_string() },
     }
 }

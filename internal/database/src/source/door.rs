@@ -135,10 +135,19 @@ pub(super) struct Failure {
     pub(super) file: Option<Trace>,
 }
 
+impl Failure {
+    /// One that says nothing against the source: the next call tries again at once.
+    pub(super) fn passing(why: Why) -> Self {
+        Self { why, since: SystemTime::now(), until: Some(Instant::now()), file: None }
+    }
+}
+
 #[derive(Clone)]
 pub(super) enum Why {
     /// Another process held it all the time: no failure of the source, and tried again by the next call.
     Busy(Duration),
+    /// Its disk has no room for what opening it writes: no failure of the source either.
+    Full,
     /// It cannot be opened now, or was given up.
     Unavailable(String),
     /// It cannot be opened, since what is there is no good.
@@ -149,7 +158,7 @@ impl Why {
     /// What is told of it; `None` where it is no failure.
     pub(super) fn reason(&self) -> Option<&str> {
         match self {
-            Self::Busy(_) => None,
+            Self::Busy(_) | Self::Full => None,
             Self::Unavailable(reason) | Self::Lost(reason) => Some(reason),
         }
     }
@@ -159,6 +168,7 @@ impl From<Why> for ErrorKind {
     fn from(why: Why) -> Self {
         match why {
             Why::Busy(waited) => Self::Busy { waited },
+            Why::Full => Self::DiskFull,
             Why::Unavailable(reason) | Why::Lost(reason) => Self::SourceUnavailable { reason },
         }
     }

@@ -3,9 +3,14 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rusqlite::ErrorCode;
+use rusqlite::{ErrorCode, ffi};
+use rustix::io::Errno;
 
 use super::context::describe;
+use super::file;
+
+/// How many bytes SQLite needs for the index of a log before it reads anything.
+const INDEX_BYTES: u64 = 32 << 10;
 
 /// A database that could not be opened: why, and what to do. The file stays as it was.
 #[derive(Debug, thiserror::Error)]
@@ -267,6 +272,7 @@ impl OpenError {
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Locked { path, waited },
             Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => Self::NotPermitted { path, action: "written" },
             Some(ErrorCode::DiskFull) => Self::DiskFull { path },
+            Some(ErrorCode::SystemIoFailure) if lacks_room_for_index(&path, error) => Self::DiskFull { path },
             Some(ErrorCode::SystemIoFailure) => Self::Io { path, detail },
             _ => Self::Other { path, detail },
         }
@@ -275,9 +281,13 @@ impl OpenError {
     /// What an error of the system means while a file is opened.
     pub(super) fn from_io(path: &Path, error: &std::io::Error) -> Self {
         let (path, detail) = (path.to_owned(), error.to_string());
-        match error.raw_os_error() {
-            Some(code) if code == rustix::io::Errno::IO.raw_os_error() => Self::Io { path, detail },
-            _ => Self::Other { path, detail },
+        let is = |errno: Errno| error.raw_os_error() == Some(errno.raw_os_error());
+        if is(Errno::IO) {
+            Self::Io { path, detail }
+        } else if is(Errno::NOSPC) || is(Errno::DQUOT) {
+            Self::DiskFull { path }
+        } else {
+            Self::Other { path, detail }
         }
     }
 
@@ -318,10 +328,15 @@ impl OpenError {
     }
 }
 
+/// Whether SQLite could not make the index beside a log for want of room, which it calls an I/O error.
+fn lacks_room_for_index(path: &Path, error: &rusqlite::Error) -> bool {
+    let code = error.sqlite_error().map(|error| error.extended_code);
+    let free = || file::free_bytes(&file::folder_of(&file::log_of(path)));
+    code == Some(ffi::SQLITE_IOERR_SHMSIZE) && free().is_some_and(|free| free < INDEX_BYTES)
+}
+
 #[cfg(test)]
 mod tests {
-    use rusqlite::ffi;
-
     use super::*;
 
     #[test]
@@ -359,7 +374,9 @@ mod tests {
             assert!(!is_lost(code), "{code}");
         }
         let of_io = |code| OpenError::from_io(Path::new("a.db"), &std::io::Error::from_raw_os_error(code)).is_lost();
-        let code = rustix::io::Errno::raw_os_error;
-        assert!(of_io(code(rustix::io::Errno::IO)) && !of_io(code(rustix::io::Errno::MFILE)));
+        assert!(of_io(Errno::IO.raw_os_error()));
+        for errno in [Errno::MFILE, Errno::NOSPC, Errno::DQUOT] {
+            assert!(!of_io(errno.raw_os_error()), "{errno}");
+        }
     }
 }

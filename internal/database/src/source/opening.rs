@@ -140,8 +140,7 @@ impl Source {
         }));
         let opened = opened.map(|opened| opened.map_err(|error| self.unless_run_out(error)));
         // Callers may go on, elsewhere perhaps, as soon as they are told: whoever has to know does before.
-        let is_failure =
-            matches!(&opened, Ok(Err(error)) if !matches!(error, OpenError::Locked { .. })) || opened.is_err();
+        let is_failure = !matches!(&opened, Ok(Ok(_) | Err(OpenError::Locked { .. } | OpenError::DiskFull { .. })));
         let is_seen_to = is_failure && opener.failed(&self.config);
         let until = (!is_seen_to).then(|| Instant::now() + FAILED_FOR);
         let failed = match opened {
@@ -151,9 +150,13 @@ impl Source {
                 }
                 return self.opened_now(database, permit);
             }
-            Ok(Err(OpenError::Locked { waited, .. })) => {
-                let (since, until) = (SystemTime::now(), Some(Instant::now()));
-                Failure { why: Why::Busy(waited), since, until, file: None }
+            Ok(Err(OpenError::Locked { waited, .. })) => Failure::passing(Why::Busy(waited)),
+            Ok(Err(error @ OpenError::DiskFull { .. })) => {
+                // Once for as long as it lasts: every call tries.
+                if earlier.is_none_or(|earlier| !matches!(earlier.why, Why::Full)) {
+                    tracing::error!(source = %self.name(), %error, "a source cannot be opened for want of room; its calls fail until there is some");
+                }
+                Failure::passing(Why::Full)
             }
             Ok(Err(error)) => {
                 let why = if error.is_lost() { Why::Lost } else { Why::Unavailable };

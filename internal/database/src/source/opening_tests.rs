@@ -172,3 +172,41 @@ fn a_source_is_down_where_its_disk_has_had_all_the_time_there_is() {
     assert!(matches!(error.kind(), ErrorKind::SourceUnavailable { .. }), "{error}");
     assert_eq!(opener.failed.load(Ordering::Relaxed), 1);
 }
+
+/// Has no room to open anything the first so many times, and counts what is said to be unavailable.
+struct Full {
+    tries: AtomicU32,
+    failed: AtomicU32,
+}
+
+impl Opener for Full {
+    fn open(&self, config: &SourceConfig, left: Option<&Left>, deadline: Instant) -> Result<Database, OpenError> {
+        if self.tries.load(Ordering::Relaxed) > 0 {
+            self.tries.fetch_sub(1, Ordering::Relaxed);
+            return Err(OpenError::DiskFull { path: config.path.clone() });
+        }
+        test_opener::Plain::default().open(config, left, deadline)
+    }
+
+    fn failed(&self, _config: &SourceConfig) -> bool {
+        self.failed.fetch_add(1, Ordering::Relaxed);
+        true
+    }
+}
+
+#[test]
+fn a_source_whose_disk_is_full_is_not_taken_for_one_that_is_down_and_each_call_tries_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let opener = Arc::new(Full { tries: AtomicU32::new(2), failed: AtomicU32::new(0) });
+    let config = SourceConfig::new(folder.path().join("a.db"));
+    let source = Arc::new(Source::lazy(config, Arc::clone(&opener) as Arc<dyn Opener>));
+    let deadline = || Instant::now() + Duration::from_secs(30);
+    for _ in 0..2 {
+        let error = read(&source, deadline()).unwrap_err();
+        assert!(matches!(error.kind(), ErrorKind::DiskFull), "{error}");
+        assert_eq!(source.health(), super::super::Health::Closed);
+    }
+    read(&source, deadline()).unwrap();
+    assert_eq!(opener.failed.load(Ordering::Relaxed), 0);
+    source.close();
+}

@@ -1,16 +1,19 @@
-//! Any sequence of writes, reads, reloads, outages, returns and restarts, against plain maps: one of what each chat
-//! holds in all, and one of what can be seen of it now.
+//! Any sequence of writes, reads, reloads, outages, returns, restarts and crashes, against plain maps: one of what each
+//! chat holds in all, and one of what can be seen of it now.
 //!
 //! The longer form: `OUTAGE_CASES=2000 cargo test -p tests --features multi-source --test it standins::model`
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::SystemTime;
 
 use database::multi::Control;
 use database::{ChatId, DatabaseConfig, DatabaseWrapper, Durability, ErrorKind, NewMessage, OnUnavailable, UserId};
 use proptest::prelude::*;
 
 use super::super::{carry, config_of, eventually, name, open, put_back};
+use super::killed::count_up;
 use crate::support::{Scratch, asked};
 
 /// The sources besides the default one, what becomes of each when it fails, and its chat.
@@ -26,12 +29,16 @@ enum Step {
     /// A setting of this chat.
     Set(usize, u8, i64),
     Unset(usize, u8),
+    /// One more, whatever there is: made twice, it is seen.
+    Count(usize),
     /// What can be seen of a chat.
     Look(usize),
     Fail(usize),
     Return(usize),
     Reload(usize),
     Restart,
+    /// The files are those that a process leaves that is killed while it has them open.
+    Crash,
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -39,11 +46,13 @@ fn step() -> impl Strategy<Value = Step> {
         6 => (0..CHATS, 1..30_i64).prop_map(|(chat, id)| Step::Say(chat, id)),
         6 => (0..CHATS, 0..4_u8, any::<i64>()).prop_map(|(chat, key, value)| Step::Set(chat, key, value)),
         2 => (0..CHATS, 0..4_u8).prop_map(|(chat, key)| Step::Unset(chat, key)),
+        4 => (0..CHATS).prop_map(Step::Count),
         3 => (0..CHATS).prop_map(Step::Look),
         2 => (0..SOURCES.len()).prop_map(Step::Fail),
         2 => (0..SOURCES.len()).prop_map(Step::Return),
         1 => (1..4_usize).prop_map(Step::Reload),
         1 => Just(Step::Restart),
+        1 => Just(Step::Crash),
     ]
 }
 
@@ -52,6 +61,7 @@ fn step() -> impl Strategy<Value = Step> {
 struct Held {
     messages: BTreeMap<String, String>,
     settings: BTreeMap<String, String>,
+    count: i64,
 }
 
 /// A chat in the model.
@@ -118,9 +128,10 @@ impl Bot {
 
     fn seen(&self, number: usize) -> database::Result<Held> {
         let messages = self.db.get_chat_messages_since(chat(number), &Default::default())?;
-        let settings = self.db.get_chat_settings(chat(number))?;
+        let mut settings = self.db.get_chat_settings(chat(number))?;
+        let count: i64 = settings.remove("count").map_or(0, |count| count.parse().unwrap());
         let messages = messages.into_iter().map(|found| (found.message_id.to_string(), found.message_text));
-        Ok(Held { messages: messages.collect(), settings: settings.into_iter().collect() })
+        Ok(Held { messages: messages.collect(), settings, count })
     }
 
     fn look(&self, number: usize) {
@@ -161,6 +172,10 @@ impl Bot {
                     held.settings.remove(&key);
                 });
             }
+            Step::Count(number) => {
+                let answer = count_up(&self.db, chat(number));
+                self.written(number, answer, |held| held.count += 1);
+            }
             Step::Look(number) => self.look(number),
             Step::Fail(source) if self.is_away(source) => {}
             Step::Fail(source) => {
@@ -196,6 +211,30 @@ impl Bot {
                 let (db, control) = open(&self.config);
                 (self.db, self.control) = (db, control);
             }
+            Step::Crash => {
+                let copy = Scratch::in_memory();
+                let (files, killed) = (self.scratch.path(), copy.file("killed"));
+                eventually("nobody writes a file while it is copied", || {
+                    let before = state_of(files);
+                    let _ = std::fs::remove_dir_all(&killed);
+                    // By another process: in this one only SQLite opens databases. (It fails where a file goes away.)
+                    let copied = Command::new("cp").arg("-a").arg(files).arg(&killed).status().unwrap();
+                    copied.success() && before == state_of(files)
+                });
+                self.db.clone().close();
+                std::fs::remove_dir_all(files).unwrap();
+                std::fs::rename(&killed, files).unwrap();
+                let (db, control) = open(&self.config);
+                (self.db, self.control) = (db, control);
+                for (source, (source_name, _)) in
+                    SOURCES.iter().enumerate().filter(|(source, _)| !self.is_away(*source))
+                {
+                    // What was not cleaned up any more is gone over once more.
+                    eventually("a chat that was home is home", || {
+                        self.control.retry(&name(source_name)).is_ok() && !self.db.is_displaced(chat(source))
+                    });
+                }
+            }
         }
     }
 
@@ -203,6 +242,21 @@ impl Bot {
     fn file(&self, source: usize, state: &str) -> PathBuf {
         self.scratch.file(&format!("{}.{state}", SOURCES[source].0))
     }
+}
+
+/// Each file's length and when it was written last. (Indexes are mapped into memory: nobody sees when these are.)
+fn state_of(folder: &Path) -> BTreeMap<PathBuf, (u64, SystemTime)> {
+    let mut state = BTreeMap::new();
+    for entry in std::fs::read_dir(folder).into_iter().flatten().map(Result::unwrap) {
+        // (It may be gone by now.)
+        let (path, Ok(found)) = (entry.path(), entry.metadata()) else { continue };
+        if found.is_dir() {
+            state.extend(state_of(&path));
+        } else if !path.to_string_lossy().ends_with("-shm") {
+            state.insert(path, (found.len(), found.modified().unwrap()));
+        }
+    }
+    state
 }
 
 fn cases() -> u32 {
