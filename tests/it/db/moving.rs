@@ -1,6 +1,7 @@
 //! `bot db move` and `bot db seal`, with the bot running and stopped.
 
 use insta::assert_snapshot;
+use rstest::rstest;
 
 use super::plain;
 use super::site::{Site, TWO, speak};
@@ -162,6 +163,42 @@ fn a_move_of_all_chats_that_was_broken_off_is_completed_by_the_same_command() {
     assert_eq!(outcomes(&site.json(&all)), [(-200, "moved"), (-1, "moved")]);
     assert_eq!((messages(&site, "primary.db", -200), messages(&site, "archive.db", -200)), (0, 3));
     assert_eq!(outcomes(&site.json(&all)), []);
+}
+
+#[rstest]
+fn the_line_of_a_move_that_was_killed_before_it_was_written_is_written_by_the_same_command(
+    #[values(false, true)] runs: bool,
+    #[values(&[][..], &["--keep"])] keep: &[&str],
+) {
+    let site = talked();
+    let before = std::fs::read_to_string(site.home.path("bot.toml")).unwrap();
+    let again = [&["db", "move", "-200", "--to", "archive"], keep].concat();
+    assert_eq!(site.run(&again).code, Some(0));
+    std::fs::write(site.home.path("bot.toml"), &before).unwrap();
+    let running = runs.then(|| site.start());
+    assert_eq!(site.json(&["route", "-200"])["source"], "archive");
+    let (_, checked) = site.said(&["db", "check"]);
+    assert!(
+        checked.contains("of which [database.chat_mapping] says nothing, so that they are not found while"),
+        "{checked}"
+    );
+    let planned = site.json(&["move", "-200", "--to", "archive", "--dry-run"]);
+    assert_eq!(planned["moves"][0]["mapping"], serde_json::json!(["-200 = \"archive\""]));
+    let (code, said) = site.said(&again);
+    assert_eq!(code, 0, "{said}");
+    assert!(
+        said.contains("Chat -200: an earlier move to archive was brought to its end; 0 rows were left to delete."),
+        "{said}"
+    );
+    assert_eq!(std::fs::read_to_string(site.home.path("bot.toml")).unwrap(), format!("{before}-200 = \"archive\"\n"));
+    assert_eq!(messages(&site, "archive.db", -200), 3);
+    let (_, checked) = site.said(&["db", "check"]);
+    assert!(!checked.contains("says nothing"), "{checked}");
+    // Then there is nothing left to do.
+    assert_eq!(site.run(&again).code, Some(1));
+    if let Some(running) = running {
+        assert_eq!(running.end().code, Some(0));
+    }
 }
 
 /// Of the chats of a source, as of those of a kind, one that was mapped elsewhere is none any more.

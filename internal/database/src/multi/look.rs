@@ -155,6 +155,15 @@ impl Overview {
         self.plan.all_passed_over().collect()
     }
 
+    /// The chats that were moved, and of which the configuration says nothing, by where they are.
+    pub(super) fn unsaid(&self) -> BTreeMap<SourceName, BTreeSet<ChatId>> {
+        let mut unsaid: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
+        for (chat, home) in self.plan.unsaid(&self.aliases) {
+            unsaid.entry(home.clone()).or_default().insert(chat);
+        }
+        unsaid
+    }
+
     /// The chats that are led to a source by name.
     pub(super) fn homes(&self) -> BTreeMap<ChatId, SourceName> {
         homes(&self.plan, &self.aliases)

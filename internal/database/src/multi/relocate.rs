@@ -149,7 +149,14 @@ impl Control {
                 return Ok(MoveReport { elapsed: started.elapsed(), mapping: mapping(), ..report });
             }
             Err(there @ MoveError::AlreadyThere { .. }) if unfinished.is_empty() => {
-                let behind = self.left_behind(&chats, to)?.ok_or(there)?;
+                let Some(behind) = self.left_behind(&chats, to)? else {
+                    let mapping = mapping();
+                    if mapping.is_empty() {
+                        return Err(there);
+                    }
+                    // Whoever moved them has not come to have the configuration say so.
+                    return Ok(MoveReport { elapsed: started.elapsed(), mapping, ..report });
+                };
                 // What would stop the move is known before anything is otherwise.
                 plan::check_disk(
                     &*self.source(to)?,

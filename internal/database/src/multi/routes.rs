@@ -72,6 +72,20 @@ impl Plan {
         })
     }
 
+    /// The chats that were moved to where the configuration alone would not lead them, and of which it says nothing.
+    pub(super) fn unsaid<'a>(
+        &'a self,
+        aliases: &'a HashMap<ChatId, ChatId>,
+    ) -> impl Iterator<Item = (ChatId, &'a SourceName)> + 'a {
+        let unsaid = |chat: &ChatId| !self.config.chat_mapping.contains_key(chat);
+        self.recorded.keys().copied().filter(unsaid).filter_map(|chat| {
+            let home = self.moved(chat)?;
+            let inherited = aliases.get(&chat).and_then(|old| Plan::route(self, *old, &HashMap::new()));
+            let led = inherited.map_or(&self.config.default_source, |(name, _)| name);
+            (home != led).then_some((chat, home))
+        })
+    }
+
     /// Where a chat is said to live, and why; `None` where nothing is said of it.
     pub(super) fn route(&self, chat: ChatId, aliases: &HashMap<ChatId, ChatId>) -> Option<(&SourceName, Why)> {
         if let Some(name) = self.moved(chat) {

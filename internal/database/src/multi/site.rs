@@ -35,6 +35,7 @@ pub fn site(config: &DatabaseConfig) -> Site {
     let moves = if overview.is_complete { unfinished_in(config) } else { Ok(Vec::new()) };
     let moves = unfinished(moves, config, &overview, &mut findings);
     passed_over(&overview, &mut findings);
+    unsaid(&overview, &mut findings);
     for (name, path) in standin::ownerless(config) {
         let what = "writes wait in its stand-in, and it is not configured as a source that can be written";
         let finding = Finding::new(Severity::Error, name, what).at(&path);
@@ -113,6 +114,19 @@ fn passed_over(overview: &Overview, findings: &mut Vec<Finding>) {
             named(&chats)
         );
         let remedy = format!("`bot db move CHAT --to {line}` moves a chat to where its line leads");
+        findings.push(Finding::new(Severity::Note, home, what).with_remedy(remedy));
+    }
+}
+
+/// Chats that were moved, and have no line in the mapping.
+fn unsaid(overview: &Overview, findings: &mut Vec<Finding>) {
+    for (home, chats) in overview.unsaid() {
+        let what = format!(
+            "chats were moved here of which [database.chat_mapping] says nothing, so that they are not found while the \
+             default source is away: {}",
+            named(&chats)
+        );
+        let remedy = format!("`bot db move CHAT --to {home}` writes a chat's line; no row is moved by it");
         findings.push(Finding::new(Severity::Note, home, what).with_remedy(remedy));
     }
 }
