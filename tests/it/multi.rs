@@ -14,6 +14,7 @@ use database::{
 use crate::support::Scratch;
 
 mod arrived;
+mod audit;
 mod backups;
 pub(crate) mod closing;
 pub(crate) mod crowd;

@@ -6,7 +6,7 @@ use database::{
 };
 
 use super::{config_of, logged, open, take_away};
-use crate::support::{Scratch, time};
+use crate::support::{Scratch, fresh, time};
 
 /// Mapped to `z`.
 const CHAT: ChatId = ChatId(-1);
@@ -34,6 +34,13 @@ fn show(db: &DatabaseWrapper, chat: ChatId, message: i64, media: &str) {
     // In one second, so that the ids order them.
     let message = NewMessage::text(message, time("2026-01-01 12:00:00"), ADA, "look at this");
     db.save_chat_message(chat, &NewMessage { media_id: Some(media.into()), ..message }).unwrap();
+}
+
+/// How many files are said to go with Ada when she is erased in a chat, and what is found of the picture once she was.
+fn erased(db: &DatabaseWrapper, chat: ChatId) -> (i64, Option<String>) {
+    let count = db.get_user_footprint(chat, ADA).unwrap().media;
+    db.erase_user(chat, ADA).unwrap();
+    (count, found(db, None, "picture"))
 }
 
 fn shown(messages: &[ChatMessage]) -> Vec<Option<&str>> {
@@ -119,6 +126,40 @@ fn messages_show_media_of_the_shared_source_where_their_own_does_not_have_them()
     let one = db.get_chat_message_by_message_id(CHAT, &3.into()).unwrap().unwrap();
     assert_eq!(shown(&[one]), [Some("only shared")]);
     assert_eq!(shown(&db.get_chat_messages_since(UNMAPPED, &Default::default()).unwrap()), [Some("only shared")]);
+}
+
+#[test]
+fn erasing_in_a_mapped_chat_leaves_media_of_no_chat_which_one_file_erases() {
+    let scratch = Scratch::in_memory();
+    let one = fresh(&scratch);
+    let (many, _) = open(&config(&scratch));
+    for db in [&one, &many] {
+        db.add_media_attachment(None, &media("picture", "of no chat")).unwrap();
+        db.add_media_attachment(Some(CHAT), &media("own", "of the chat")).unwrap();
+        show(db, CHAT, 1, "picture");
+        show(db, CHAT, 2, "own");
+    }
+    assert_eq!(erased(&one, CHAT), (2, None));
+    assert_eq!(erased(&many, CHAT), (1, Some("of no chat".to_owned())), "no other source than the chat's is written");
+    // What was said in the chat, as the bot's handlers store it, is in the chat's source and goes in both.
+    assert_eq!([&one, &many].map(|db| found(db, Some(CHAT), "own")), [None, None]);
+}
+
+#[test]
+fn erasing_in_a_chat_of_the_shared_source_does_not_ask_other_sources_what_they_show() {
+    let scratch = Scratch::in_memory();
+    let one = fresh(&scratch);
+    let (many, _) = open(&config(&scratch));
+    for db in [&one, &many] {
+        db.add_media_attachment(None, &media("picture", "of no chat")).unwrap();
+        show(db, UNMAPPED, 1, "picture");
+        show(db, OTHER, 1, "picture");
+    }
+    let others = |db: &DatabaseWrapper| db.get_chat_messages_since(OTHER, &Default::default()).unwrap();
+    assert_eq!(erased(&one, UNMAPPED), (0, Some("of no chat".to_owned())));
+    assert_eq!(shown(&others(&one)), [Some("of no chat")]);
+    assert_eq!(erased(&many, UNMAPPED), (1, None));
+    assert_eq!(shown(&others(&many)), [None], "the message is there, its media fields are empty");
 }
 
 #[test]

@@ -1,7 +1,13 @@
 //! One file is the model of many: the same calls have the same answers, whatever they are and however chats are spread.
 //!
-//! The one exception that is meant: one media id in chats of different sources is one attachment in one file and
-//! several in many. So the media of each source have ids of their own here, beside those that belong to no chat.
+//! Three exceptions are meant, and kept out of the sequences:
+//!
+//! - One media id in chats of different sources is one attachment in one file and several in many. So the media of each
+//!   source have ids of their own here, beside those that belong to no chat.
+//! - Erasing a person erases media of the chat's source, by what messages of that source show. So a message that nobody
+//!   erases shows each attachment that belongs to no chat (`show_shared_media`); `multi::media` shows the difference.
+//! - A supergroup that speaks before it is known what it comes of leaves copies in the default source, which one file
+//!   has not. So nobody speaks there before (`settled`); `multi::supergroups` shows what becomes of it.
 
 mod reads;
 
@@ -113,8 +119,10 @@ impl Both {
         }
     }
 
-    /// A message that nobody erases shows each attachment that belongs to no chat: in one file, erasing a person's
-    /// last message that shows one erases it; in many, it is in another source than the message.
+    /// A message that nobody erases shows each attachment that belongs to no chat, in one file and in the shared
+    /// source. Without it, erasing whoever showed one last erases it in one file; in many it stays where the message
+    /// was in another source, and goes where it was in the shared one, whatever other sources show. Erasing is one
+    /// transaction on one source, so this is meant, and told in `docs/database-multi-source.md`.
     fn show_shared_media(&self) {
         for (word, number) in WORDS.iter().zip(0..) {
             let media_id = Some(MediaId::from(format!("shared {word}")));

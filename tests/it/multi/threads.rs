@@ -41,13 +41,20 @@ fn source_of(chat: ChatId) -> String {
     format!("s{}", (-chat.0 - 1) % 10)
 }
 
-/// A configuration with one more source, which has a chat that is mapped nowhere else.
+/// The chats of the sources that come and go.
+fn extra_chats() -> impl Iterator<Item = ChatId> {
+    (0..7).map(|place| ChatId(-1000 - place))
+}
+
+/// A configuration with one more source, which has chats that are mapped nowhere else: all there are for such sources but
+/// one, which the default source has meanwhile.
 fn with_extra(config: &DatabaseConfig, round: usize) -> DatabaseConfig {
     let mut next = config.clone();
     let mut extra = next.sources[&name("s1")].clone();
     extra.name = name(&format!("extra{}", round % 3));
     extra.path = next.data_dir.join(format!("{}.db", extra.name));
-    next.chat_mapping.insert(ChatId(-1000 - (round % 7) as i64), extra.name.clone());
+    let left_out = ChatId(-1000 - (round % 7) as i64);
+    next.chat_mapping.extend(extra_chats().filter(|chat| *chat != left_out).map(|chat| (chat, extra.name.clone())));
     next.sources.insert(extra.name.clone(), extra);
     next
 }
@@ -60,7 +67,8 @@ fn variation(config: &DatabaseConfig, round: usize) -> DatabaseConfig {
     next
 }
 
-/// Writes and reads until it is told to stop, as many times as `most` at most; how much it wrote into each chat.
+/// Writes and reads until it is told to stop, as many times as `most` at most; how much it wrote into each chat that no
+/// reload leads elsewhere. The chats of sources that come and go get a setting, which is the same wherever they are.
 fn work(db: &DatabaseWrapper, thread: i64, stop: &AtomicBool, most: usize) -> Vec<(ChatId, i64)> {
     let mut written = vec![0; 40];
     for turn in 0..most {
@@ -69,6 +77,7 @@ fn work(db: &DatabaseWrapper, thread: i64, stop: &AtomicBool, most: usize) -> Ve
         }
         let place = (thread as usize * 7 + turn * 3) % 40;
         let chat = ChatId(-(place as i64 + 1));
+        let extra = ChatId(-1000 - (turn % 7) as i64);
         let message = NewMessage::text(thread * 1_000_000 + turn as i64, db.now(), UserId(thread), "x".repeat(50));
         db.save_chat_message(chat, &message).unwrap();
         written[place] += 1;
@@ -77,13 +86,16 @@ fn work(db: &DatabaseWrapper, thread: i64, stop: &AtomicBool, most: usize) -> Ve
             1 => assert!(db.get_chat_totals(chat).unwrap().messages >= written[place]),
             2 => assert!(db.get_all_group_chats().unwrap().missing().is_empty()),
             3 => db.set_setting("turn", "x").unwrap(),
+            4 => db.set_chat_setting(extra, "turn", "x").unwrap(),
+            5 => drop(db.get_chat_setting(extra, "turn").unwrap()),
             _ => {}
         }
     }
     written.into_iter().enumerate().map(|(place, count)| (ChatId(-(place as i64 + 1)), count)).collect()
 }
 
-/// What all threads wrote is there once, in the chat's source and nowhere else. Closes the databases.
+/// What all threads wrote is there once, in the chat's source and nowhere else, and each source that came and went was
+/// written. Closes the databases.
 fn check(folder: &Path, db: DatabaseWrapper, written: &[(ChatId, i64)]) {
     let mut total = 0;
     for chat in (1..=40).map(|chat| ChatId(-chat)) {
@@ -92,7 +104,7 @@ fn check(folder: &Path, db: DatabaseWrapper, written: &[(ChatId, i64)]) {
         total += expected;
     }
     db.close();
-    let mut found = 0;
+    let (mut found, mut extras) = (0, 0);
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         if path.extension().is_none_or(|extension| extension != "db") {
@@ -112,8 +124,12 @@ fn check(folder: &Path, db: DatabaseWrapper, written: &[(ChatId, i64)]) {
             found += count;
         }
         assert!(!rows_of(&connection, "settings").is_empty());
+        if source.starts_with("extra") {
+            assert!(!rows_of(&connection, "chat_settings").is_empty(), "{source} was never written");
+            extras += 1;
+        }
     }
-    assert_eq!(found, total);
+    assert_eq!((found, extras), (total, 3));
 }
 
 /// The files in a folder that descriptors of this process lead to.

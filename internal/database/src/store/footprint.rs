@@ -21,7 +21,7 @@ const ERASE: [&str; 11] = [
     // Summaries may tell it; they are a cache.
     "DELETE FROM chat_summarization_cache
      WHERE chat_id = ?1 AND EXISTS (SELECT 1 FROM chat_messages WHERE chat_id = ?1 AND user_id = ?2)",
-    // Media go with the last message that shows them.
+    // Media go with the last message of this source that shows them: an erasure is one transaction on one source.
     "DELETE FROM media_attachments
      WHERE file_unique_id IN (SELECT media_id FROM chat_messages WHERE chat_id = ?1 AND user_id = ?2)
        AND NOT EXISTS (SELECT 1 FROM chat_messages m
@@ -42,6 +42,10 @@ impl DatabaseWrapper {
     /// remembered, examples of spam and of its opposite, their counts, what others quoted, the chat's summaries. How much
     /// was said on a day stays: it names nobody. Answers how many rows that were.
     ///
+    /// Media go where no other message of the chat's source shows them. No other source is asked or changed: one in the
+    /// shared source that a chat of another source shows stays, and one that goes there is missing in other sources'
+    /// messages that showed it.
+    ///
     /// # Errors
     /// The source cannot be written: nothing is erased.
     pub fn erase_user(&self, chat: ChatId, user: UserId) -> Result<u64> {
@@ -57,7 +61,8 @@ impl DatabaseWrapper {
         })
     }
 
-    /// What a chat keeps about a person, as of one moment.
+    /// What a chat keeps about a person, as of one moment: of media, those that [`erase_user`](Self::erase_user) would
+    /// erase.
     ///
     /// # Errors
     /// The source cannot be read.
