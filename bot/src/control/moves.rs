@@ -106,7 +106,7 @@ pub struct MoveReport {
     /// The configuration file that says so now; null where it has to be written by hand.
     #[serde(default)]
     pub written: Option<String>,
-    /// Why it was not done, or not to its end, and what to do; null where it was.
+    /// Why it was not done, or not to its end, and what to do; where it was there already, what is there; null otherwise.
     pub error: Option<String>,
 }
 
@@ -167,6 +167,8 @@ pub enum MoveOutcome {
     Forgotten,
     /// It was moved, and not all of its old rows are deleted: to be repeated.
     Leftovers,
+    /// It was there already; the configuration, which did not say so, is to.
+    Mapped,
     /// It was not moved.
     Failed,
 }
@@ -265,6 +267,9 @@ impl fmt::Display for MoveReport {
                     f,
                     "Chat {chat}: the move was given up; no row was deleted, and `bot db strays` shows what is left of it."
                 );
+            }
+            MoveOutcome::Mapped => {
+                writeln!(f, "No row was moved or deleted: {}.", error.as_deref().unwrap_or_default())?;
             }
             MoveOutcome::Moved if chats.is_empty() => {
                 writeln!(

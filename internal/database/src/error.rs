@@ -82,7 +82,7 @@ pub enum ErrorKind {
     #[error("the database was closed")]
     Closed,
     /// The disk has no room left.
-    #[error("the disk is full: free some space; nothing was changed, and reading goes on")]
+    #[error("the disk is full: free some space; nothing was changed")]
     DiskFull,
     /// The database's file was removed or another was put in its place while it was open.
     #[error(

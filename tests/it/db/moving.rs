@@ -186,10 +186,8 @@ fn the_line_of_a_move_that_was_killed_before_it_was_written_is_written_by_the_sa
     assert_eq!(planned["moves"][0]["mapping"], serde_json::json!(["-200 = \"archive\""]));
     let (code, said) = site.said(&again);
     assert_eq!(code, 0, "{said}");
-    assert!(
-        said.contains("Chat -200: an earlier move to archive was brought to its end; 0 rows were left to delete."),
-        "{said}"
-    );
+    assert!(said.starts_with("No row was moved or deleted: the chat -200 is in `archive` already"), "{said}");
+    assert!(said.contains("Written to [database.chat_mapping] in [home]/bot.toml: -200 = \"archive\""), "{said}");
     assert_eq!(std::fs::read_to_string(site.home.path("bot.toml")).unwrap(), format!("{before}-200 = \"archive\"\n"));
     assert_eq!(messages(&site, "archive.db", -200), 3);
     let (_, checked) = site.said(&["db", "check"]);

@@ -254,6 +254,14 @@ impl Mover<'_> {
                 Err(multi::MoveError::AlreadyThere { .. }) if self.has_left_rows(chat)? => {
                     return Ok(MoveReport { to: Some(to.to_string()), ..MoveReport::of(chat.0, MoveOutcome::Planned) });
                 }
+                Err(multi::MoveError::AlreadyThere { mapping, .. }) if !mapping.is_empty() => {
+                    return Ok(MoveReport {
+                        to: Some(to.to_string()),
+                        mapping: lines(&mapping),
+                        unmapped: unmapped(&mapping),
+                        ..MoveReport::of(chat.0, MoveOutcome::Planned)
+                    });
+                }
                 plan => plan?,
             };
             let rows = plan.rows.values().sum();
@@ -278,6 +286,21 @@ impl Mover<'_> {
                 let text = error.to_string();
                 let multi::MoveError::Leftovers { report, .. } = error else { return Err(error) };
                 (*report, MoveOutcome::Leftovers, Some(text))
+            }
+            Err(error @ multi::MoveError::AlreadyThere { .. }) => {
+                let text = error.to_string();
+                let multi::MoveError::AlreadyThere { ref mapping, .. } = error else { return Err(error) };
+                if mapping.is_empty() {
+                    return Err(error);
+                }
+                return Ok(MoveReport {
+                    to: Some(to.to_string()),
+                    mapping: lines(mapping),
+                    unmapped: unmapped(mapping),
+                    written: self.write(mapping),
+                    error: Some(text),
+                    ..MoveReport::of(chat.0, MoveOutcome::Mapped)
+                });
             }
             moved => (moved?, MoveOutcome::Moved, None),
         };

@@ -157,6 +157,7 @@ impl<'a> Homecoming<'a> {
         }
         match self.lead_home(fence)?.unless_broken_off(&self.away.displaced) {
             Arrival::Home => Ok(true),
+            Arrival::Again(RELOADING) => Err(self.not_home(RELOADING)),
             Arrival::Again(_) => Ok(false),
             Arrival::Gone(reason) => Err(self.not_home(reason)),
         }

@@ -233,7 +233,8 @@ impl Opener for NamedOpener {
 pub(super) fn unread(config: &SourceConfig, error: &Error) -> OpenError {
     match error.kind() {
         ErrorKind::Busy { waited } => OpenError::Locked { path: config.path.clone(), waited: *waited },
-        ErrorKind::DiskFull => OpenError::DiskFull { path: config.path.clone() },
+        // (Of what is noted of it in the default source that one's disk may be full.)
+        ErrorKind::DiskFull if *error.source_name() == config.name => OpenError::DiskFull { path: config.path.clone() },
         _ => OpenError::Other { path: config.path.clone(), detail: error.to_string() },
     }
 }

@@ -149,14 +149,7 @@ impl Control {
                 return Ok(MoveReport { elapsed: started.elapsed(), mapping: mapping(), ..report });
             }
             Err(there @ MoveError::AlreadyThere { .. }) if unfinished.is_empty() => {
-                let Some(behind) = self.left_behind(&chats, to)? else {
-                    let mapping = mapping();
-                    if mapping.is_empty() {
-                        return Err(there);
-                    }
-                    // Whoever moved them has not come to have the configuration say so.
-                    return Ok(MoveReport { elapsed: started.elapsed(), mapping, ..report });
-                };
+                let behind = self.left_behind(&chats, to)?.ok_or(there)?;
                 // What would stop the move is known before anything is otherwise.
                 plan::check_disk(
                     &*self.source(to)?,

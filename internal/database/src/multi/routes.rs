@@ -72,7 +72,8 @@ impl Plan {
         })
     }
 
-    /// The chats that were moved to where the configuration alone would not lead them, and of which it says nothing.
+    /// The chats that were moved to a source by name where the configuration alone would not lead them, and of which it says
+    /// nothing.
     pub(super) fn unsaid<'a>(
         &'a self,
         aliases: &'a HashMap<ChatId, ChatId>,
@@ -82,7 +83,8 @@ impl Plan {
             let home = self.moved(chat)?;
             let inherited = aliases.get(&chat).and_then(|old| Plan::route(self, *old, &HashMap::new()));
             let led = inherited.map_or(&self.config.default_source, |(name, _)| name);
-            (home != led).then_some((chat, home))
+            let is_told = home != led && *home != self.config.default_source && self.config.sources.contains_key(home);
+            is_told.then_some((chat, home))
         })
     }
 

@@ -126,7 +126,9 @@ fn unsaid(overview: &Overview, findings: &mut Vec<Finding>) {
              default source is away: {}",
             named(&chats)
         );
-        let remedy = format!("`bot db move CHAT --to {home}` writes a chat's line; no row is moved by it");
+        let remedy = format!(
+            "`bot db move CHAT --to {home}` writes a chat's line where it can; or write `CHAT = \"{home}\"` there"
+        );
         findings.push(Finding::new(Severity::Note, home, what).with_remedy(remedy));
     }
 }

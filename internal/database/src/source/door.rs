@@ -137,8 +137,9 @@ pub(super) struct Failure {
 
 impl Failure {
     /// One that says nothing against the source: the next call tries again at once.
-    pub(super) fn passing(why: Why) -> Self {
-        Self { why, since: SystemTime::now(), until: Some(Instant::now()), file: None }
+    pub(super) fn passing(why: Why, earlier: Option<&Self>) -> Self {
+        let since = earlier.map_or_else(SystemTime::now, |earlier| earlier.since);
+        Self { why, since, until: Some(Instant::now()), file: None }
     }
 }
 
@@ -155,6 +156,15 @@ pub(super) enum Why {
 }
 
 impl Why {
+    /// What is told of the source's state.
+    fn shown(&self) -> Option<&str> {
+        match self {
+            // It lasts until somebody makes room, and all calls fail meanwhile.
+            Self::Full => Some("its disk has no room for what opening it writes; make room"),
+            why => why.reason(),
+        }
+    }
+
     /// What is told of it; `None` where it is no failure.
     pub(super) fn reason(&self) -> Option<&str> {
         match self {
@@ -258,7 +268,7 @@ impl Door {
             // One that is only tried again is not well yet.
             State::Failed(Failure { why, since, .. })
             | State::Opening(Opening { earlier: Some(Failure { why, since, .. }), .. })
-                if let Some(reason) = why.reason() =>
+                if let Some(reason) = why.shown() =>
             {
                 Health::Unavailable { reason: reason.to_owned(), since: *since }
             }

@@ -150,13 +150,13 @@ impl Source {
                 }
                 return self.opened_now(database, permit);
             }
-            Ok(Err(OpenError::Locked { waited, .. })) => Failure::passing(Why::Busy(waited)),
+            Ok(Err(OpenError::Locked { waited, .. })) => Failure::passing(Why::Busy(waited), earlier),
             Ok(Err(error @ OpenError::DiskFull { .. })) => {
                 // Once for as long as it lasts: every call tries.
                 if earlier.is_none_or(|earlier| !matches!(earlier.why, Why::Full)) {
-                    tracing::error!(source = %self.name(), %error, "a source cannot be opened for want of room; its calls fail until there is some");
+                    tracing::error!(source = %self.name(), %error, "a source cannot be opened for want of room; each call tries again");
                 }
-                Failure::passing(Why::Full)
+                Failure::passing(Why::Full, earlier)
             }
             Ok(Err(error)) => {
                 let why = if error.is_lost() { Why::Lost } else { Why::Unavailable };

@@ -5,7 +5,7 @@ mod said;
 use std::fmt;
 use std::time::Duration;
 
-use super::{MoveReport, Stage};
+use super::{MappingChange, MoveReport, Stage};
 use crate::error::Error;
 use crate::ids::ChatId;
 use crate::route::SourceName;
@@ -38,6 +38,9 @@ pub enum MoveError {
         here: u64,
         /// Other sources that hold rows of it, with their number.
         elsewhere: Vec<(SourceName, u64)>,
+        /// What the configuration is to say so that it says so too: whoever moved it may have ended before that was
+        /// written. Empty where it does.
+        mapping: Vec<MappingChange>,
     },
     /// The target cannot be written.
     #[error("the source `{name}` is read-only, so nothing can be moved there; set `readonly = false` for it first")]

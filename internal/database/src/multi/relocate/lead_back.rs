@@ -111,7 +111,8 @@ impl Control {
                 drop(gate);
                 let here = plan::all_rows(from, *chat)?;
                 let elsewhere = vec![(to.name().clone(), plan::all_rows(to, *chat)?)];
-                return Err(MoveError::AlreadyThere { chat: *chat, source_name: from.name().clone(), here, elsewhere });
+                let (source_name, mapping) = (from.name().clone(), Vec::new());
+                return Err(MoveError::AlreadyThere { chat: *chat, source_name, here, elsewhere, mapping });
             }
             is_there |= has_rows;
         }

@@ -28,16 +28,7 @@ impl Control {
         unfinished.iter().try_for_each(|entry| self.check_not_remapped(entry))?;
         let (parts, is_checked) = match self.parts(&chats, to, options.keep) {
             Err(there @ MoveError::AlreadyThere { .. }) if unfinished.is_empty() => {
-                match self.left_behind(&chats, to)? {
-                    Some(behind) => (behind, true),
-                    None => {
-                        let (_, mapping) = self.routes(&chats, to);
-                        if mapping.is_empty() {
-                            return Err(there);
-                        }
-                        return Ok(MovePlan { mapping, ..MovePlan::of_nothing(to, plan::free(&*self.source(to)?)) });
-                    }
-                }
+                (self.left_behind(&chats, to)?.ok_or(there)?, true)
             }
             parts => (parts?, false),
         };

@@ -53,7 +53,8 @@ impl Control {
             (true, Some(chat)) => {
                 let elsewhere = plan::elsewhere(&self.router.table().sources, to, *chat);
                 let here = plan::all_rows(&target, *chat)?;
-                Err(MoveError::AlreadyThere { chat: *chat, source_name: to.clone(), here, elsewhere })
+                let (_, mapping) = self.routes(chats, to);
+                Err(MoveError::AlreadyThere { chat: *chat, source_name: to.clone(), here, elsewhere, mapping })
             }
             _ => Ok(parts),
         }
