@@ -96,8 +96,8 @@ impl RestoreOutcome {
 /// it knows what it had read before: it is better stopped.
 ///
 /// # Errors
-/// Another source was named; the backup cannot be used, or has other sources too, and none was named; chats would lose their rows; or what is
-/// there cannot be kept or written. The content is the old or the new one as a whole.
+/// Another source was named; the backup cannot be used, or has other sources too, and none was named; chats would lose their
+/// rows; or what is there cannot be kept or written. The content is the old or the new one as a whole.
 pub fn restore_file(
     settings: &SourceConfig,
     set: &BackupSet,
