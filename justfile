@@ -21,11 +21,13 @@ proofs:
     CONFIG_MUTATIONS=100000 cargo test -p tests --test it config::mutations
     JSON_FULL_SIZE=1 cargo test --release -p tests --test it json:: -- --nocapture
     CONFIG_MUTATIONS=100000 RELOAD_ROUNDS=50 cargo test --release -p tests --features multi-source --test it watch::
+    RELOAD_ROUNDS=50 cargo test --release -p tests --features multi-source --test it db::reloading
     MODEL_CASES=3000 cargo test --release -p tests --features multi-source --test it multi::model
     ISOLATION_CASES=3000 cargo test --release -p tests --features multi-source --test it multi::isolation
     THREADS_FULL_SIZE=1 cargo test --release -p tests --features multi-source --test it multi::threads -- --nocapture --test-threads=1
     THREADS_FULL_SIZE=1 cargo test --release -p tests --features multi-source --test it held:: -- --nocapture
     MOVES=20 MOVED_MESSAGES=32474 MOVE_KILLS=20 cargo test --release -p tests --features multi-source --test it multi::live -- --nocapture --test-threads=1
+    MOVE_KILLS=20 cargo test --release -p tests --features multi-source --test it db::killed -- --nocapture
     MOVES=1 MOVED_MESSAGES=1000000 cargo test --release -p tests --features multi-source --test it multi::live::a_chat_moves -- --nocapture
     OUTAGES=300 KILLS=1000 cargo test --release -p tests --features multi-source --test it standins::torture -- --nocapture
     HOMECOMING_EVERY=1 cargo test --release -p tests --features multi-source --test it standins::killed -- --nocapture

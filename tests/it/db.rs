@@ -10,6 +10,8 @@ mod held;
 #[cfg(feature = "multi-source")]
 mod importing;
 #[cfg(feature = "multi-source")]
+mod killed;
+#[cfg(feature = "multi-source")]
 mod led;
 #[cfg(feature = "multi-source")]
 mod leftovers;
@@ -26,6 +28,8 @@ mod one_file;
 mod other_configurations;
 #[cfg(feature = "multi-source")]
 mod planning;
+#[cfg(feature = "multi-source")]
+mod reloading;
 #[cfg(feature = "multi-source")]
 mod restoring;
 #[cfg(feature = "multi-source")]

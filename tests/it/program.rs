@@ -167,6 +167,12 @@ impl Running {
         self.out.recv_timeout(PATIENCE).expect("a line on standard output")
     }
 
+    /// The next line of standard output that comes within so long; `None` also where there are no more.
+    #[cfg(feature = "multi-source")]
+    pub(crate) fn hear_within(&self, time: Duration) -> Option<String> {
+        self.out.recv_timeout(time).ok()
+    }
+
     /// The next line of standard error, waited for.
     pub(crate) fn overhear(&self) -> String {
         self.err.recv_timeout(PATIENCE).expect("a line on standard error")

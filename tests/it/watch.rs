@@ -2,11 +2,12 @@
 //! is in force within three seconds, once.
 
 mod beside;
+pub(crate) mod changes;
 mod mutations;
+mod oracle;
 mod prefixes;
 mod rounds;
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant};
@@ -19,9 +20,9 @@ use super::support::Scratch;
 use crate::support::asked;
 
 /// How long after the last write all is in force.
-const LIVE: Duration = Duration::from_secs(3);
+pub(crate) const LIVE: Duration = Duration::from_secs(3);
 /// Longer than the watch waits before it acts on anything: what has not happened by then will not.
-const SETTLED: Duration = Duration::from_millis(3200);
+pub(crate) const SETTLED: Duration = Duration::from_millis(3200);
 
 /// How often each way of changing a file is tried. `RELOAD_ROUNDS=50 cargo test -p tests --features multi-source watch`
 /// tries each 50 times.
@@ -54,10 +55,7 @@ impl Site {
 
     /// Watches a file in a plain folder.
     fn plain() -> Self {
-        Self::new("configs", |root, text| {
-            fs::create_dir(root.join("configs")).unwrap();
-            fs::write(root.join("configs/bot.toml"), text).unwrap();
-        })
+        Self::new(changes::PLAIN, changes::put_in_a_folder)
     }
 
     fn text(&self, round: usize) -> String {

@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 
 use super::Operator;
+use super::moves::MoveStep;
 use super::protocol::{Answer, Fault, FaultKind, Request, Response};
 use super::socket::{self, Listening};
 
@@ -205,17 +206,20 @@ impl Guest {
         self.shared.reply(&self.stream, answer);
     }
 
-    /// Tells how far it is, now and then, and at once where it can be undone or cannot any more; where nobody listens any
-    /// more it is broken off.
-    fn tell(&self, answer: Answer, told: &mut Option<(Instant, bool)>) -> ControlFlow<()> {
+    /// Tells how far it is, now and then, and of each stage at once, since it may be one that cannot be undone any more;
+    /// where nobody listens any more it is broken off.
+    fn tell(&self, answer: Answer, told: &mut Option<(Instant, i64, String)>) -> ControlFlow<()> {
         if self.shared.stopping.load(Ordering::SeqCst) {
             return ControlFlow::Break(());
         }
-        let can_be_undone = matches!(&answer, Answer::Progress(step) if step.can_be_undone);
-        if told.is_some_and(|(at, before)| at.elapsed() < TELL_EVERY && before == can_be_undone) {
-            return ControlFlow::Continue(());
+        if let Answer::Progress(MoveStep { chat, stage, .. }) = &answer {
+            let is_told =
+                |(at, before, of): &(Instant, i64, String)| at.elapsed() < TELL_EVERY && (before, of) == (chat, stage);
+            if told.as_ref().is_some_and(is_told) {
+                return ControlFlow::Continue(());
+            }
+            *told = Some((Instant::now(), *chat, stage.clone()));
         }
-        *told = Some((Instant::now(), can_be_undone));
         match self.shared.send(&self.stream, answer) {
             Ok(()) => ControlFlow::Continue(()),
             Err(Gone) => ControlFlow::Break(()),

@@ -20,6 +20,15 @@ fn config(scratch: &Scratch) -> DatabaseConfig {
     config_of(scratch.path(), &["m", "a", "b", "z"], &[(-1, "z"), (-2, "b"), (-4, "a")])
 }
 
+/// One file and many, each with a picture of no chat.
+fn one_and_many(scratch: &Scratch) -> [DatabaseWrapper; 2] {
+    let both = [fresh(scratch), open(&config(scratch)).0];
+    for db in &both {
+        db.add_media_attachment(None, &media("picture", "of no chat")).unwrap();
+    }
+    both
+}
+
 fn media(id: &str, described: &str) -> NewMedia {
     NewMedia { description: Some(described.to_owned()), ..NewMedia::new(id) }
 }
@@ -131,10 +140,8 @@ fn messages_show_media_of_the_shared_source_where_their_own_does_not_have_them()
 #[test]
 fn erasing_in_a_mapped_chat_leaves_media_of_no_chat_which_one_file_erases() {
     let scratch = Scratch::in_memory();
-    let one = fresh(&scratch);
-    let (many, _) = open(&config(&scratch));
+    let [one, many] = one_and_many(&scratch);
     for db in [&one, &many] {
-        db.add_media_attachment(None, &media("picture", "of no chat")).unwrap();
         db.add_media_attachment(Some(CHAT), &media("own", "of the chat")).unwrap();
         show(db, CHAT, 1, "picture");
         show(db, CHAT, 2, "own");
@@ -148,10 +155,8 @@ fn erasing_in_a_mapped_chat_leaves_media_of_no_chat_which_one_file_erases() {
 #[test]
 fn erasing_in_a_chat_of_the_shared_source_does_not_ask_other_sources_what_they_show() {
     let scratch = Scratch::in_memory();
-    let one = fresh(&scratch);
-    let (many, _) = open(&config(&scratch));
+    let [one, many] = one_and_many(&scratch);
     for db in [&one, &many] {
-        db.add_media_attachment(None, &media("picture", "of no chat")).unwrap();
         show(db, UNMAPPED, 1, "picture");
         show(db, OTHER, 1, "picture");
     }

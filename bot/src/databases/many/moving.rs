@@ -250,17 +250,11 @@ impl Mover<'_> {
         let longest_step: Option<Duration> = usual.longest_step.filter(|_| self.reload.is_some());
         let options = MoveOptions { keep, longest_step, ..usual };
         if dry_run {
+            let planned = |mapping: &[MappingChange]| report(chat, MoveOutcome::Planned, to, mapping);
             let plan = match self.control.plan_move(chat, to, &options) {
-                Err(multi::MoveError::AlreadyThere { .. }) if self.has_left_rows(chat)? => {
-                    return Ok(MoveReport { to: Some(to.to_string()), ..MoveReport::of(chat.0, MoveOutcome::Planned) });
-                }
+                Err(multi::MoveError::AlreadyThere { .. }) if self.has_left_rows(chat)? => return Ok(planned(&[])),
                 Err(multi::MoveError::AlreadyThere { mapping, .. }) if !mapping.is_empty() => {
-                    return Ok(MoveReport {
-                        to: Some(to.to_string()),
-                        mapping: lines(&mapping),
-                        unmapped: unmapped(&mapping),
-                        ..MoveReport::of(chat.0, MoveOutcome::Planned)
-                    });
+                    return Ok(planned(&mapping));
                 }
                 plan => plan?,
             };
@@ -268,17 +262,14 @@ impl Mover<'_> {
             let a_second = if longest_step.is_some() { BESIDE_CALLS } else { ROWS_A_SECOND };
             return Ok(MoveReport {
                 makes: plan.is_new.then(|| self.path_of(to)).flatten(),
-                to: Some(plan.to.to_string()),
                 freed: if keep || self.what.vacuum { 0 } else { plan.bytes },
                 rows,
                 unknown: plan.is_nowhere,
                 media: plan.media,
                 bytes: Some(plan.bytes),
                 seconds: Some((rows + plan.media).div_ceil(a_second)),
-                mapping: lines(&plan.mapping),
-                unmapped: unmapped(&plan.mapping),
                 chats: leaving(plan.chats),
-                ..MoveReport::of(chat.0, MoveOutcome::Planned)
+                ..planned(&plan.mapping)
             });
         }
         let (moved, outcome, error) = match self.control.move_chat(chat, to, &options, tell) {
@@ -287,25 +278,16 @@ impl Mover<'_> {
                 let multi::MoveError::Leftovers { report, .. } = error else { return Err(error) };
                 (*report, MoveOutcome::Leftovers, Some(text))
             }
-            Err(error @ multi::MoveError::AlreadyThere { .. }) => {
-                let text = error.to_string();
-                let multi::MoveError::AlreadyThere { ref mapping, .. } = error else { return Err(error) };
-                if mapping.is_empty() {
-                    return Err(error);
-                }
+            Err(ref error @ multi::MoveError::AlreadyThere { ref mapping, .. }) if !mapping.is_empty() => {
                 return Ok(MoveReport {
-                    to: Some(to.to_string()),
-                    mapping: lines(mapping),
-                    unmapped: unmapped(mapping),
                     written: self.write(mapping),
-                    error: Some(text),
-                    ..MoveReport::of(chat.0, MoveOutcome::Mapped)
+                    error: Some(error.to_string()),
+                    ..report(chat, MoveOutcome::Mapped, to, mapping)
                 });
             }
             moved => (moved?, MoveOutcome::Moved, None),
         };
         Ok(MoveReport {
-            to: Some(moved.to.to_string()),
             freed: if keep || self.what.vacuum || outcome != MoveOutcome::Moved { 0 } else { moved.bytes },
             rows: moved.rows.values().sum(),
             unknown: moved.is_nowhere,
@@ -314,12 +296,10 @@ impl Mover<'_> {
             tidied: moved.tidied,
             reread: moved.reread,
             waited_us: u64::try_from(moved.waited.as_micros()).unwrap_or(u64::MAX),
-            mapping: lines(&moved.mapping),
-            unmapped: unmapped(&moved.mapping),
             written: self.write(&moved.mapping),
             chats: leaving(moved.chats),
             error,
-            ..MoveReport::of(chat.0, outcome)
+            ..report(chat, outcome, to, &moved.mapping)
         })
     }
 
@@ -356,14 +336,17 @@ fn failed(error: &multi::MoveError) -> Fault {
     Fault::new(FaultKind::Failed, error.to_string())
 }
 
-fn lines(mapping: &[MappingChange]) -> Vec<String> {
-    mapping.iter().map(ToString::to_string).collect()
-}
-
-/// The chats that are to have no line.
-fn unmapped(mapping: &[MappingChange]) -> Vec<i64> {
-    let chat = |change: &MappingChange| if let MappingChange::Remove { chat } = change { Some(chat.0) } else { None };
-    mapping.iter().filter_map(chat).collect()
+/// The beginning of what is told of a chat: where it goes, and what the configuration is to say of that.
+fn report(chat: ChatId, outcome: MoveOutcome, to: &SourceName, mapping: &[MappingChange]) -> MoveReport {
+    // The chats that are to have no line.
+    let unmapped =
+        |change: &MappingChange| if let MappingChange::Remove { chat } = change { Some(chat.0) } else { None };
+    MoveReport {
+        to: Some(to.to_string()),
+        mapping: mapping.iter().map(ToString::to_string).collect(),
+        unmapped: mapping.iter().filter_map(unmapped).collect(),
+        ..MoveReport::of(chat.0, outcome)
+    }
 }
 
 pub(in crate::databases) fn seal(file: &Path, to: Option<&Path>) -> Result<PathBuf, DatabasesError> {

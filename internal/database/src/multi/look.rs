@@ -151,17 +151,13 @@ impl Overview {
     }
 
     /// All lines of the mapping that are not followed.
-    pub(super) fn all_passed_over(&self) -> Vec<PassedOver> {
-        self.plan.all_passed_over().collect()
+    pub(super) fn all_passed_over(&self) -> impl Iterator<Item = PassedOver> + '_ {
+        self.plan.all_passed_over()
     }
 
-    /// The chats that were moved, and of which the configuration says nothing, by where they are.
-    pub(super) fn unsaid(&self) -> BTreeMap<SourceName, BTreeSet<ChatId>> {
-        let mut unsaid: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
-        for (chat, home) in self.plan.unsaid(&self.aliases) {
-            unsaid.entry(home.clone()).or_default().insert(chat);
-        }
-        unsaid
+    /// The chats that were moved, and of which the configuration says nothing, with where they are.
+    pub(super) fn unsaid(&self) -> impl Iterator<Item = (ChatId, &SourceName)> + '_ {
+        self.plan.unsaid(&self.aliases)
     }
 
     /// The chats that are led to a source by name.

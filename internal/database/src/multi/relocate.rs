@@ -134,32 +134,31 @@ impl Control {
         self.wait_before_tidying(meter, &unfinished)?;
         let mut report = MoveReport::to(to);
         let mapping = || self.routes(&chats, to).1;
+        let is_there = || chats.iter().all(|chat| self.router.explain(*chat).0 == *to);
         let tidied = self.finish_switched(meter, &chats, steps).map_err(|error| {
             // Where it is this move that is not at its end, the chats are where they are to go.
-            let is_there = chats.iter().all(|chat| self.router.explain(*chat).0 == *to);
             let report = MoveReport { mapping: mapping(), ..report.clone() };
-            if is_there { error.after_the_switch(report) } else { error }
+            if is_there() { error.after_the_switch(report) } else { error }
         })?;
         report.tidied = tidied.unwrap_or_default();
-        let parts = match self.parts(&chats, to, options.keep) {
+        if tidied.is_some() && is_there() {
             // Bringing an earlier move to its end was all there was to do.
-            Err(MoveError::AlreadyThere { .. } | MoveError::Database(_))
-                if tidied.is_some() && chats.iter().all(|chat| self.router.explain(*chat).0 == *to) =>
-            {
-                return Ok(MoveReport { elapsed: started.elapsed(), mapping: mapping(), ..report });
-            }
-            Err(there @ MoveError::AlreadyThere { .. }) if unfinished.is_empty() => {
-                let behind = self.left_behind(&chats, to)?.ok_or(there)?;
-                // What would stop the move is known before anything is otherwise.
-                plan::check_disk(
-                    &*self.source(to)?,
-                    plan::bytes(&behind, &plan::rows(&behind)?, plan::media(&behind)?)?,
-                )?;
-                report.waited = self.lead_back(meter, &chats, &behind)?;
-                self.parts(&chats, to, options.keep)?
-            }
-            parts => parts?,
-        };
+            return Ok(MoveReport { elapsed: started.elapsed(), mapping: mapping(), ..report });
+        }
+        let mut parts = self.parts(&chats, to, options.keep)?;
+        if parts.is_empty()
+            && unfinished.is_empty()
+            && let Some(behind) = self.left_behind(&chats, to)?
+        {
+            // What would stop the move is known before anything is otherwise.
+            let bytes = plan::bytes(&behind, &plan::rows(&behind)?, plan::media(&behind)?)?;
+            plan::check_disk(&*self.source(to)?, bytes)?;
+            report.waited = self.lead_back(meter, &chats, &behind)?;
+            parts = self.parts(&chats, to, options.keep)?;
+        }
+        if parts.is_empty() {
+            return Err(self.already_there(&chats, to)?);
+        }
         // A file that is not there yet is made before anything is noted.
         for part in &parts {
             plan::check_available(&part.from)?;

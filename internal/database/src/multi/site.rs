@@ -51,16 +51,13 @@ pub fn stray_findings(config: &DatabaseConfig) -> Vec<Finding> {
     let strays = look_at_strays(config);
     // Of these something else is said: they are not to be cleared by hand.
     let moving: BTreeSet<ChatId> = unfinished_in(config).into_iter().flatten().map(|one| one.chat).collect();
-    let mut chats: BTreeMap<_, BTreeSet<ChatId>> = BTreeMap::new();
-    for stray in strays.found.into_iter().filter(|stray| !moving.contains(&stray.chat)) {
-        chats.entry(stray.source).or_default().insert(stray.chat);
-    }
+    let strays = strays.found.into_iter().filter(|stray| !moving.contains(&stray.chat));
     let finding = |(source, chats): (_, BTreeSet<ChatId>)| {
         let what = format!("it has rows of chats that live in another source: {}", named(&chats));
         let remedy = "`bot db strays` shows them; `bot db strays --clear` deletes those that are the same at home";
         Finding::new(Severity::Warning, source, what).with_remedy(remedy)
     };
-    chats.into_iter().map(finding).collect()
+    grouped(strays.map(|stray| (stray.source, stray.chat))).into_iter().map(finding).collect()
 }
 
 fn stand_ins(config: &DatabaseConfig) -> Vec<SiteFile> {
@@ -91,11 +88,8 @@ fn of_journals(source: &SourceLook, findings: &mut Vec<Finding>) {
 
 /// Chats that are led to a source that is not configured.
 fn nowhere(config: &DatabaseConfig, homes: &BTreeMap<ChatId, crate::SourceName>, findings: &mut Vec<Finding>) {
-    let mut lost: BTreeMap<_, BTreeSet<ChatId>> = BTreeMap::new();
-    for (chat, home) in homes.iter().filter(|(_, home)| !config.sources.contains_key(home)) {
-        lost.entry(home).or_default().insert(*chat);
-    }
-    for (home, chats) in lost {
+    let lost = homes.iter().filter(|(_, home)| !config.sources.contains_key(home));
+    for (home, chats) in grouped(lost.map(|(chat, home)| (home, *chat))) {
         let what = format!("chats were moved to it, and it is not configured: {}", named(&chats));
         let remedy = "configure it again, or map the chats to where their rows are in [database.chat_mapping]";
         findings.push(Finding::new(Severity::Error, home, what).with_remedy(remedy));
@@ -104,11 +98,8 @@ fn nowhere(config: &DatabaseConfig, homes: &BTreeMap<ChatId, crate::SourceName>,
 
 /// Lines of the mapping that are not followed.
 fn passed_over(overview: &Overview, findings: &mut Vec<Finding>) {
-    let mut lines: BTreeMap<_, BTreeSet<ChatId>> = BTreeMap::new();
-    for PassedOver { chat, line, home } in overview.all_passed_over() {
-        lines.entry((home, line)).or_default().insert(chat);
-    }
-    for ((home, line), chats) in lines {
+    let lines = overview.all_passed_over().map(|PassedOver { chat, line, home }| ((home, line), chat));
+    for ((home, line), chats) in grouped(lines) {
         let what = format!(
             "lines of [database.chat_mapping] that lead to `{line}` are not followed, since these chats were moved here: {}",
             named(&chats)
@@ -120,7 +111,7 @@ fn passed_over(overview: &Overview, findings: &mut Vec<Finding>) {
 
 /// Chats that were moved, and have no line in the mapping.
 fn unsaid(overview: &Overview, findings: &mut Vec<Finding>) {
-    for (home, chats) in overview.unsaid() {
+    for (home, chats) in grouped(overview.unsaid().map(|(chat, home)| (home, chat))) {
         let what = format!(
             "chats were moved here of which [database.chat_mapping] says nothing, so that they are not found while the \
              default source is away: {}",
@@ -169,6 +160,15 @@ fn unfinished(
     };
     findings.extend(moves.iter().map(finding));
     moves
+}
+
+/// The chats of which the same is to be said, together.
+fn grouped<K: Ord>(chats: impl Iterator<Item = (K, ChatId)>) -> BTreeMap<K, BTreeSet<ChatId>> {
+    let mut groups: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
+    for (key, chat) in chats {
+        groups.entry(key).or_default().insert(chat);
+    }
+    groups
 }
 
 fn named(chats: &BTreeSet<ChatId>) -> String {

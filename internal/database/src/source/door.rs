@@ -156,19 +156,17 @@ pub(super) enum Why {
 }
 
 impl Why {
-    /// What is told of the source's state.
-    fn shown(&self) -> Option<&str> {
-        match self {
-            // It lasts until somebody makes room, and all calls fail meanwhile.
-            Self::Full => Some("its disk has no room for what opening it writes; make room"),
-            why => why.reason(),
-        }
+    /// Whether it is a failure of the source.
+    fn is_outage(&self) -> bool {
+        matches!(self, Self::Unavailable(_) | Self::Lost(_))
     }
 
-    /// What is told of it; `None` where it is no failure.
+    /// What is told of it; `None` where it passes by itself.
     pub(super) fn reason(&self) -> Option<&str> {
         match self {
-            Self::Busy(_) | Self::Full => None,
+            Self::Busy(_) => None,
+            // It lasts until somebody makes room, and all calls fail meanwhile.
+            Self::Full => Some("its disk has no room for what opening it writes; make room"),
             Self::Unavailable(reason) | Self::Lost(reason) => Some(reason),
         }
     }
@@ -254,7 +252,7 @@ impl Door {
     pub(super) fn failed_with(&self) -> Option<Option<Trace>> {
         match &*self.state.lock() {
             State::Failed(failure) | State::Opening(Opening { earlier: Some(failure), .. })
-                if failure.why.reason().is_some() && self.opener.is_some() =>
+                if failure.why.is_outage() && self.opener.is_some() =>
             {
                 Some(failure.file)
             }
@@ -268,7 +266,7 @@ impl Door {
             // One that is only tried again is not well yet.
             State::Failed(Failure { why, since, .. })
             | State::Opening(Opening { earlier: Some(Failure { why, since, .. }), .. })
-                if let Some(reason) = why.shown() =>
+                if let Some(reason) = why.reason() =>
             {
                 Health::Unavailable { reason: reason.to_owned(), since: *since }
             }

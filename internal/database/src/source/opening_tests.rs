@@ -7,25 +7,31 @@ use super::super::{Budget, Left, SourceConfig, test_opener};
 use super::*;
 use crate::params;
 
-/// Opens files as they come, within a budget, and counts what is said to be unavailable.
+/// Opens files as they come once the disk has room, within a budget, and counts what is said to be unavailable.
 struct Plain {
     budget: Arc<Budget>,
     stays: Stays,
     /// How long the disk takes.
     pause: Duration,
+    /// How many times it has no room yet.
+    full: AtomicU32,
     failed: AtomicU32,
 }
 
 impl Default for Plain {
     fn default() -> Self {
-        let (budget, stays, failed) = (Budget::of_process(), Stays::WhileThereIsRoom, AtomicU32::new(0));
-        Self { budget, stays, pause: Duration::ZERO, failed }
+        let (budget, stays, pause) = (Budget::of_process(), Stays::WhileThereIsRoom, Duration::ZERO);
+        Self { budget, stays, pause, full: AtomicU32::new(0), failed: AtomicU32::new(0) }
     }
 }
 
 impl Opener for Plain {
     fn open(&self, config: &SourceConfig, left: Option<&Left>, deadline: Instant) -> Result<Database, OpenError> {
         std::thread::park_timeout(self.pause);
+        if self.full.load(Ordering::Relaxed) > 0 {
+            self.full.fetch_sub(1, Ordering::Relaxed);
+            return Err(OpenError::DiskFull { path: config.path.clone() });
+        }
         test_opener::Plain::default().open(config, left, deadline)
     }
 
@@ -173,36 +179,14 @@ fn a_source_is_down_where_its_disk_has_had_all_the_time_there_is() {
     assert_eq!(opener.failed.load(Ordering::Relaxed), 1);
 }
 
-/// Has no room to open anything the first so many times, and counts what is said to be unavailable.
-struct Full {
-    tries: AtomicU32,
-    failed: AtomicU32,
-}
-
-impl Opener for Full {
-    fn open(&self, config: &SourceConfig, left: Option<&Left>, deadline: Instant) -> Result<Database, OpenError> {
-        if self.tries.load(Ordering::Relaxed) > 0 {
-            self.tries.fetch_sub(1, Ordering::Relaxed);
-            return Err(OpenError::DiskFull { path: config.path.clone() });
-        }
-        test_opener::Plain::default().open(config, left, deadline)
-    }
-
-    fn failed(&self, _config: &SourceConfig) -> bool {
-        self.failed.fetch_add(1, Ordering::Relaxed);
-        true
-    }
-}
-
 #[test]
 fn a_source_whose_disk_is_full_is_not_taken_for_one_that_is_down_and_each_call_tries_again() {
-    let folder = tempfile::tempdir().unwrap();
-    let opener = Arc::new(Full { tries: AtomicU32::new(2), failed: AtomicU32::new(0) });
-    let config = SourceConfig::new(folder.path().join("a.db"));
-    let source = Arc::new(Source::lazy(config, Arc::clone(&opener) as Arc<dyn Opener>));
-    let deadline = || Instant::now() + Duration::from_secs(30);
+    let timeout = Duration::from_secs(30);
+    let (_folder, opener, sources) = sources(1, 1, timeout);
+    let source = &sources[0];
+    opener.full.store(2, Ordering::Relaxed);
     for _ in 0..2 {
-        let error = read(&source, deadline()).unwrap_err();
+        let error = read(source, Instant::now() + timeout).unwrap_err();
         assert!(matches!(error.kind(), ErrorKind::DiskFull), "{error}");
         let health = source.health();
         assert!(
@@ -210,7 +194,7 @@ fn a_source_whose_disk_is_full_is_not_taken_for_one_that_is_down_and_each_call_t
             "{health:?}"
         );
     }
-    read(&source, deadline()).unwrap();
+    read(source, Instant::now() + timeout).unwrap();
     assert_eq!(opener.failed.load(Ordering::Relaxed), 0);
     source.close();
 }

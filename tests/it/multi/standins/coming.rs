@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
+use database::multi::Control;
 use database::{
     ChatId, DatabaseConfig, DatabaseWrapper, Durability, NewMessage, OnUnavailable, Operation, Options, UserId,
 };
@@ -29,6 +30,36 @@ fn come_back(scratch: &Scratch) {
     carry(&scratch.file("away.db"), &scratch.file("community.db"));
 }
 
+/// A chat with a write that waits for its source, whose file is there again.
+fn about_to_come_home(policy: OnUnavailable) -> (Scratch, DatabaseConfig, DatabaseWrapper, Control) {
+    let (scratch, config) = with_its_source_away(policy);
+    // The last write alone takes some seconds at home.
+    slow_at_home(&scratch, "chat_messages", 30_000_000);
+    let (db, control) = open(&config);
+    db.save_chat_message(AWAY, &NewMessage::text("2", db.now(), UserId(7), "meanwhile")).unwrap();
+    come_back(&scratch);
+    (scratch, config, db, control)
+}
+
+/// Lets the source come home, and does something over and over meanwhile. Answers how long coming home took, and how
+/// long the other did at most.
+fn while_it_comes_home(control: &Control, mut meanwhile: impl FnMut()) -> (Duration, Duration) {
+    std::thread::scope(|scope| {
+        let comes_home = scope.spawn(|| {
+            let begun = Instant::now();
+            control.retry(&name("community")).unwrap();
+            begun.elapsed()
+        });
+        let mut longest = Duration::ZERO;
+        while !comes_home.is_finished() {
+            let begun = Instant::now();
+            meanwhile();
+            longest = longest.max(begun.elapsed());
+        }
+        (comes_home.join().unwrap(), longest)
+    })
+}
+
 fn lax(mut config: DatabaseConfig) -> DatabaseConfig {
     config.sources.values_mut().for_each(|settings| settings.durability = Durability::Normal);
     config
@@ -36,26 +67,8 @@ fn lax(mut config: DatabaseConfig) -> DatabaseConfig {
 
 #[test]
 fn others_of_the_default_source_do_not_wait_for_the_disk_of_a_source_that_comes_home() {
-    let (scratch, config) = with_its_source_away(OnUnavailable::Default);
-    // The last write alone takes some seconds at home.
-    slow_at_home(&scratch, "chat_messages", 30_000_000);
-    let (db, control) = open(&config);
-    db.save_chat_message(AWAY, &NewMessage::text("2", db.now(), UserId(7), "meanwhile")).unwrap();
-    come_back(&scratch);
-    let (took, longest) = std::thread::scope(|scope| {
-        let comes_home = scope.spawn(|| {
-            let begun = Instant::now();
-            control.retry(&name("community")).unwrap();
-            begun.elapsed()
-        });
-        let mut longest = Duration::ZERO;
-        while !comes_home.is_finished() {
-            let begun = Instant::now();
-            db.set_chat_setting(ChatId(-2), "language", "fr").unwrap();
-            longest = longest.max(begun.elapsed());
-        }
-        (comes_home.join().unwrap(), longest)
-    });
+    let (_scratch, _, db, control) = about_to_come_home(OnUnavailable::Default);
+    let (took, longest) = while_it_comes_home(&control, || db.set_chat_setting(ChatId(-2), "language", "fr").unwrap());
     assert!(longest < took / 4, "{longest:?} of {took:?}");
     assert!(!db.is_displaced(AWAY));
     db.close();
@@ -63,25 +76,10 @@ fn others_of_the_default_source_do_not_wait_for_the_disk_of_a_source_that_comes_
 
 #[test]
 fn a_reload_does_not_wait_for_the_disk_of_a_source_that_comes_home() {
-    let (scratch, config) = with_its_source_away(OnUnavailable::StandIn);
-    slow_at_home(&scratch, "chat_messages", 30_000_000);
-    let (db, control) = open(&config);
-    db.save_chat_message(AWAY, &NewMessage::text("2", db.now(), UserId(7), "meanwhile")).unwrap();
-    come_back(&scratch);
-    let (took, longest) = std::thread::scope(|scope| {
-        let comes_home = scope.spawn(|| {
-            let begun = Instant::now();
-            control.retry(&name("community")).unwrap();
-            begun.elapsed()
-        });
-        let mut longest = Duration::ZERO;
-        while !comes_home.is_finished() {
-            let begun = Instant::now();
-            control.reload(&config).unwrap();
-            longest = longest.max(begun.elapsed());
-            std::thread::park_timeout(Duration::from_millis(1));
-        }
-        (comes_home.join().unwrap(), longest)
+    let (_scratch, config, db, control) = about_to_come_home(OnUnavailable::StandIn);
+    let (took, longest) = while_it_comes_home(&control, || {
+        control.reload(&config).unwrap();
+        std::thread::park_timeout(Duration::from_millis(1));
     });
     assert!(longest < took / 4, "{longest:?} of {took:?}");
     eventually("the chat is at home", || !db.is_displaced(AWAY));
@@ -90,23 +88,14 @@ fn a_reload_does_not_wait_for_the_disk_of_a_source_that_comes_home() {
 
 #[test]
 fn a_chat_that_comes_home_is_held_up_for_a_bounded_time_and_nothing_of_it_is_lost() {
-    let (scratch, config) = with_its_source_away(OnUnavailable::StandIn);
-    slow_at_home(&scratch, "chat_messages", 30_000_000);
-    let (db, control) = open(&config);
-    db.save_chat_message(AWAY, &NewMessage::text("2", db.now(), UserId(7), "meanwhile")).unwrap();
-    come_back(&scratch);
-    let counted = std::thread::scope(|scope| {
-        let comes_home = scope.spawn(|| control.retry(&name("community")).unwrap());
-        let mut counted = 0;
-        while !comes_home.is_finished() {
-            let begun = Instant::now();
-            count_up(&db, AWAY).unwrap();
-            counted += 1;
-            // Half of a call's timeout, two seconds at most; and what a slow machine takes.
-            assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
-        }
-        counted
+    let (_scratch, _, db, control) = about_to_come_home(OnUnavailable::StandIn);
+    let mut counted = 0;
+    let (_, longest) = while_it_comes_home(&control, || {
+        count_up(&db, AWAY).unwrap();
+        counted += 1;
     });
+    // Half of a call's timeout, two seconds at most; and what a slow machine takes.
+    assert!(longest < Duration::from_secs(5), "{longest:?}");
     eventually("the chat is at home", || !db.is_displaced(AWAY));
     assert_eq!(db.get_chat_setting(AWAY, "count").unwrap(), Some(counted.to_string()));
     db.close();
@@ -130,27 +119,17 @@ fn a_chat_that_is_home_does_not_wait_until_what_was_written_elsewhere_is_forgott
     let note = scratch.file("standin/community.default");
     assert!(db.is_displaced(AWAY) && note.exists());
     come_back(&scratch);
-    let (took, counted, noted, longest) = std::thread::scope(|scope| {
-        let comes_home = scope.spawn(|| {
-            let begun = Instant::now();
-            control.retry(&name("community")).unwrap();
-            begun.elapsed()
-        });
-        let (mut counted, mut noted, mut longest) = (1, 0, Duration::ZERO);
-        while !comes_home.is_finished() {
-            let was_displaced = db.is_displaced(AWAY);
-            let begun = Instant::now();
-            count_up(&db, AWAY).unwrap();
-            counted += 1;
-            if !was_displaced {
-                // Nor does a reload wait for it.
-                control.reload(&config).unwrap();
-                // A bot that is killed now has to look there.
-                noted += usize::from(note.exists());
-            }
-            longest = longest.max(begun.elapsed());
+    let (mut counted, mut noted) = (1, 0);
+    let (took, longest) = while_it_comes_home(&control, || {
+        let was_displaced = db.is_displaced(AWAY);
+        count_up(&db, AWAY).unwrap();
+        counted += 1;
+        if !was_displaced {
+            // Nor does a reload wait for it.
+            control.reload(&config).unwrap();
+            // A bot that is killed now has to look there.
+            noted += usize::from(note.exists());
         }
-        (comes_home.join().unwrap(), counted, noted, longest)
     });
     assert!(longest < took / 4, "{longest:?} of {took:?}");
     assert!(!db.is_displaced(AWAY));

@@ -1,20 +1,33 @@
-//! System calls of one source's disk that fail while the others go on: what was answered is at home in the end, once, and
-//! what was not is never made elsewhere behind the caller's back.
+//! System calls of one source's disk that fail while the others go on: what was answered is at home in the end, once
+//! and in order, and what was not is never made elsewhere behind the caller's back. A disk without room is no outage:
+//! writes that are told so are nowhere.
 //!
-//! In the short form some of the calls are tried; `SYSCALLS_EVERY=1` tries each.
+//! In the short form the first, the middle and the last of the calls are tried; `SYSCALLS_EVERY=1` tries each.
 
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::path::Path;
+use std::time::Duration;
 
-use database::{ChatId, DatabaseConfig, ErrorKind, NewMessage, OnUnavailable, UserId};
+use database::{ChatId, DatabaseConfig, NewMessage, OnUnavailable, UserId};
 use rstest::rstest;
 
 use super::super::{config_of, name, open};
 use crate::child::{self, Child};
 use crate::support::{Scratch, asked, sqlite};
+use crate::syscalls::{Fault, calls, kind_of, under_strace};
 
 const CHAT: ChatId = ChatId(-1);
-const WRITES: i64 = 12;
+/// A chat of the default source, whose disk is well.
+const OTHER: ChatId = ChatId(-2);
+const WRITES: usize = 12;
+/// How often a write is made at most. Where one call fails it is served the second time. Where all do from then on, each
+/// new thread finds the disk well at first, and one that looks at it brings the chat home for a moment.
+const MOST_TRIES: usize = 8;
+/// How long the third and later tries wait: nobody can stand in before what stood in for that moment is removed.
+const PAUSE: Duration = Duration::from_millis(50);
+/// What a write is told that finds no room, made once more.
+const NO_ROOM: [&str; 2] = ["full", "full"];
 
 fn config(folder: &Path) -> DatabaseConfig {
     let mut config = config_of(folder, &["primary", "home"], &[(CHAT.0, "home")]);
@@ -22,73 +35,129 @@ fn config(folder: &Path) -> DatabaseConfig {
     config
 }
 
-/// The helper: each write that fails is made once more, as whoever is not answered does.
+/// A folder whose sources are well, and known.
+fn well() -> Scratch {
+    let scratch = Scratch::new();
+    let (db, _) = open(&config(scratch.path()));
+    db.update_chat_user(CHAT, UserId(1), "@ada", "Ada").unwrap();
+    db.close();
+    scratch
+}
+
+/// The helper: each write that fails is made again, as whoever is not answered does. Those of the others never fail.
 pub(crate) fn write_to_a_failing_disk(folder: &str) {
     let (db, _) = open(&config(Path::new(folder)));
-    for number in 1..=WRITES {
+    for number in (1_i64..).take(WRITES) {
         let message = NewMessage::text(number, db.now(), UserId(1), format!("message {number}"));
-        let mut answers = Vec::new();
-        for _ in 0..2 {
-            match db.save_chat_message(CHAT, &message) {
-                Err(error) if !error.is_duplicate() => {
-                    let what = match error.kind() {
-                        ErrorKind::OutcomeUnknown { .. } => "unknown",
-                        ErrorKind::Io { .. } => "io",
-                        ErrorKind::DiskFull => "full",
-                        ErrorKind::SourceUnavailable { .. } => "unavailable",
-                        _ => "else",
-                    };
-                    answers.push(what);
-                }
-                _ => {
-                    answers.push("ok");
-                    break;
-                }
+        let mut answers: Vec<&str> = Vec::new();
+        while answers.len() < MOST_TRIES && answers.last() != Some(&"ok") && !answers.ends_with(&NO_ROOM) {
+            if answers.len() > 1 {
+                std::thread::park_timeout(PAUSE);
             }
+            answers.push(match db.save_chat_message(CHAT, &message) {
+                Ok(()) => "ok",
+                // It is there all the same.
+                Err(error) if error.is_duplicate() && answers.contains(&"unknown") => "ok",
+                Err(error) => kind_of(&error),
+            });
         }
+        db.save_chat_message(OTHER, &message).unwrap();
         child::say(&format!("{number} {}", answers.join(" ")));
     }
     db.close();
     child::say("closed");
 }
 
-#[rstest]
-#[case::sync("fdatasync,fsync", 4)]
-#[case::write("pwrite64", 15)]
-fn a_write_whose_sync_fails_is_unknown_and_made_again_once(#[case] call: &str, #[case] every: usize) {
-    let every = asked("SYSCALLS_EVERY", every);
-    let mut failures = 0;
-    for nth in (1..).step_by(every) {
-        let scratch = Scratch::new();
-        // Well at first, and known.
-        let (db, _) = open(&config(scratch.path()));
-        db.update_chat_user(CHAT, UserId(1), "@ada", "Ada").unwrap();
-        db.close();
-        let files = ["home.db", "home.db-wal"].map(|file| scratch.file(file).to_str().unwrap().to_owned());
-        let (trace, inject) = (format!("trace={call}"), format!("inject={call}:error=EIO:when={nth}"));
-        let options = ["-f", "-qq", "-P", &files[0], "-P", &files[1], "-o", "/dev/null", "-e", &trace, "-e", &inject];
-        let task = ["write-to-a-failing-disk", scratch.path().to_str().unwrap()].map(OsStr::new);
-        let said = Child::start_traced(&options, &task).lines();
-        let (end, answers) = said.split_last().expect("it said something");
-        assert_eq!(end, "closed", "{inject}: {said:?}");
-        // (strace counts for each thread by itself: under it every look at the disk may fail.)
-        let task = ["come-home", scratch.path().to_str().unwrap(), "stand-in"].map(OsStr::new);
-        assert_eq!(Child::start(&task).answer(), "home");
-        for answer in answers {
-            assert!(answer.ends_with(" ok"), "the second time it is served elsewhere: {inject}: {said:?}");
-            assert!(!answer.contains("else"), "{inject}: {said:?}");
-        }
-        let home = sqlite(&scratch.file("home.db"));
-        let number = |sql: &str| -> i64 { home.query_row(sql, [], |row| row.get(0)).unwrap() };
-        assert_eq!(number("SELECT COUNT(*) FROM chat_messages"), WRITES, "{inject}: {said:?}");
-        assert_eq!(number("SELECT SUM(messages_count) FROM chat_stats"), WRITES, "each is counted once: {inject}");
-        assert!(!scratch.file("standin/home.db").exists());
-        let failed = answers.iter().any(|answer| answer.contains("unknown") || answer.contains("io"));
-        failures += usize::from(failed);
-        // A run that makes fewer calls has come to its end without a failure.
-        if !failed && nth > 40 {
-            break;
-        }
+/// Runs the helper under strace, which tampers with the calls on the files of one source alone. What it said.
+fn write_under_strace(scratch: &Scratch, options: &[&str]) -> Vec<String> {
+    let task = ["write-to-a-failing-disk", scratch.path().to_str().unwrap()];
+    under_strace(&scratch.file("home.db"), &task, options)
+}
+
+/// Which of so many calls are tried.
+fn tried(all: usize) -> BTreeSet<usize> {
+    match asked::<usize>("SYSCALLS_EVERY", 0) {
+        0 => [1, all.div_ceil(2), all].into(),
+        every => (1..=all).filter(|nth| (all - nth).is_multiple_of(every)).collect(),
     }
-    assert!(failures > 1, "{failures} calls failed");
+}
+
+/// The kinds of errors that a write may have before it is served elsewhere.
+fn kinds(call: &str, error: &str) -> &'static [&'static str] {
+    match (call, error) {
+        ("pwrite64", "ENOSPC") => &["full", "unavailable"],
+        ("pwrite64" | "fdatasync,fsync", _) => &["unknown", "io", "unavailable"],
+        // SQLite tries again to open a log that it cannot write, to read it.
+        ("openat", _) => &["readonly", "unavailable"],
+        ("ftruncate", _) => &["unavailable"],
+        _ => panic!("{call} is not made to fail"),
+    }
+}
+
+/// Has the helper write on a disk that fails so, brings the chat home, and looks whether all is there as it was
+/// answered. Answers whether a write was told of the failure, or was led elsewhere for it.
+fn is_felt(fault: &Fault<'_>) -> bool {
+    let Fault { call, error, for_good, .. } = *fault;
+    let scratch = well();
+    let said = fault.strike(|options| write_under_strace(&scratch, options));
+    let (end, answers) = said.split_last().expect("it said something");
+    assert_eq!(end, "closed", "{fault}: {said:?}");
+    assert_eq!(answers.len(), WRITES, "{fault}: {said:?}");
+    let has_stand_in = scratch.file("standin/home.db").exists();
+    // (strace counts for each thread by itself: under it every look at the disk may fail.)
+    let task = ["come-home", scratch.path().to_str().unwrap(), "stand-in"].map(OsStr::new);
+    assert_eq!(Child::start(&task).answer(), "home", "{fault}: {said:?}");
+    assert!(!scratch.file("standin/home.db").exists(), "{fault}: {said:?}");
+
+    let most = if for_good { MOST_TRIES } else { 2 };
+    let (mut kept, mut felt) = (Vec::new(), has_stand_in);
+    for answer in answers {
+        let mut told: Vec<_> = answer.split(' ').collect();
+        let number = told.remove(0);
+        if told == NO_ROOM {
+            assert_eq!((call, error, for_good), ("pwrite64", "ENOSPC", true), "{fault}: {said:?}");
+            assert!(!has_stand_in, "{fault}: a full disk is no outage: {said:?}");
+            felt = true;
+            continue;
+        }
+        let is_soon = told.len() <= most;
+        assert_eq!((told.pop(), is_soon), (Some("ok"), true), "it is served, here or elsewhere: {fault}: {said:?}");
+        assert!(told.iter().all(|kind| kinds(call, error).contains(kind)), "{fault}: {said:?}");
+        felt |= !told.is_empty();
+        kept.push(number);
+    }
+
+    let home = sqlite(&scratch.file("home.db"));
+    let mut messages = home.prepare("SELECT message_id FROM chat_messages ORDER BY rowid").unwrap();
+    let there: Vec<String> = messages.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
+    assert_eq!(there, kept, "what was answered, in order, and nothing else: {fault}: {said:?}");
+    let counted = "SELECT COALESCE(SUM(messages_count), 0) FROM chat_stats";
+    let counted: i64 = home.query_row(counted, [], |row| row.get(0)).unwrap();
+    assert_eq!(usize::try_from(counted), Ok(kept.len()), "each is counted once: {fault}: {said:?}");
+    let primary = sqlite(&scratch.file("primary.db"));
+    let number = |sql: &str| -> i64 { primary.query_row(sql, [], |row| row.get(0)).unwrap() };
+    let all = number("SELECT COUNT(*) FROM chat_messages");
+    let others = number("SELECT COUNT(*) FROM chat_messages WHERE chat_id = -2");
+    assert_eq!((all, others), (WRITES as i64, WRITES as i64), "{fault}: the others go on, alone: {said:?}");
+    for connection in [&home, &primary] {
+        let ok: String = connection.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
+        assert_eq!(ok, "ok", "{fault}: {said:?}");
+    }
+    felt
+}
+
+#[rstest]
+fn what_is_answered_while_calls_on_one_disk_fail_is_at_home_once_and_in_order(
+    #[values("fdatasync,fsync", "pwrite64", "openat", "ftruncate")] call: &str,
+    #[values("EIO", "ENOSPC")] error: &str,
+    #[values(false, true)] for_good: bool,
+) {
+    let all = calls(call, |options| {
+        let said = write_under_strace(&well(), options);
+        let answers = (1..=WRITES).map(|number| format!("{number} ok"));
+        assert_eq!(said, answers.chain(["closed".to_owned()]).collect::<Vec<_>>());
+    });
+    let faults = tried(all).into_iter().map(|nth| Fault { call, error, nth, for_good });
+    let felt = faults.filter(is_felt).count();
+    assert!(felt > 0, "of {all} calls none is missed");
 }

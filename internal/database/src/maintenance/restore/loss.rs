@@ -67,10 +67,10 @@ impl<'a> Loss<'a> {
         let mut apart = BTreeSet::new();
         for (name, path) in set.not_configured(sources) {
             // Nothing of it is put back: one that cannot be read is no reason to refuse the others.
-            match Moment::of(path, PATIENCE).map(|copy| chats(copy.connection())) {
-                Ok(Ok(found)) => apart.extend(found),
-                Ok(Err(error)) => tracing::debug!(source = %name, %error, "a copy is passed over"),
-                Err(error) => tracing::debug!(source = %name, %error, "a copy is passed over"),
+            let copy = Moment::of(path, PATIENCE).map_err(|error| error.to_string());
+            match copy.and_then(|copy| chats(copy.connection()).map_err(|error| describe(&error))) {
+                Ok(found) => apart.extend(found),
+                Err(error) => tracing::debug!(source = %name, error, "a copy is passed over"),
             }
         }
         let places = copies.iter().enumerate().map(|(place, (settings, _))| (&settings.name, place)).collect();

@@ -31,25 +31,27 @@ pub(super) fn together(chat: ChatId, aliases: &HashMap<ChatId, ChatId>) -> Vec<C
 
 /// The routes to be recorded of chats that move together, so that all lead to the target. `None` where the configuration
 /// leads there by itself, and did so before.
-pub(super) fn routes(
-    plan: &Plan,
+pub(super) fn routes<'a>(
+    plan: &'a Plan,
     aliases: &HashMap<ChatId, ChatId>,
     chats: &[ChatId],
-    to: &SourceName,
+    to: &'a SourceName,
 ) -> Vec<(ChatId, Option<Recorded>)> {
-    let mut next = Plan { config: plan.config.clone(), recorded: plan.recorded.clone() };
-    // The group first: the supergroup inherits what it gets.
-    for chat in chats {
-        let earlier = next.recorded.remove(chat);
-        let leads = next.route(*chat, aliases).map_or(&next.config.default_source, |(name, _)| name);
-        let line = next.config.chat_mapping.get(chat);
-        let file_said = earlier.map(|earlier| earlier.file_said).unwrap_or_default().and(line);
+    let inherited = |chat: &ChatId| {
+        let old = aliases.get(chat)?;
+        // The group comes along, and its supergroup inherits where it is led.
+        if chats.contains(old) { Some(to) } else { Some(plan.route(*old, &HashMap::new())?.0) }
+    };
+    let route = |chat: &ChatId| {
+        let line = plan.config.chat_mapping.get(chat);
+        let leads = line.or_else(|| inherited(chat)).unwrap_or(&plan.config.default_source);
+        let earlier = plan.recorded.get(chat).map(|earlier| earlier.file_said.clone());
+        let file_said = earlier.unwrap_or_default().and(line);
         // What was said before may lead elsewhere, and be said again.
-        if leads != to || !file_said.is_only(line) {
-            next.recorded.insert(*chat, Recorded { source: to.clone(), file_said });
-        }
-    }
-    chats.iter().map(|chat| (*chat, next.recorded.get(chat).cloned())).collect()
+        let is_needed = leads != to || !file_said.is_only(line);
+        (*chat, is_needed.then(|| Recorded { source: to.clone(), file_said }))
+    };
+    chats.iter().map(route).collect()
 }
 
 /// What would make the configuration say what the routes say.

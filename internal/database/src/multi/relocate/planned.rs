@@ -26,13 +26,15 @@ impl Control {
         }
         let unfinished = self.unfinished(&chats)?;
         unfinished.iter().try_for_each(|entry| self.check_not_remapped(entry))?;
-        let (parts, is_checked) = match self.parts(&chats, to, options.keep) {
-            Err(there @ MoveError::AlreadyThere { .. }) if unfinished.is_empty() => {
-                (self.left_behind(&chats, to)?.ok_or(there)?, true)
-            }
-            parts => (parts?, false),
-        };
-        for part in parts.iter().filter(|_| !is_checked) {
+        let mut parts = self.parts(&chats, to, options.keep)?;
+        let is_led_back = parts.is_empty();
+        if is_led_back {
+            let behind = if unfinished.is_empty() { self.left_behind(&chats, to)? } else { None };
+            let Some(behind) = behind else { return Err(self.already_there(&chats, to)?) };
+            parts = behind;
+        }
+        // Those that are led back were looked at.
+        for part in parts.iter().filter(|_| !is_led_back) {
             // What an earlier try has left at the target goes before.
             if !unfinished.iter().any(|one| one.chat == part.chat && one.left_in() == to.as_str()) {
                 plan::check_empty(part)?;

@@ -28,7 +28,8 @@ impl Control {
         plan::together(chat, &self.router.aliases.all())
     }
 
-    /// The chats that have to be moved, with their sources, which can be used. A file may not be there yet.
+    /// The chats that have to be moved, with their sources, which can be used; none where all are there already. A file may
+    /// not be there yet.
     pub(super) fn parts(&self, chats: &[ChatId], to: &SourceName, keep: bool) -> Result<Vec<Part>, MoveError> {
         self.check_available(&self.shared()?)?;
         let target = self.source(to)?;
@@ -49,15 +50,16 @@ impl Control {
             self.check_usable(&from)?;
             parts.push(Part { chat: *chat, from, to: Arc::clone(&target) });
         }
-        match (parts.is_empty(), chats.last()) {
-            (true, Some(chat)) => {
-                let elsewhere = plan::elsewhere(&self.router.table().sources, to, *chat);
-                let here = plan::all_rows(&target, *chat)?;
-                let (_, mapping) = self.routes(chats, to);
-                Err(MoveError::AlreadyThere { chat: *chat, source_name: to.clone(), here, elsewhere, mapping })
-            }
-            _ => Ok(parts),
-        }
+        Ok(parts)
+    }
+
+    /// That nothing has to be moved, with where else there are rows of the last of the chats.
+    pub(super) fn already_there(&self, chats: &[ChatId], to: &SourceName) -> Result<MoveError, MoveError> {
+        let chat = chats[chats.len() - 1];
+        let here = plan::all_rows(&self.source(to)?, chat)?;
+        let elsewhere = plan::elsewhere(&self.router.table().sources, to, chat);
+        let (_, mapping) = self.routes(chats, to);
+        Ok(MoveError::AlreadyThere { chat, source_name: to.clone(), here, elsewhere, mapping })
     }
 
     /// Refuses where a source does not answer, or its chats are served elsewhere.
