@@ -128,10 +128,13 @@ pub(crate) fn write_and_say(path: &str) {
     child::say("closed");
 }
 
-/// Runs a helper under strace, which tampers with the calls on this database's files alone. What it said.
-pub(crate) fn under_strace(path: &Path, task: &[&str], options: &[&str]) -> Vec<String> {
+/// What the files of a database end with.
+pub(crate) const FILES: &[&str] = &["", "-wal", "-shm"];
+
+/// Runs a helper under strace, which tampers with the calls on these files of the database alone. What it said.
+pub(crate) fn under_strace(path: &Path, files: &[&str], task: &[&str], options: &[&str]) -> Vec<String> {
     let text = path.to_str().unwrap();
-    let files = ["", "-wal", "-shm"].map(|suffix| format!("{text}{suffix}"));
+    let files: Vec<_> = files.iter().map(|end| format!("{text}{end}")).collect();
     let mut all: Vec<&str> = vec!["-f", "-qq"];
     for file in &files {
         all.extend(["-P", file]);
@@ -142,7 +145,7 @@ pub(crate) fn under_strace(path: &Path, task: &[&str], options: &[&str]) -> Vec<
 }
 
 fn write_under_strace(path: &Path, options: &[&str]) -> Vec<String> {
-    under_strace(path, &["write-and-say", path.to_str().unwrap()], options)
+    under_strace(path, FILES, &["write-and-say", path.to_str().unwrap()], options)
 }
 
 /// How many of such calls one thread makes at most, of one name, in a run that nothing happens to: strace counts them

@@ -208,17 +208,16 @@ impl Guest {
 
     /// Tells how far it is, now and then, and of each stage at once, since it may be one that cannot be undone any more;
     /// where nobody listens any more it is broken off.
-    fn tell(&self, answer: Answer, told: &mut Option<(Instant, i64, String)>) -> ControlFlow<()> {
+    fn tell(&self, answer: Answer, told: &mut Option<(Instant, MoveStep)>) -> ControlFlow<()> {
         if self.shared.stopping.load(Ordering::SeqCst) {
             return ControlFlow::Break(());
         }
-        if let Answer::Progress(MoveStep { chat, stage, .. }) = &answer {
-            let is_told =
-                |(at, before, of): &(Instant, i64, String)| at.elapsed() < TELL_EVERY && (before, of) == (chat, stage);
-            if told.as_ref().is_some_and(is_told) {
+        if let Answer::Progress(step) = &answer {
+            let is_stage_of = |before: &MoveStep| before.chat == step.chat && before.stage == step.stage;
+            if told.as_ref().is_some_and(|(at, before)| at.elapsed() < TELL_EVERY && is_stage_of(before)) {
                 return ControlFlow::Continue(());
             }
-            *told = Some((Instant::now(), *chat, stage.clone()));
+            *told = Some((Instant::now(), step.clone()));
         }
         match self.shared.send(&self.stream, answer) {
             Ok(()) => ControlFlow::Continue(()),

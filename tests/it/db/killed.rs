@@ -86,18 +86,19 @@ fn a_bot_that_is_killed_while_it_moves_a_chat_loses_and_doubles_nothing() {
     for round in 0..rounds {
         let mut chat = Moved::new();
         for (stage, longest) in KILLED_AT {
+            let before = kills.hits(stage);
             for again in 1.. {
                 assert!(again <= MOST_TRIES, "no kill came while {stage}: {:?}", kills.at);
                 if stage == Stage::Tidying {
                     // What is tidied away is a part of a copy, or what the chat has left.
-                    let before = if round.is_multiple_of(2) { Stage::Copying } else { Stage::Deleting };
-                    kills.count(chat.kill_at(before, Duration::from_millis(50)));
+                    let left_at = if round.is_multiple_of(2) { Stage::Copying } else { Stage::Deleting };
+                    kills.count(chat.kill_at(left_at, Duration::from_millis(50)));
                 }
                 // Anywhere in that time, and sooner where the stage was over.
                 let after = longest * ((kills.all * 37 + 13) % 100) / 100 / again;
                 kills.count(chat.kill_at(stage, after));
                 undone += u32::from(chat.settle());
-                if kills.hits(stage) > round {
+                if kills.hits(stage) > before {
                     break;
                 }
             }

@@ -66,8 +66,8 @@ fn in_place<F: Followed>(followed: &mut F, text: &str, _: usize) -> Instant {
 }
 
 fn in_two_parts<F: Followed>(followed: &mut F, text: &str, round: usize) -> Instant {
-    // Also where the first part is a whole number of lines, which is the part that may be valid: without its last two
-    // lines or more, and so without routes.
+    // Also where the first part is a whole number of lines, which is the part that may be valid: without its last lines,
+    // and so without routes.
     let ends: Vec<_> = text.match_indices('\n').map(|(at, _)| at + 1).collect();
     let cut =
         if round.is_multiple_of(2) { 37 * round % text.len() } else { ends[ends.len() - 2 - (round / 2 + 1) % 6] };

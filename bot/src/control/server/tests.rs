@@ -36,20 +36,23 @@ impl Operator for Script {
         Err(Fault::new(FaultKind::UnknownSource, format!("{source} {what:?}")))
     }
 
-    /// Tells two steps and then goes on telling until nobody listens.
+    /// Tells a step of each of two stages and then goes on telling until nobody listens.
     fn move_chats(
         &self,
         what: &MoveRequest,
         tell: &mut dyn FnMut(MoveStep) -> ControlFlow<()>,
     ) -> Result<MovesReport, Fault> {
-        let (chat, stage) = (what.chats[0], "copying");
-        let step = |done| MoveStep { chat, stage: stage.to_owned(), can_be_undone: true, done, total: 2 };
-        let _ = tell(step(1));
+        let chat = what.chats[0];
+        let step = |stage: &str, done| MoveStep { chat, stage: stage.to_owned(), can_be_undone: true, done, total: 2 };
+        let _ = tell(step("copying", 1));
         if what.keep {
-            while tell(step(2)).is_continue() {
+            while tell(step("copying", 2)).is_continue() {
                 std::thread::park_timeout(Duration::from_millis(5));
             }
             self.began.send(()).unwrap();
+        } else {
+            let _ = tell(step("copying", 2));
+            let _ = tell(step("verifying", 1));
         }
         Ok(MovesReport { moves: vec![MoveReport::of(what.chats[0], MoveOutcome::Moved)] })
     }
@@ -121,11 +124,15 @@ fn whoever_asks_for_a_move_is_told_how_far_it_is_and_hanging_up_breaks_it_off() 
     let mut told = Vec::new();
     let client = Client::connect(site.folder.path()).unwrap().unwrap();
     let answer = client.ask_and_follow(Command::Move(request.clone()), LONG, &mut |step| {
-        told.extend(step.map(|step| step.done));
+        told.extend(step.map(|step| (step.stage, step.done)));
         ControlFlow::Continue(())
     });
     assert!(matches!(answer.unwrap(), Answer::Moves(report) if report.moves.len() == 1));
-    assert_eq!(told, [1]);
+    assert_eq!(
+        told,
+        [("copying", 1), ("verifying", 1)].map(|(stage, done)| (stage.to_owned(), done)),
+        "a stage at once"
+    );
     let client = Client::connect(site.folder.path()).unwrap().unwrap();
     let endless = Command::Move(MoveRequest { keep: true, ..request });
     let mut steps = 0;

@@ -27,6 +27,8 @@ mod leftovers;
 mod media;
 mod pace;
 mod plan;
+#[cfg(test)]
+mod plan_tests;
 mod planned;
 mod report;
 mod rows;
@@ -156,9 +158,7 @@ impl Control {
             report.waited = self.lead_back(meter, &chats, &behind)?;
             parts = self.parts(&chats, to, options.keep)?;
         }
-        if parts.is_empty() {
-            return Err(self.already_there(&chats, to)?);
-        }
+        self.check_not_there(&chats, &parts, to)?;
         // A file that is not there yet is made before anything is noted.
         for part in &parts {
             plan::check_available(&part.from)?;

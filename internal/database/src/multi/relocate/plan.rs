@@ -31,27 +31,33 @@ pub(super) fn together(chat: ChatId, aliases: &HashMap<ChatId, ChatId>) -> Vec<C
 
 /// The routes to be recorded of chats that move together, so that all lead to the target. `None` where the configuration
 /// leads there by itself, and did so before.
-pub(super) fn routes<'a>(
-    plan: &'a Plan,
+pub(super) fn routes(
+    plan: &Plan,
     aliases: &HashMap<ChatId, ChatId>,
     chats: &[ChatId],
-    to: &'a SourceName,
+    to: &SourceName,
 ) -> Vec<(ChatId, Option<Recorded>)> {
-    let inherited = |chat: &ChatId| {
-        let old = aliases.get(chat)?;
-        // The group comes along, and its supergroup inherits where it is led.
-        if chats.contains(old) { Some(to) } else { Some(plan.route(*old, &HashMap::new())?.0) }
-    };
-    let route = |chat: &ChatId| {
-        let line = plan.config.chat_mapping.get(chat);
-        let leads = line.or_else(|| inherited(chat)).unwrap_or(&plan.config.default_source);
+    let line_of = |chat: &ChatId| plan.config.chat_mapping.get(chat);
+    let mut routes: Vec<(ChatId, Option<Recorded>)> = Vec::with_capacity(chats.len());
+    for chat in chats {
+        let inherited = || {
+            let old = aliases.get(chat)?;
+            // The group came first. What that inherits itself is not passed on.
+            match routes.iter().find(|(known, _)| known == old) {
+                Some((_, Some(recorded))) => Some(&recorded.source),
+                Some((_, None)) => line_of(old),
+                None => Some(plan.route(*old, &HashMap::new())?.0),
+            }
+        };
+        let line = line_of(chat);
+        let leads = line.or_else(inherited).unwrap_or(&plan.config.default_source);
         let earlier = plan.recorded.get(chat).map(|earlier| earlier.file_said.clone());
         let file_said = earlier.unwrap_or_default().and(line);
         // What was said before may lead elsewhere, and be said again.
         let is_needed = leads != to || !file_said.is_only(line);
-        (*chat, is_needed.then(|| Recorded { source: to.clone(), file_said }))
-    };
-    chats.iter().map(route).collect()
+        routes.push((*chat, is_needed.then(|| Recorded { source: to.clone(), file_said })));
+    }
+    routes
 }
 
 /// What would make the configuration say what the routes say.

@@ -28,11 +28,10 @@ impl Control {
         unfinished.iter().try_for_each(|entry| self.check_not_remapped(entry))?;
         let mut parts = self.parts(&chats, to, options.keep)?;
         let is_led_back = parts.is_empty();
-        if is_led_back {
-            let behind = if unfinished.is_empty() { self.left_behind(&chats, to)? } else { None };
-            let Some(behind) = behind else { return Err(self.already_there(&chats, to)?) };
-            parts = behind;
+        if is_led_back && unfinished.is_empty() {
+            parts = self.left_behind(&chats, to)?.unwrap_or_default();
         }
+        self.check_not_there(&chats, &parts, to)?;
         // Those that are led back were looked at.
         for part in parts.iter().filter(|_| !is_led_back) {
             // What an earlier try has left at the target goes before.

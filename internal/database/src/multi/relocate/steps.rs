@@ -53,13 +53,13 @@ impl Control {
         Ok(parts)
     }
 
-    /// That nothing has to be moved, with where else there are rows of the last of the chats.
-    pub(super) fn already_there(&self, chats: &[ChatId], to: &SourceName) -> Result<MoveError, MoveError> {
-        let chat = chats[chats.len() - 1];
-        let here = plan::all_rows(&self.source(to)?, chat)?;
-        let elsewhere = plan::elsewhere(&self.router.table().sources, to, chat);
+    /// Refuses chats of which nothing has to be moved, with where else there are rows of the last of them.
+    pub(super) fn check_not_there(&self, chats: &[ChatId], parts: &[Part], to: &SourceName) -> Result<(), MoveError> {
+        let (true, Some(chat)) = (parts.is_empty(), chats.last()) else { return Ok(()) };
+        let here = plan::all_rows(&self.source(to)?, *chat)?;
+        let elsewhere = plan::elsewhere(&self.router.table().sources, to, *chat);
         let (_, mapping) = self.routes(chats, to);
-        Ok(MoveError::AlreadyThere { chat, source_name: to.clone(), here, elsewhere, mapping })
+        Err(MoveError::AlreadyThere { chat: *chat, source_name: to.clone(), here, elsewhere, mapping })
     }
 
     /// Refuses where a source does not answer, or its chats are served elsewhere.

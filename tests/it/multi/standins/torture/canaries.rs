@@ -4,10 +4,17 @@ use std::collections::BTreeSet;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use database::OnUnavailable;
 use memchr::memmem;
 
-use super::{SOURCES, canary};
+use super::{AT_HOME, canary};
+
+/// How the files begin in which what is said in a chat may be: its own source's, and who stands in for that.
+const PLACES: [(i64, &[&str]); 4] = [
+    (1, &["disk/stands.", "standin/stands."]),
+    (2, &["disk/falls."]),
+    (3, &["disk/lends.", "primary."]),
+    (AT_HOME, &["primary."]),
+];
 
 /// Looks through all files below a folder, whatever happens to them meanwhile, and answers which hold such words: none
 /// but those that may.
@@ -21,12 +28,9 @@ pub(super) fn look_through(folder: &Path) -> BTreeSet<String> {
             Err(error) => panic!("{}: {error}", path.display()),
         };
         let file = path.strip_prefix(folder).unwrap().to_str().unwrap();
-        for (source, policy, chat) in SOURCES {
-            // What is said where the default source stands in is there too.
-            let is_secret = policy != OnUnavailable::Default;
-            let folders: &[&str] = if policy == OnUnavailable::StandIn { &["disk", "standin"] } else { &["disk"] };
-            if is_secret && memmem::find(&bytes, canary(chat).as_bytes()).is_some() {
-                let is_its_own = folders.iter().any(|folder| file.starts_with(&format!("{folder}/{source}.")));
+        for (chat, places) in PLACES {
+            if memmem::find(&bytes, canary(chat).as_bytes()).is_some() {
+                let is_its_own = places.iter().any(|place| file.starts_with(place));
                 assert!(is_its_own, "what was said in chat {chat} is in {file}");
                 held.insert(file.to_owned());
             }

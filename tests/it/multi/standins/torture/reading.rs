@@ -1,4 +1,4 @@
-//! Readers beside the writers: nobody sees time run backwards.
+//! Readers beside the writers: within one run of the bot nobody sees time run backwards.
 //!
 //! - A read at home has all that was answered before it began, wherever that was written, and all that was seen before,
 //!   at home or elsewhere.
@@ -14,6 +14,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use database::multi::Control;
 use database::{ChatId, DatabaseWrapper, ErrorKind};
 
+use super::AT_HOME;
 use super::loading::appended;
 
 /// What a byte in the file of reads says: where one was made.
@@ -182,19 +183,13 @@ impl<'a> Reader<'a> {
     /// A source that is not there, or not in time, is no concern of readers.
     fn refused(&self, error: &database::Error) {
         use ErrorKind as K;
-        let is_passing = matches!(
+        let is_late = matches!(error.kind(), K::Busy { .. } | K::TimedOut { .. } | K::Passing { .. });
+        let is_away = matches!(
             error.kind(),
-            K::SourceUnavailable { .. }
-                | K::Busy { .. }
-                | K::TimedOut { .. }
-                | K::Displaced
-                | K::Moved
-                | K::FileReplaced
-                | K::Damaged { .. }
-                | K::Io { .. }
-                | K::Passing { .. }
+            K::SourceUnavailable { .. } | K::Displaced | K::Moved | K::FileReplaced | K::Damaged { .. } | K::Io { .. }
         );
-        if !is_passing {
+        // The default source is always there.
+        if !is_late && (!is_away || self.chat == ChatId(-AT_HOME)) {
             self.tell(&error.to_string());
         }
     }
