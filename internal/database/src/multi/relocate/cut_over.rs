@@ -266,3 +266,25 @@ fn was_counted(shared: &Arc<Source>, numbers: &[(ChatId, u64)]) -> Option<bool> 
         std::thread::park_timeout(Duration::from_millis(50));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn failed<T>(kind: ErrorKind) -> Result<T, MoveError> {
+        Err(MoveError::Database(Error::new("test.cut_over", &"archive".parse().unwrap(), kind)))
+    }
+
+    #[test]
+    fn what_took_too_long_is_tried_again_and_whatever_else_fails_ends_the_move() {
+        let timeout = Duration::from_millis(60);
+        for late in [ErrorKind::Busy { waited: timeout }, ErrorKind::TimedOut { timeout }] {
+            assert!(not_now::<bool>(failed(late)).unwrap().is_none());
+        }
+        assert_eq!(not_now(Ok(false)).unwrap(), Some(false));
+        for error in [failed::<bool>(ErrorKind::DiskFull), Err(MoveError::NothingToAbort { chat: ChatId(-1) })] {
+            let told = error.as_ref().unwrap_err().to_string();
+            assert_eq!(not_now(error).unwrap_err().to_string(), told);
+        }
+    }
+}
