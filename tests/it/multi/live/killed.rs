@@ -210,35 +210,39 @@ fn kill_at(stage: Stage, folder: &Path, mut left: usize, answered: &mut Answered
 fn a_process_that_is_killed_while_a_chat_moves_loses_and_doubles_nothing() {
     let rounds: usize = asked("MOVE_KILLS", 2);
     let stages = [Stage::Copying, Stage::Verifying, Stage::Switching, Stage::Deleting, Stage::Tidying];
-    let scratch = Scratch::in_memory();
-    {
-        let (db, _) = open(&config(scratch.path()));
-        fill(&db, MOVED, 2_000);
-        db.close();
-    }
-    let mut answered = Answered::default();
-    let (mut kills, mut undone, mut killed_at) = (0, 0, BTreeMap::<String, usize>::new());
-    for (round, stage) in (0..rounds).flat_map(|round| stages.map(|stage| (round, stage))) {
-        let wanted = round + 1;
-        for again in 1.. {
-            assert!(again <= MOST_TRIES, "no kill came while {stage}: {killed_at:?}");
-            if stage == Stage::Tidying {
-                leave_a_part(scratch.path());
-            }
-            let at = kill_at(stage, scratch.path(), round * 7 % 20 / again, &mut answered);
-            kills += 1;
-            *killed_at.entry(at).or_default() += 1;
-            undone += usize::from(settle(scratch.path(), &answered, kills));
-            // A stage may have been over when the kill came.
-            if killed_at.get(&stage.to_string()).is_some_and(|hits| *hits >= wanted) {
-                break;
+    let (mut all, mut undone, mut said, mut killed_at) = (0, 0, 0, BTreeMap::<String, usize>::new());
+    for round in 0..rounds {
+        // Each with a chat of its own: it grows while it moves.
+        let scratch = Scratch::in_memory();
+        {
+            let (db, _) = open(&config(scratch.path()));
+            fill(&db, MOVED, 2_000);
+            db.close();
+        }
+        let (mut answered, mut kills) = (Answered::default(), 0);
+        for stage in stages {
+            for again in 1.. {
+                assert!(again <= MOST_TRIES, "no kill came while {stage}: {killed_at:?}");
+                if stage == Stage::Tidying {
+                    leave_a_part(scratch.path());
+                }
+                let at = kill_at(stage, scratch.path(), round * 7 % 20 / again, &mut answered);
+                kills += 1;
+                let is_met = at == stage.to_string();
+                *killed_at.entry(at).or_default() += 1;
+                undone += usize::from(settle(scratch.path(), &answered, kills));
+                // A stage may have been over when the kill came.
+                if is_met {
+                    break;
+                }
             }
         }
+        all += kills;
+        said += answered.said;
     }
     writeln!(
         std::io::stdout(),
-        "{kills} kills of moves ({killed_at:?}), {undone} undone, {} answered messages: none lost, none doubled",
-        answered.said
+        "{all} kills of moves ({killed_at:?}), {undone} undone, {said} answered messages: none lost, none doubled"
     )
     .unwrap();
     for stage in stages {
