@@ -30,7 +30,7 @@ use crate::route::SourceName;
 /// The log is moved each time it has grown by so many pages (of 4 KB).
 const STEP: u32 = 4_000;
 /// With so many pages in it, it is to begin anew once little is left to be moved.
-const ENOUGH: u32 = 8_000;
+const ENOUGH: u32 = 24_000;
 /// So few pages are moved in a moment.
 const LITTLE: u32 = 500;
 /// With so many pages in it, it is to begin anew whatever is left.

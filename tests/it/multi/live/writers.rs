@@ -12,6 +12,11 @@ use database::{ChatId, DatabaseWrapper, MediaId, MessageId, NewMedia, NewMessage
 
 use super::{MOVED, OTHERS, is_long};
 
+/// Whoever has said so much takes away what it said first before it says more: a chat that grew with every move would be
+/// moved ever longer.
+const MOST_SAID: usize = 2_000;
+/// So many of each writer's first messages may show something. Those stay: what no message shows does not move.
+const MAY_SHOW: i64 = 400;
 /// Calls that took less are not looked at.
 const SLOW: Duration = Duration::from_millis(50);
 
@@ -38,6 +43,14 @@ impl Answered {
         if took >= SLOW {
             self.calls.push((begun, took));
         }
+    }
+
+    /// Takes a message away.
+    fn delete(&mut self, db: &DatabaseWrapper, id: i64) {
+        self.timed(|| delete(db, id, None));
+        self.messages.remove(&id);
+        self.deleted.insert(id);
+        assert!(db.get_chat_message_by_message_id(MOVED, &MessageId::from(id)).unwrap().is_none(), "{id}");
     }
 }
 
@@ -72,6 +85,7 @@ pub(super) fn write(db: &DatabaseWrapper, writer: i64, stop: &AtomicBool) -> Ans
         let key = format!("{writer}-{}", number % 7);
         let value = number.to_string();
         let last = answered.messages.keys().next_back().copied();
+        let oldest = answered.messages.keys().copied().find(|id| id % 4 != 0);
         match (number % 9, last) {
             (2 | 6, Some(id)) => {
                 let edited = format!("CANARY edited {number}");
@@ -82,12 +96,7 @@ pub(super) fn write(db: &DatabaseWrapper, writer: i64, stop: &AtomicBool) -> Ans
                 answered.messages.insert(id, edited);
             }
             // One that shows nothing: an attachment that no message shows does not move.
-            (8, Some(id)) if id % 4 != 0 => {
-                answered.timed(|| delete(db, id, None));
-                answered.messages.remove(&id);
-                answered.deleted.insert(id);
-                assert!(db.get_chat_message_by_message_id(MOVED, &MessageId::from(id)).unwrap().is_none(), "{id}");
-            }
+            (8, Some(id)) if id % 4 != 0 => answered.delete(db, id),
             (3, _) => {
                 answered.timed(|| db.set_chat_setting(MOVED, &key, &value).unwrap());
                 answered.settings.insert(key.clone(), value);
@@ -103,10 +112,13 @@ pub(super) fn write(db: &DatabaseWrapper, writer: i64, stop: &AtomicBool) -> Ans
                 answered.timed(|| db.delete_user_data(MOVED, user, &key).unwrap());
                 answered.data.remove(&key);
             }
+            (0 | 1 | 7, _) if answered.messages.len() >= MOST_SAID && oldest.is_some() => {
+                answered.delete(db, oldest.unwrap());
+            }
             _ => {
                 let text = format!("CANARY {id}");
                 let mut message = NewMessage::text(id, db.now(), user, text.clone());
-                if number % 4 == 0 {
+                if number % 4 == 0 && number < MAY_SHOW {
                     let media = format!("media-{writer}-{}", number % 20);
                     if answered.media.insert(media.clone()) {
                         db.add_media_attachment(Some(MOVED), &NewMedia::new(media.as_str())).unwrap();

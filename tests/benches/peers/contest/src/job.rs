@@ -23,6 +23,8 @@ pub struct Job {
     pub warm_ms: u64,
     /// How long it is measured.
     pub measure_ms: u64,
+    /// How long a caller does something else between two calls, in microseconds.
+    pub pause_us: u64,
     /// Where given: so many calls a caller, without a clock, for counting instructions.
     pub calls: Option<usize>,
     /// How many messages each chat has before the run.
@@ -84,6 +86,9 @@ pub struct Outcome {
     pub p50: u64,
     /// 99 of 100 were faster.
     pub p99: u64,
+    /// The same, had every caller gone on calling at its share of the rate while it was kept waiting in a call: corrected
+    /// for coordinated omission, as `HdrHistogram` does it (`copyCorrectedForCoordinatedOmission`).
+    pub p99_corrected: u64,
     /// The slowest.
     pub max: u64,
     /// Calls that failed because the database was locked.

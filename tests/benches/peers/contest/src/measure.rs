@@ -112,6 +112,7 @@ impl Log {
 
 fn outcome(logs: Vec<Log>, nanos: u64) -> Outcome {
     let mut outcome = Outcome { nanos, ..Outcome::default() };
+    let callers = logs.len() as u64;
     let mut times = Vec::new();
     for log in logs {
         outcome.ops += log.rows;
@@ -123,7 +124,25 @@ fn outcome(logs: Vec<Log>, nanos: u64) -> Outcome {
     }
     times.sort_unstable();
     let at = |hundredth: usize| times.get(times.len() * hundredth / 100).or(times.last()).copied().unwrap_or_default();
-    Outcome { p50: at(50), p99: at(99), max: times.last().copied().unwrap_or_default(), ..outcome }
+    let (p50, p99, max) = (at(50), at(99), times.last().copied().unwrap_or_default());
+    let interval = (nanos * callers).checked_div(times.len() as u64).unwrap_or_default();
+    Outcome { p50, p99, p99_corrected: corrected(times, interval, 99), max, ..outcome }
+}
+
+/// So many hundredths of the calls were faster, where those are added that a caller would have made meanwhile, one in each
+/// interval: a call that took three intervals stands for one of three, one of two and one of one. Without them one caller
+/// who is kept waiting for a second counts as much as one of the thousand calls of another.
+fn corrected(mut times: Vec<u64>, interval: u64, hundredth: usize) -> u64 {
+    for place in 0..if interval == 0 { 0 } else { times.len() } {
+        let mut left = times[place];
+        while left >= 2 * interval {
+            left -= interval;
+            times.push(left);
+        }
+    }
+    let Some(last) = times.len().checked_sub(1) else { return 0 };
+    let place = (times.len() * hundredth / 100).min(last);
+    *times.select_nth_unstable(place).1
 }
 
 /// Lets callers work side by side, each on a thread. `caller` makes the one of that number.
@@ -156,7 +175,7 @@ pub fn run<C: Caller>(job: &Job, caller: impl Fn(u64) -> C + Sync) -> Outcome {
             if !log.note(task, span, began, ended, answer) {
                 break;
             }
-            began = ended;
+            began = pause(ended, job.pause_us);
         }
         log
     };
@@ -175,6 +194,17 @@ pub fn run<C: Caller>(job: &Job, caller: impl Fn(u64) -> C + Sync) -> Outcome {
         let logs = joined();
         Outcome { cpu: cpu() - before, ..outcome(logs, measured(span)) }
     })
+}
+
+/// Waits for so many microseconds from a moment on, and answers when that is over.
+fn pause(from: Instant, micros: u64) -> Instant {
+    let till = from + Duration::from_micros(micros);
+    let mut now = from;
+    while now < till {
+        thread::park_timeout(till - now);
+        now = Instant::now();
+    }
+    now
 }
 
 /// How long was measured: shorter than planned only where the tasks ran out.
@@ -214,6 +244,10 @@ pub async fn run_async<C: AsyncCaller>(job: &Job, callers: Vec<C>) -> Outcome {
                     break;
                 }
                 began = ended;
+                if job.pause_us > 0 {
+                    tokio::time::sleep(Duration::from_micros(job.pause_us)).await;
+                    began = Instant::now();
+                }
             }
             log
         }));
@@ -227,4 +261,19 @@ pub async fn run_async<C: AsyncCaller>(job: &Job, callers: Vec<C>) -> Outcome {
         logs.push(one.await.expect("a caller does not panic"));
     }
     Outcome { cpu: cpu() - before, ..outcome(logs, measured(span)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_is_kept_waiting_counts_for_the_calls_that_are_not_made() {
+        // Of a hundred calls one is kept for a hundred intervals: it stands for a hundred.
+        let times: Vec<_> = [10_000].into_iter().chain([1; 99]).collect();
+        assert_eq!(corrected(times.clone(), 100, 99), 9_900);
+        assert_eq!(corrected(times.clone(), 100, 40), 1);
+        // Where nobody is kept longer than that nothing is added.
+        assert_eq!((corrected(times, 10_000, 50), corrected(vec![7], 0, 99), corrected(vec![], 1, 99)), (1, 7, 0));
+    }
 }

@@ -95,8 +95,14 @@ impl Hosts {
 
     /// Runs a job.
     pub(crate) fn run(&self, host: Host, job: &Job) -> Result<Outcome> {
+        self.run_with(None, host, job)
+    }
+
+    /// Runs a job whose allocator is told something.
+    pub(crate) fn run_with(&self, allocator: Option<&str>, host: Host, job: &Job) -> Result<Outcome> {
         let (program, argument) = self.command(host, job)?;
         let mut command = if self.priority { Command::new("setsid") } else { Command::new(&program) };
+        command.envs(allocator.map(|told| ("GLIBC_TUNABLES", told)));
         if self.priority {
             command.args(["--wait", "sh", "-c", BEFORE_OTHERS, "sh"]).arg(&program);
         }

@@ -26,7 +26,7 @@ pub(crate) fn detail(row: &Row, results: &Results) -> String {
     let mut text = format!("### {} (`{}`)\n\n", row.title, row.name);
     let _ = writeln!(
         text,
-        "| contender | SQLite | calls/s | p50 | p99 | max | CPU a call | BUSY | failed | first against it |\n|---|---|--:|--:|--:|--:|--:|--:|--:|--:|"
+        "| contender | SQLite | calls/s | p50 | p99 | p99, corrected | max | CPU a call | BUSY | failed | first against it |\n|---|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|"
     );
     for (entrant, outcomes) in row.entrants.iter().zip(&results.of) {
         let middle = |of: fn(&Outcome) -> f64| spread(outcomes.iter().map(of)).median;
@@ -34,12 +34,13 @@ pub(crate) fn detail(row: &Row, results: &Results) -> String {
         let ratio = ratios(Measure::Rate, &results.of[0], outcomes).median;
         let _ = writeln!(
             text,
-            "| {} | {} | {} | {} | {} | {} | {} | {} | {} | {ratio:.2} |",
+            "| {} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {ratio:.2} |",
             entrant.label,
             outcomes.first().map_or("", |outcome| &outcome.sqlite),
             thousands(middle(Outcome::rate)),
             time(middle(|outcome| outcome.p50 as f64)),
             time(middle(|outcome| outcome.p99 as f64)),
+            time(middle(|outcome| outcome.p99_corrected as f64)),
             time(outcomes.iter().map(|outcome| outcome.max).max().unwrap_or_default() as f64),
             time(middle(|outcome| outcome.cpu as f64 / outcome.ops.max(1) as f64)),
             sum(|outcome| outcome.busy),
@@ -130,10 +131,11 @@ fn best(row: &Row, results: &Results) -> Option<usize> {
 fn ratios(measure: Measure, ours: &[Outcome], others: &[Outcome]) -> Spread {
     let ratio = |(ours, other): (&Outcome, &Outcome)| match measure {
         Measure::Rate => ours.rate() / other.rate(),
-        Measure::P99 => ours.p99 as f64 / other.p99 as f64,
+        Measure::P99 => ours.p99_corrected as f64 / other.p99_corrected as f64,
         Measure::P50 => ours.p50 as f64 / other.p50 as f64,
         Measure::Within => other.rate() / ours.rate(),
-        Measure::Memory => ours.memory.map_or(f64::NAN, |(early, end)| end as f64 / early as f64),
+        // Of the other, which is the same one where it is asked of itself.
+        Measure::Memory => other.memory.map_or(f64::NAN, |(early, end)| end as f64 / early as f64),
     };
     spread(ours.iter().zip(others).map(ratio))
 }

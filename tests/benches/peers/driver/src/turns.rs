@@ -35,7 +35,7 @@ pub(crate) fn run(hosts: &Hosts, row: &Row, turns: usize) -> Result<Results> {
             } else {
                 make(hosts, row, entrant, &place)?
             };
-            let outcome = hosts.run(entrant.host, &job)?;
+            let outcome = hosts.run_with(entrant.allocator, entrant.host, &job)?;
             let Outcome { busy, failed, .. } = outcome;
             let rate = outcome.rate();
             tell(&format!("{} {turn}/{turns}: {}: {rate:.0}/s, {busy} busy, {failed} failed", row.name, entrant.label));
@@ -103,6 +103,7 @@ fn job(hosts: &Hosts, row: &Row, entrant: &Entrant, place: &str) -> Result<Job> 
         path,
         warm_ms: row.warm_ms,
         measure_ms: row.measure_ms,
+        pause_us: row.pause_us,
         calls: row.calls,
         stored: entrant.stored,
         size: entrant.size,
