@@ -19,6 +19,15 @@ pub(crate) fn asked<T: FromStr<Err: Debug>>(variable: &str, otherwise: T) -> T {
     std::env::var(variable).map_or(otherwise, number)
 }
 
+/// Waits for so long, whoever wakes the thread meanwhile.
+#[cfg(feature = "multi-source")]
+pub(crate) fn pause(time: Duration) {
+    let begun = std::time::Instant::now();
+    while begun.elapsed() < time {
+        std::thread::park_timeout(time.saturating_sub(begun.elapsed()));
+    }
+}
+
 /// A folder that goes away with the test.
 pub(crate) struct Scratch(TempDir);
 

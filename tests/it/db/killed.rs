@@ -13,27 +13,27 @@ use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bot::control::client::{Client, ClientError};
 use bot::control::moves::{MoveRequest, MoveStep};
 use bot::control::protocol::{Answer, Command};
+use database::ChatId;
 use database::multi::Stage;
-use database::{ChatId, NewMessage, UserId};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use self::said::Said;
 use super::site::{Site, TWO, speak};
+use crate::multi::live::fill_by;
 use crate::multi::{config_of, open};
 use crate::program::{Home, PATIENCE, Running};
-use crate::support::{asked, sqlite};
+use crate::support::{asked, pause, sqlite};
 
 /// The chat that moves.
 const CHAT: i64 = -200;
 /// Those who said before what nobody touches, by number from here on.
 const FIRST_OTHER: i64 = 1_000;
-const OTHERS: i64 = 300;
 
 /// The default source first.
 const SOURCES: [&str; 2] = ["primary", "archive"];
@@ -138,18 +138,7 @@ impl Moved {
         // So many that comparing them takes some time.
         let others: i64 = asked("MOVED_MESSAGES", if cfg!(debug_assertions) { 3_000 } else { 10_000 });
         let (db, _) = open(&config_of(&site.home.data(), &SOURCES, &[(-100, "archive")]));
-        for user in 0..OTHERS {
-            db.update_chat_user(ChatId(CHAT), UserId(FIRST_OTHER + user), "@somebody", "Somebody").unwrap();
-        }
-        for begin in (0..others).step_by(1_000) {
-            let batch: Vec<_> = (begin..others.min(begin + 1_000))
-                .map(|number| {
-                    let words = "words of no meaning ".repeat(1 + usize::try_from(number % 7).unwrap());
-                    NewMessage::text(1_000_000_000 + number, db.now(), UserId(FIRST_OTHER + number % OTHERS), words)
-                })
-                .collect();
-            db.save_chat_messages(ChatId(CHAT), &batch).unwrap();
-        }
+        fill_by(&db, ChatId(CHAT), FIRST_OTHER, others);
         db.close();
         Self { site, said: Said::default(), others, from: SOURCES[0], to: SOURCES[1], settled: 0 }
     }
@@ -305,12 +294,5 @@ fn move_and_kill(folder: &Path, to: &str, wanted: Stage, after: Duration, bot: P
         // The last word may be cut.
         Ok(Answer::Progress(_)) | Err(ClientError::HungUp { .. } | ClientError::Garbled { .. }) if is_killed => at,
         other => panic!("{other:?}"),
-    }
-}
-
-fn pause(time: Duration) {
-    let begun = Instant::now();
-    while begun.elapsed() < time {
-        std::thread::park_timeout(time.saturating_sub(begun.elapsed()));
     }
 }

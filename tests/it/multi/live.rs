@@ -26,7 +26,7 @@ use rstest::rstest;
 
 use self::writers::{Held, hold_others_and_the_chat, watch_disk, write};
 use super::{config_of, name, open};
-use crate::support::{Scratch, asked, sqlite};
+use crate::support::{Scratch, asked, pause, sqlite};
 
 const MOVED: ChatId = ChatId(-1);
 /// Others: one in each source.
@@ -85,15 +85,20 @@ fn hold_read<'scope, 'env>(
 
 /// Messages that nobody touches.
 fn fill(db: &DatabaseWrapper, chat: ChatId, messages: i64) {
-    let first = 1_000_000_000;
-    for user in 0..300 {
-        db.update_chat_user(chat, UserId(user), "@somebody", "Somebody").unwrap();
+    fill_by(db, chat, 0, messages);
+}
+
+/// The same, said by people of whom the first has this number.
+pub(crate) fn fill_by(db: &DatabaseWrapper, chat: ChatId, first_person: i64, messages: i64) {
+    let (first, people) = (1_000_000_000, 300);
+    for person in 0..people {
+        db.update_chat_user(chat, UserId(first_person + person), "@somebody", "Somebody").unwrap();
     }
     for begin in (0..messages).step_by(1_000) {
         let batch: Vec<_> = (begin..messages.min(begin + 1_000))
             .map(|number| {
                 let words = "words of no meaning ".repeat(1 + usize::try_from(number % 7).unwrap());
-                NewMessage::text(first + number, db.now(), UserId(number % 300), words)
+                NewMessage::text(first + number, db.now(), UserId(first_person + number % people), words)
             })
             .collect();
         db.save_chat_messages(chat, &batch).unwrap();
@@ -248,13 +253,7 @@ fn others_hardly_notice_a_move(#[values(0, 8)] writers: i64) {
         (1..=writers).for_each(|writer| drop(scope.spawn(move || write(db, writer, stop))));
         let _stop = StopAtEnd(stop);
         (1..=5).any(|_| {
-            let quiet = others_while(db, || {
-                let begun = Instant::now();
-                // (The end of the scope before may have woken this thread beforehand.)
-                while begun.elapsed() < time {
-                    std::thread::park_timeout(time.saturating_sub(begun.elapsed()));
-                }
-            });
+            let quiet = others_while(db, || pause(time));
             let moving = others_while(db, || drop(move_to(&control, ways.next().unwrap()).unwrap()));
             writeln!(
                 out,
