@@ -17,6 +17,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use config::{Config, Layers};
+use database::maintenance::{Finding, led_elsewhere};
 use database::{ChatId, DatabaseConfig, DatabaseWrapper, OpenError, SourceConfig, SourceName};
 
 use crate::control::client::{Client, ClientError};
@@ -83,6 +84,14 @@ pub enum DatabasesError {
     /// There is no folder.
     #[error("the data folder {} does not exist; name another (data_dir, --data-dir), or start the bot, which makes it", .0.display())]
     NoDataDir(PathBuf),
+    /// A process works on a file that chats would move from or to, and not by way of this data folder.
+    #[error("{} is open in another program (process {process}), as in a bot that works on this one file: stop that first, since it would not know where the chats have gone", path.display())]
+    InUse {
+        /// The file.
+        path: PathBuf,
+        /// The process's number.
+        process: u32,
+    },
     /// It needs a build for several databases.
     #[error("this takes a bot that is built with `cargo build --release -p bot --features multi-source`")]
     NotBuilt,
@@ -277,6 +286,9 @@ fn open_one(config: &DatabaseConfig, source: &SourceConfig) -> Result<Opened, Da
     let mut notes = make_folder(&config.data_dir)?;
     let is_new = is_new(&source.path);
     let db = DatabaseWrapper::open(source)?;
+    if let Some(Finding { what, remedy, .. }) = led_elsewhere(source) {
+        tracing::warn!(file = %source.path.display(), "{what}; {remedy}");
+    }
     let what = if is_new { "Created" } else { "Using" };
     notes.push(format!("{what} the database {}.", source.path.display()));
     let operator = Arc::new(Plain::new(db.clone()));

@@ -92,7 +92,8 @@ fn every_operation_is_called_after_its_room_and_method_and_none_twice() {
 #[case::copies_of_files("fs::", "copy", &["internal/database"], &[])]
 // The lock of a folder is no database, nor is the root of all folders, which is opened to see whether anything can be.
 #[case::files_opened_beside_sqlite("File::", "open", &["internal/database"], &["multi/lock.rs", "source/budget.rs"])]
-#[case::files_read_beside_sqlite("fs::", "read", &["internal/database"], &[])]
+// (The list of locks that the system tells is no database.)
+#[case::files_read_beside_sqlite("fs::", "read", &["internal/database"], &["maintenance/in_use.rs"])]
 #[case::files_made_beside_sqlite("File::", "create", &["internal/database"], &[])]
 // Making an empty file where there is none takes no lock away; the lock of a folder, folders, the empty files beside
 // stand-ins, and what says what a backup has are no databases.

@@ -256,6 +256,18 @@ fn one_file_is_checked_just_so() {
 }
 
 #[test]
+fn a_file_that_cannot_be_made_is_found() {
+    let site = Site::new(
+        "default_source = \"primary\"\n[database.sources.primary]\npath = \"primary.db\"\n\
+         [database.sources.archive]\npath = \"nowhere/archive.db\"\n",
+    );
+    let (code, findings) = found(&site, &[]);
+    assert_eq!(code, 3);
+    let told = findings.iter().find(|line| line.starts_with("error archive")).unwrap();
+    assert!(told.contains("there is no file yet, and its folder") && told.contains("is not there"), "{findings:?}");
+}
+
+#[test]
 fn an_index_that_lacks_a_row_is_found() {
     let site = made();
     let connection: Connection = sqlite(&site.data("archive.db"));

@@ -68,3 +68,45 @@ fn an_earlier_releases_file_goes_to_several_databases_and_back_to_that_release(#
     assert!(said.iter().all(|text| texts.contains(text)), "{texts:?}");
     an_earlier_release_works_on(&file);
 }
+
+#[test]
+fn whoever_goes_back_to_one_file_without_the_chats_is_told_which_are_not_in_it() {
+    let site = Site::new(MANY);
+    let mut running = site.start();
+    talk(&mut running, "at first", ["primary"; 3]);
+    for (chat, source) in [("1", "first"), ("-300", "second")] {
+        assert_eq!(site.json(&["move", chat, "--to", source])["moves"][0]["outcome"], "moved");
+    }
+    assert_eq!(running.end().code, Some(0));
+    let start = || Running::start(&mut site.bot(&["console", "--json"])).end();
+    let told = "it says that chats were moved to other sources, and they begin anew here: -300 (second), 1 (first)";
+
+    site.configure(ONE);
+    let checked = site.json(&["check"]);
+    assert_eq!(
+        (&checked["findings"][0]["severity"], &checked["findings"][0]["what"]),
+        (&"warning".into(), &told.into())
+    );
+    let started = start();
+    assert!(started.code == Some(0) && started.err.contains(told), "{started:?}");
+
+    site.configure(MANY);
+    assert_eq!(site.json(&["move", "--all", "--to", "primary"])["moves"].as_array().unwrap().len(), 2);
+    site.configure(ONE);
+    assert_eq!(site.json(&["check"])["findings"], serde_json::json!([]));
+    let started = start();
+    assert!(started.code == Some(0) && !started.err.contains("other sources"), "{started:?}");
+}
+
+#[test]
+fn no_chat_moves_from_under_a_bot_that_works_on_the_one_file() {
+    let site = Site::new(ONE);
+    let mut running = site.start();
+    site.configure(MANY);
+    let moved = site.run(&["db", "move", "-1", "--to", "first"]);
+    assert!(moved.code == Some(1) && moved.err.contains("bot.db is open in another program (process "), "{moved:?}");
+    assert_eq!(speak(&mut running, -1, "it is here").0, "primary");
+    assert_eq!(site.json(&["move", "-1", "--to", "first", "--dry-run"])["moves"][0]["outcome"], "planned");
+    assert_eq!(running.end().code, Some(0));
+    assert_eq!(site.json(&["move", "-1", "--to", "first"])["moves"][0]["outcome"], "moved");
+}

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use config::Config;
-use database::maintenance::UnfinishedMove;
+use database::maintenance::{UnfinishedMove, in_use_by};
 use database::multi::{self, Control, MappingChange, MoveOptions};
 use database::{ChatId, ChatType, DatabaseWrapper, Form, Options, SourceName};
 
@@ -47,6 +47,14 @@ pub(in crate::databases) fn move_chats(
     }
     if !databases.data_dir.is_dir() {
         return Err(DatabasesError::NoDataDir(databases.data_dir.clone()));
+    }
+    if !what.dry_run && !what.abort {
+        // A bot with sources would have been asked. One that works on one of the files alone would not learn where its chats
+        // have gone.
+        let used = |path: &PathBuf| Some(DatabasesError::InUse { process: in_use_by(path)?, path: path.clone() });
+        if let Some(error) = databases.sources.values().find_map(|source| used(&source.path)) {
+            return Err(error);
+        }
     }
     let (db, control) = if what.dry_run {
         DatabaseWrapper::look_multi(databases, Options::default())?

@@ -2,6 +2,7 @@
 //! Nothing is made, migrated or written.
 
 use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
 
 use rusqlite::Connection;
 use serde::Serialize;
@@ -9,7 +10,7 @@ use serde::Serialize;
 use super::finding::{Finding, Severity};
 use super::{Role, Site, SiteFile};
 use crate::migrate;
-use crate::source::{Contents, Found, describe, folder_of, free_bytes, look_closer};
+use crate::source::{Contents, Found, describe, folder_of, free_bytes, look_closer, may_write};
 
 /// How many things of one kind are told of a file.
 const MOST_TOLD: usize = 10;
@@ -80,9 +81,10 @@ pub struct FileReport {
 /// Checks all files of a site. Reads each as a whole, however long that takes.
 pub fn check(site: &Site, options: CheckOptions) -> CheckReport {
     let mut report = CheckReport { files: Vec::new(), findings: site.findings.clone() };
+    let data_dir = std::path::absolute(&site.data_dir).unwrap_or_else(|_| site.data_dir.clone());
     let (stand_ins, sources): (Vec<_>, Vec<_>) = site.files.iter().partition(|file| file.role == Role::StandIn);
     for file in sources.into_iter().chain(stand_ins) {
-        let found = Checked::of(file, options);
+        let found = Checked::of(file, &data_dir, options);
         report.files.push(found.report);
         report.findings.extend(found.findings);
     }
@@ -98,7 +100,7 @@ struct Checked<'a> {
 }
 
 impl<'a> Checked<'a> {
-    fn of(file: &'a SiteFile, options: CheckOptions) -> Self {
+    fn of(file: &'a SiteFile, data_dir: &Path, options: CheckOptions) -> Self {
         let path = &file.look.path;
         let report = FileReport {
             source: file.name.to_string(),
@@ -110,9 +112,7 @@ impl<'a> Checked<'a> {
         };
         let mut checked = Self { file, report, findings: Vec::new() };
         match &file.look.found {
-            Found::Nothing => {
-                checked.find(Severity::Note, "there is no file yet, and a bot makes it", "");
-            }
+            Found::Nothing => checked.to_be_made(data_dir),
             Found::Unusable { reason } => {
                 let finding = Finding::of_message(Severity::Error, file.called(), reason);
                 checked.findings.push(finding.at(path));
@@ -127,6 +127,21 @@ impl<'a> Checked<'a> {
     fn find(&mut self, severity: Severity, what: impl Into<String>, remedy: impl Into<String>) {
         let finding = Finding::new(severity, self.file.called(), what).with_remedy(remedy);
         self.findings.push(finding.at(&self.file.look.path));
+    }
+
+    /// There is no file yet. Whether one can be made is looked at as far as that can be seen without making it.
+    fn to_be_made(&mut self, data_dir: &Path) {
+        let folder = folder_of(&self.file.look.path);
+        // (The data folder is made by a bot that is started.)
+        if !folder.is_dir() && !data_dir.starts_with(&folder) {
+            let what = format!("there is no file yet, and its folder {} is not there", folder.display());
+            self.find(Severity::Error, what, "create the folder, or correct the path");
+        } else if folder.is_dir() && !may_write(&folder) {
+            let what = format!("there is no file yet, and this user cannot write in its folder {}", folder.display());
+            self.find(Severity::Error, what, "change the folder's owner or mode, or correct the path");
+        } else {
+            self.find(Severity::Note, "there is no file yet, and a bot makes it", "");
+        }
     }
 
     fn read(&mut self, contents: &Contents) {

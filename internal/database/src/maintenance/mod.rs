@@ -7,9 +7,12 @@
 mod backup;
 mod check;
 mod copy;
+mod elsewhere;
 mod error;
 mod finding;
 pub(crate) mod folder;
+#[cfg(feature = "multi-source")]
+mod in_use;
 mod manifest;
 mod restore;
 mod rotation;
@@ -27,8 +30,11 @@ use crate::source::{Look, SourceConfig, look};
 
 pub use backup::{BackupOptions, BackupProgress, BackupReport, backup};
 pub use check::{CheckOptions, CheckReport, FileReport, check};
+pub use elsewhere::led_elsewhere;
 pub use error::MaintenanceError;
 pub use finding::{Finding, Severity};
+#[cfg(feature = "multi-source")]
+pub use in_use::in_use_by;
 pub use manifest::{BackupFile, Manifest, NotCopied};
 pub use restore::{BackupSet, RestoreOptions, RestoreOutcome, Restored, restore_file};
 pub use unfinished::UnfinishedMove;
@@ -96,7 +102,7 @@ impl Site {
             files: vec![file],
             homes: Homes::new(),
             moves: Vec::new(),
-            findings: Vec::new(),
+            findings: led_elsewhere(source).into_iter().collect(),
             homes_now: Arc::new(|| Some(Homes::new())),
         }
     }

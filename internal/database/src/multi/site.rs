@@ -54,7 +54,8 @@ pub fn stray_findings(config: &DatabaseConfig) -> Vec<Finding> {
     let strays = strays.found.into_iter().filter(|stray| !moving.contains(&stray.chat));
     let finding = |(source, chats): (_, BTreeSet<ChatId>)| {
         let what = format!("it has rows of chats that live in another source: {}", named(&chats));
-        let remedy = "`bot db strays` shows them; `bot db strays --clear` deletes those that are the same at home";
+        let remedy = "`bot db strays` shows them; `bot db strays --clear` deletes those that are the same at home, and \
+                      `bot db move CHAT --to SOURCE` brings along what a chat that was mapped by hand has left";
         Finding::new(Severity::Warning, source, what).with_remedy(remedy)
     };
     grouped(strays.map(|stray| (stray.source, stray.chat))).into_iter().map(finding).collect()

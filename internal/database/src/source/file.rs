@@ -155,7 +155,7 @@ fn check_access(path: &Path, access: Access, action: &'static str) -> Result<(),
 }
 
 /// Whether this user may write a file, or make files in a folder.
-pub(super) fn may_write(path: &Path) -> bool {
+pub(crate) fn may_write(path: &Path) -> bool {
     let access = if path.is_dir() { Access::WRITE_OK | Access::EXEC_OK } else { Access::WRITE_OK };
     accessat(CWD, path, access, AtFlags::EACCESS).is_ok()
 }

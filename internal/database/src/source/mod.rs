@@ -73,7 +73,7 @@ pub(crate) use delegated::Admit;
 pub(crate) use displaced::{Displaced, Raised};
 pub(crate) use door::{Opener, Stays};
 pub(crate) use file::{
-    FileId, at_rest, beside, can_be_made, create as create_private, create_new, folder_of, free_bytes,
+    FileId, at_rest, beside, can_be_made, create as create_private, create_new, folder_of, free_bytes, may_write,
 };
 pub(crate) use group::Recorder;
 pub(crate) use held::Held;

@@ -17,6 +17,8 @@ use super::{MOVED, OTHERS, is_long};
 const MOST_SAID: usize = 2_000;
 /// So many of each writer's first messages may show something. Those stay: what no message shows does not move.
 const MAY_SHOW: i64 = 400;
+/// So many numbers each writer has for its messages.
+const ALL: i64 = 1_000_000;
 /// Calls that took less are not looked at.
 const SLOW: Duration = Duration::from_millis(50);
 
@@ -54,6 +56,12 @@ impl Answered {
     }
 }
 
+/// Whether the message of this number may show something.
+fn may_show(id: i64) -> bool {
+    let number = id % ALL;
+    number % 4 == 0 && number < MAY_SHOW
+}
+
 /// Takes a message away, and says it again in the same transaction where there is a text.
 fn delete(db: &DatabaseWrapper, id: i64, again: Option<&str>) {
     let id = MessageId::from(id);
@@ -81,13 +89,14 @@ pub(super) fn write(db: &DatabaseWrapper, writer: i64, stop: &AtomicBool) -> Ans
         if stop.load(Ordering::Relaxed) {
             break;
         }
-        let id = writer * 1_000_000 + number;
+        let id = writer * ALL + number;
         let key = format!("{writer}-{}", number % 7);
         let value = number.to_string();
         let last = answered.messages.keys().next_back().copied();
-        let oldest = answered.messages.keys().copied().find(|id| id % 4 != 0);
-        match (number % 9, last) {
-            (2 | 6, Some(id)) => {
+        let oldest = answered.messages.keys().copied().find(|id| !may_show(*id));
+        let oldest = oldest.filter(|_| answered.messages.len() >= MOST_SAID);
+        match (number % 9, last, oldest) {
+            (2 | 6, Some(id), _) => {
                 let edited = format!("CANARY edited {number}");
                 answered.timed(|| match number % 9 {
                     2 => db.update_chat_message_text(MOVED, &MessageId::from(id), &edited).unwrap(),
@@ -96,29 +105,27 @@ pub(super) fn write(db: &DatabaseWrapper, writer: i64, stop: &AtomicBool) -> Ans
                 answered.messages.insert(id, edited);
             }
             // One that shows nothing: an attachment that no message shows does not move.
-            (8, Some(id)) if id % 4 != 0 => answered.delete(db, id),
-            (3, _) => {
+            (8, Some(id), _) if !may_show(id) => answered.delete(db, id),
+            (3, ..) => {
                 answered.timed(|| db.set_chat_setting(MOVED, &key, &value).unwrap());
                 answered.settings.insert(key.clone(), value);
             }
-            (4, _) => {
+            (4, ..) => {
                 answered.timed(|| db.add_user_data(MOVED, user, &key, &value).unwrap());
                 answered.data.insert(key.clone(), value);
             }
-            (5, _) => {
+            (5, ..) => {
                 answered.timed(|| db.unset_chat_setting(MOVED, &key).unwrap());
                 answered.settings.remove(&key);
                 let key = format!("{writer}-{}", (number + 3) % 7);
                 answered.timed(|| db.delete_user_data(MOVED, user, &key).unwrap());
                 answered.data.remove(&key);
             }
-            (0 | 1 | 7, _) if answered.messages.len() >= MOST_SAID && oldest.is_some() => {
-                answered.delete(db, oldest.unwrap());
-            }
+            (0 | 1 | 7, _, Some(oldest)) => answered.delete(db, oldest),
             _ => {
                 let text = format!("CANARY {id}");
                 let mut message = NewMessage::text(id, db.now(), user, text.clone());
-                if number % 4 == 0 && number < MAY_SHOW {
+                if may_show(id) {
                     let media = format!("media-{writer}-{}", number % 20);
                     if answered.media.insert(media.clone()) {
                         db.add_media_attachment(Some(MOVED), &NewMedia::new(media.as_str())).unwrap();
@@ -138,6 +145,7 @@ pub(super) fn write(db: &DatabaseWrapper, writer: i64, stop: &AtomicBool) -> Ans
         // Some thousand writes a second are enough.
         std::thread::park_timeout(Duration::from_millis(1));
     }
+    assert!(answered.messages.len() <= MOST_SAID + 1, "{}", answered.messages.len());
     answered
 }
 

@@ -133,7 +133,8 @@ fn outcome(logs: Vec<Log>, nanos: u64) -> Outcome {
 /// interval: a call that took three intervals stands for one of three, one of two and one of one. Without them one caller
 /// who is kept waiting for a second counts as much as one of the thousand calls of another.
 fn corrected(mut times: Vec<u64>, interval: u64, hundredth: usize) -> u64 {
-    for place in 0..if interval == 0 { 0 } else { times.len() } {
+    let calls = if interval > 0 { times.len() } else { 0 };
+    for place in 0..calls {
         let mut left = times[place];
         while left >= 2 * interval {
             left -= interval;
