@@ -112,7 +112,7 @@ impl<'a> Checked<'a> {
         };
         let mut checked = Self { file, report, findings: Vec::new() };
         match &file.look.found {
-            Found::Nothing => checked.to_be_made(data_dir),
+            Found::Nothing => checked.not_there_yet(data_dir),
             Found::Unusable { reason } => {
                 let finding = Finding::of_message(Severity::Error, file.called(), reason);
                 checked.findings.push(finding.at(path));
@@ -130,7 +130,7 @@ impl<'a> Checked<'a> {
     }
 
     /// There is no file yet. Whether one can be made is looked at as far as that can be seen without making it.
-    fn to_be_made(&mut self, data_dir: &Path) {
+    fn not_there_yet(&mut self, data_dir: &Path) {
         let folder = folder_of(&self.file.look.path);
         // (The data folder is made by a bot that is started.)
         if !folder.is_dir() && !data_dir.starts_with(&folder) {
