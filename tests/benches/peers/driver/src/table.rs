@@ -131,7 +131,8 @@ fn best(row: &Row, results: &Results) -> Option<usize> {
 fn ratios(measure: Measure, ours: &[Outcome], others: &[Outcome]) -> Spread {
     let ratio = |(ours, other): (&Outcome, &Outcome)| match measure {
         Measure::Rate => ours.rate() / other.rate(),
-        Measure::P99 => ours.p99_corrected as f64 / other.p99_corrected as f64,
+        Measure::P99 => ours.p99 as f64 / other.p99 as f64,
+        Measure::P99Corrected => ours.p99_corrected as f64 / other.p99_corrected as f64,
         Measure::P50 => ours.p50 as f64 / other.p50 as f64,
         Measure::Within => other.rate() / ours.rate(),
         // Of the other, which is the same one where it is asked of itself.
