@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use config::Config;
-use database::maintenance::{UnfinishedMove, in_use_by};
+use database::maintenance::{UnfinishedMove, in_use};
 use database::multi::{self, Control, MappingChange, MoveOptions};
 use database::{ChatId, ChatType, DatabaseWrapper, Form, Options, SourceName};
 
@@ -51,9 +51,8 @@ pub(in crate::databases) fn move_chats(
     if !what.dry_run && !what.abort {
         // A bot with sources would have been asked. One that works on one of the files alone would not learn where its chats
         // have gone.
-        let used = |path: &PathBuf| Some(DatabasesError::InUse { process: in_use_by(path)?, path: path.clone() });
-        if let Some(error) = databases.sources.values().find_map(|source| used(&source.path)) {
-            return Err(error);
+        if let Some((path, process)) = in_use(databases.sources.values().map(|source| &*source.path)) {
+            return Err(DatabasesError::InUse { process, path: path.to_owned() });
         }
     }
     let (db, control) = if what.dry_run {

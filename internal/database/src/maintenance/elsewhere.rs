@@ -4,30 +4,26 @@ use std::collections::BTreeMap;
 
 use rusqlite::Connection;
 
-use super::finding::{Finding, Severity};
+use super::finding::{Finding, Severity, named};
 use crate::ids::ChatId;
 use crate::migrate;
-use crate::source::{SourceConfig, look_closer};
-
-/// How many chats are named.
-const MOST_NAMED: usize = 5;
+use crate::source::{Seen, SourceConfig, look_closer};
 
 /// What is to be said where the only source of a bot has a file that says of chats that they were moved to other sources: that
 /// bot would let them begin anew. `None` where there is no such chat, or where that cannot be read. (A move that led a chat
 /// where the configuration leads it anyway is not in the file.)
 pub fn led_elsewhere(source: &SourceConfig) -> Option<Finding> {
-    let seen = look_closer(source);
+    led_elsewhere_by(&look_closer(source), source)
+}
+
+/// The same of a file that was looked at.
+pub(super) fn led_elsewhere_by(seen: &Seen, source: &SourceConfig) -> Option<Finding> {
     let elsewhere = routes(seen.unhurried()?, source.name.as_str()).ok()?;
     if elsewhere.is_empty() {
         return None;
     }
-    let named: Vec<_> = elsewhere.iter().take(MOST_NAMED).map(|(chat, place)| format!("{chat} ({place})")).collect();
-    let more = match elsewhere.len().saturating_sub(MOST_NAMED) {
-        0 => String::new(),
-        more => format!(" and {more} more"),
-    };
-    let what =
-        format!("it says that chats were moved to other sources, and they begin anew here: {}{more}", named.join(", "));
+    let chats = named(elsewhere.iter().map(|(chat, place)| format!("{chat} ({place})")));
+    let what = format!("it says that chats were moved to other sources, and they begin anew here: {chats}");
     let remedy = "use the configuration with these sources again, or move the chats back with it first: \
                   `bot db move --all --to SOURCE`, with the source that this file is";
     let finding = Finding::new(Severity::Warning, &source.name, what).with_remedy(remedy);

@@ -34,6 +34,19 @@ pub struct Finding {
     pub remedy: String,
 }
 
+/// How many of several things are named.
+const MOST_NAMED: usize = 5;
+
+/// The first few of some things, and how many more there are.
+pub(crate) fn named(things: impl ExactSizeIterator<Item = String>) -> String {
+    let more = things.len().saturating_sub(MOST_NAMED);
+    let mut text: Vec<_> = things.take(MOST_NAMED).collect();
+    if more > 0 {
+        text.push(format!("and {more} more"));
+    }
+    text.join(", ")
+}
+
 impl Finding {
     pub(crate) fn new(severity: Severity, source: impl fmt::Display, what: impl Into<String>) -> Self {
         Self { severity, source: source.to_string(), path: None, what: what.into(), remedy: String::new() }

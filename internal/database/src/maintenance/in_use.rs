@@ -13,15 +13,19 @@ const LOCKS: &str = "/proc/locks";
 const LOOKS_FOR: Duration = Duration::from_secs(2);
 const LOOKS_EVERY: Duration = Duration::from_millis(100);
 
-/// The number of another process that has the database open, and keeps it open: as long as its log is open to it, it has
-/// a lock on the file, also while it reads and writes nothing. The file is not opened for that. `None` where that cannot be
-/// found out: the locks are told by Linux alone, and not those that other machines have on a file of theirs.
-pub fn in_use_by(path: &Path) -> Option<u32> {
+/// The first of these databases that another process has open, and keeps open, with that one's number: as long as its log
+/// is open to it, it has a lock on the file, also while it reads and writes nothing. The files are not opened for that. `None`
+/// where that cannot be found out: the locks are told by Linux alone, and not those that other machines have on a file of
+/// theirs.
+pub fn in_use<'p>(paths: impl Iterator<Item = &'p Path>) -> Option<(&'p Path, u32)> {
     let begun = Instant::now();
+    let mut paths: Vec<_> = paths.collect();
     loop {
-        let holder = holder(path, &fs::read_to_string(LOCKS).ok()?)?;
+        let locks = fs::read_to_string(LOCKS).ok()?;
+        paths.retain(|path| holder(path, &locks).is_some());
+        let first = *paths.first()?;
         if begun.elapsed() >= LOOKS_FOR {
-            return Some(holder);
+            return Some((first, holder(first, &locks)?));
         }
         std::thread::park_timeout(LOOKS_EVERY);
     }
@@ -58,6 +62,6 @@ mod tests {
         assert_eq!(holder(&path, &format!("{}{}", line("FLOCK", 7), line("POSIX", own))), None);
         assert_eq!(holder(&path, &line("-> POSIX", 7)), None);
         assert_eq!(holder(&path, &format!("{}{}", line("POSIX", own), line("POSIX", 7))), Some(7));
-        assert_eq!(in_use_by(&path), None);
+        assert_eq!(in_use([&*path].into_iter()), None);
     }
 }

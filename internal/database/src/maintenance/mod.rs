@@ -26,15 +26,16 @@ use std::sync::Arc;
 use crate::config::DatabaseConfig;
 use crate::ids::ChatId;
 use crate::route::SourceName;
-use crate::source::{Look, SourceConfig, look};
+use crate::source::{Look, SourceConfig, look_closer};
 
 pub use backup::{BackupOptions, BackupProgress, BackupReport, backup};
 pub use check::{CheckOptions, CheckReport, FileReport, check};
 pub use elsewhere::led_elsewhere;
 pub use error::MaintenanceError;
+pub(crate) use finding::named;
 pub use finding::{Finding, Severity};
 #[cfg(feature = "multi-source")]
-pub use in_use::in_use_by;
+pub use in_use::in_use;
 pub use manifest::{BackupFile, Manifest, NotCopied};
 pub use restore::{BackupSet, RestoreOptions, RestoreOutcome, Restored, restore_file};
 pub use unfinished::UnfinishedMove;
@@ -90,19 +91,16 @@ pub(crate) enum Role {
 impl Site {
     /// One file, as a bot without sources by name has it.
     pub fn of_file(config: &DatabaseConfig, source: &SourceConfig) -> Self {
-        let file = SiteFile {
-            name: source.name.clone(),
-            role: Role::Default,
-            settings: source.clone(),
-            look: look(source),
-            routed: 0,
-        };
+        let seen = look_closer(source);
+        let findings = elsewhere::led_elsewhere_by(&seen, source).into_iter().collect();
+        let (name, settings) = (source.name.clone(), source.clone());
+        let file = SiteFile { name, role: Role::Default, settings, look: seen.look, routed: 0 };
         Self {
             data_dir: config.data_dir.clone(),
             files: vec![file],
             homes: Homes::new(),
             moves: Vec::new(),
-            findings: led_elsewhere(source).into_iter().collect(),
+            findings,
             homes_now: Arc::new(|| Some(Homes::new())),
         }
     }

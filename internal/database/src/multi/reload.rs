@@ -9,10 +9,8 @@ use super::datasource_router::{Current, Plan, RoutingTable};
 use super::standin::can_come_home;
 use crate::config::{DatabaseConfig, Form};
 use crate::ids::ChatId;
+use crate::maintenance::named;
 use crate::route::SourceName;
-
-/// How many chats are named in a line of the log.
-const MOST_NAMED: usize = 5;
 
 /// What a reload has changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -225,16 +223,6 @@ impl Change {
             );
         }
     }
-}
-
-/// The first few of some things, and how many more there are.
-fn named(things: impl ExactSizeIterator<Item = String>) -> String {
-    let more = things.len().saturating_sub(MOST_NAMED);
-    let mut text: Vec<_> = things.take(MOST_NAMED).collect();
-    if more > 0 {
-        text.push(format!("and {more} more"));
-    }
-    text.join(", ")
 }
 
 impl fmt::Display for Change {

@@ -11,12 +11,9 @@ use super::standin_files;
 use crate::config::DatabaseConfig;
 use crate::error::Result;
 use crate::ids::ChatId;
-use crate::maintenance::{Finding, Role, Severity, Site, SiteFile, UnfinishedMove};
+use crate::maintenance::{self, Finding, Role, Severity, Site, SiteFile, UnfinishedMove};
 use crate::params;
 use crate::source::{self, ReadTx, look_closer};
-
-/// How many chats are named at a time.
-const MOST_NAMED: usize = 5;
 
 /// The files of a configuration with sources by name, as they are now. Changes nothing.
 pub fn site(config: &DatabaseConfig) -> Site {
@@ -173,9 +170,5 @@ fn grouped<K: Ord>(chats: impl Iterator<Item = (K, ChatId)>) -> BTreeMap<K, BTre
 }
 
 fn named(chats: &BTreeSet<ChatId>) -> String {
-    let mut text: Vec<_> = chats.iter().take(MOST_NAMED).map(ToString::to_string).collect();
-    if chats.len() > MOST_NAMED {
-        text.push(format!("and {} more", chats.len() - MOST_NAMED));
-    }
-    text.join(", ")
+    maintenance::named(chats.iter().map(ToString::to_string))
 }

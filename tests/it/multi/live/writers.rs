@@ -93,8 +93,8 @@ pub(super) fn write(db: &DatabaseWrapper, writer: i64, stop: &AtomicBool) -> Ans
         let key = format!("{writer}-{}", number % 7);
         let value = number.to_string();
         let last = answered.messages.keys().next_back().copied();
-        let oldest = answered.messages.keys().copied().find(|id| !may_show(*id));
-        let oldest = oldest.filter(|_| answered.messages.len() >= MOST_SAID);
+        let has_said_enough = matches!(number % 9, 0 | 1 | 7) && answered.messages.len() >= MOST_SAID;
+        let oldest = answered.messages.keys().copied().find(|id| has_said_enough && !may_show(*id));
         match (number % 9, last, oldest) {
             (2 | 6, Some(id), _) => {
                 let edited = format!("CANARY edited {number}");
@@ -121,7 +121,7 @@ pub(super) fn write(db: &DatabaseWrapper, writer: i64, stop: &AtomicBool) -> Ans
                 answered.timed(|| db.delete_user_data(MOVED, user, &key).unwrap());
                 answered.data.remove(&key);
             }
-            (0 | 1 | 7, _, Some(oldest)) => answered.delete(db, oldest),
+            (_, _, Some(oldest)) => answered.delete(db, oldest),
             _ => {
                 let text = format!("CANARY {id}");
                 let mut message = NewMessage::text(id, db.now(), user, text.clone());
