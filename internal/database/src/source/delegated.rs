@@ -2,8 +2,8 @@
 //!
 //! A write is blind, so it can be recorded without a database, and made from its steps by anybody. Whoever finds the
 //! writer taken leaves its write in the line; whoever has the writer makes, after its own part, those of the next in
-//! line, each as a member of the open transaction like any other. So these are woken once, when it is committed, and
-//! nobody has to wake up in between for the next part to be made. (Known as flat combining: Hendler, Incze, Shavit and
+//! line, each as a member of the open transaction. So these are woken once, when it is committed, and nobody has to wake up
+//! in between for the next part to be made. (Known as flat combining: Hendler, Incze, Shavit and
 //! Tzafrir, SPAA 2010.)
 //!
 //! Not delegated is what is made in the place of a source that is away, and what answers more than that it is made. Who
@@ -63,7 +63,7 @@ impl Delegated {
             Recorder { observer, displaced, op, route: *route }
         });
         let (context, recorder) = (database.context(op), recorder.as_ref());
-        let call = Call { context, deadline: *deadline, recorder, delegate: None };
+        let call = Call { context, deadline: *deadline, recorder, delegate: None, is_for_another: true };
         let part = database.part(seat.state(), &call, &mut |tx| {
             admit.as_ref().map_or(Ok(()), |admit| admit())?;
             tx.replay(steps)
@@ -77,7 +77,7 @@ impl Delegated {
 }
 
 impl Database {
-    /// Makes what the next in line have delegated, as long as the open transaction takes further members.
+    /// Makes what the next in line have delegated, as long as the transaction takes further members.
     pub(super) fn make_delegated(&self, seat: &mut Seat<'_>) {
         while seat.state().takes_members()
             && let Some(mut borrowed) = seat.borrow_delegated()

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::*;
 use crate::error::ErrorKind;
 use crate::params;
+use crate::source::part::{Attempt, answer};
 use crate::source::turn::Borrowed;
 use crate::source::writer_tests::{insert, keys, open, soon};
 
@@ -27,7 +28,13 @@ fn delegate(
 ) -> Told {
     let asked = std::sync::Arc::new(Mutex::new(Vec::new()));
     let mut seat = database.writer.take(soon()).unwrap();
-    let call = Call { context: database.context("test.first"), deadline: soon(), recorder: None, delegate: None };
+    let call = Call {
+        context: database.context("test.first"),
+        deadline: soon(),
+        recorder: None,
+        delegate: None,
+        is_for_another: false,
+    };
     drop(database.part(seat.state(), &call, &mut |tx| insert(tx, "INSERT", "first")));
     let answer = thread::scope(|scope| {
         let other = scope.spawn(|| {
@@ -123,6 +130,46 @@ fn where_it_ends_the_transaction_for_all_it_is_made_again_by_itself() {
     let first = "SELECT COUNT(*) FROM settings WHERE key = 'first'";
     let count = database.read_as_writer("test.count", soon(), |tx| tx.value::<i64>("settings", first, params![]));
     assert_eq!(count.unwrap(), Some(1));
+}
+
+/// What one delegates that inserts two rows.
+fn two(first: &str, second: &str) -> impl Fn(&mut WriteTx<'_>) -> Result<()> {
+    move |tx| insert(tx, "INSERT", first).and_then(|()| insert(tx, "INSERT", second))
+}
+
+#[test]
+fn one_that_fails_halfway_is_lost_with_all_members_and_those_that_follow_are_undone_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = open(&folder, "a.db");
+    let mut seat = database.writer.take(soon()).unwrap();
+    let delegating = |part: &dyn Fn(&mut WriteTx<'_>) -> Result<()>| {
+        let (context, deadline) = (database.context("test.two"), soon());
+        let call = Call { context, deadline, recorder: None, delegate: Some(&|| None), is_for_another: false };
+        Delegated::record(&call, &mut |tx| part(tx)).unwrap()
+    };
+    let first = |seat: &mut Seat<'_>, key: &str| {
+        let (context, deadline) = (database.context("test.first"), soon());
+        let call = Call { context, deadline, recorder: None, delegate: None, is_for_another: false };
+        database.part(seat.state(), &call, &mut |tx| insert(tx, "INSERT", key))
+    };
+    // It changed a row before it failed: the first member's is gone with it, and will be made again by itself.
+    let (lost, mut halfway) = (first(&mut seat, "taken"), delegating(&two("second", "taken")));
+    halfway.make(&database, &mut seat);
+    assert!(seat.state().open.is_none() && seat.state().careful > 0);
+    for part in [lost, halfway.part.take().unwrap()] {
+        assert!(matches!(answer(&database.context("test.answer"), part), Attempt::Lost(_)));
+    }
+    // From now on each is undone alone.
+    let (kept, mut halfway) = (first(&mut seat, "taken"), delegating(&two("second", "taken")));
+    halfway.make(&database, &mut seat);
+    let mut other = delegating(&two("third", "fourth"));
+    other.make(&database, &mut seat);
+    database.commit(seat.state()).unwrap();
+    drop(seat);
+    let answers = [kept, halfway.part.take().unwrap(), other.part.take().unwrap()];
+    let answers = answers.map(|part| matches!(answer(&database.context("test.answer"), part), Attempt::Ended(Ok(()))));
+    assert_eq!(answers, [true, false, true]);
+    assert_eq!(keys(&database), ["fourth", "taken", "third"]);
 }
 
 #[test]

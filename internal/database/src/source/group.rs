@@ -2,9 +2,10 @@
 //!
 //! Callers take turns in one transaction, each running its own closure on its own thread: whoever has done its part
 //! hands the turn over to the next in line, until one of them commits for all (group commit by hand-over). What the next
-//! in line have delegated is made before, by whoever has the turn ([`delegated`](super::delegated)). Every part is a
-//! savepoint, so one that fails is undone alone. Nobody is answered before the commit: neither who wrote, nor who was
-//! refused because of what another member wrote.
+//! in line have delegated is made before, by whoever has the turn ([`delegated`](super::delegated)). A part that its own
+//! caller makes is a savepoint, so one that fails is undone alone; one that is made for another is not, unless such have
+//! failed lately. Nobody is answered before the commit: neither who wrote, nor who was refused because of what another
+//! member wrote.
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
@@ -22,7 +23,7 @@ use super::journal;
 use super::operation::{Operation, WriteObserver};
 use super::part::{Attempt, End, Part, answer};
 use super::write::WriteTx;
-use super::writer::{Held, Open, SeatOrPart, State, run};
+use super::writer::{Held, Open, Seat, SeatOrPart, State, run};
 use crate::error::{Error, ErrorKind, Result};
 use crate::route::Route;
 
@@ -35,6 +36,11 @@ const WAITING_FOR_EACH: usize = 3;
 const MOST_MEMBERS: usize = 128;
 /// A batch is committed at the latest by the first member that finds it this old.
 const OLDEST: Duration = Duration::from_millis(10);
+/// Under "normal" whoever has committed goes on with what was delegated meanwhile, so many times: the next one would have
+/// to wake up first. (Under "full", where each commit waits for the disk, it is answered at once.)
+const FURTHER: usize = 4;
+/// Of the parts that are made for others so many are savepoints again after one that failed halfway.
+const CAREFUL: u32 = 1_000;
 
 /// What is to be kept of a write besides its rows.
 pub(crate) struct Recorder<'a> {
@@ -55,6 +61,20 @@ pub(super) struct Call<'a> {
     pub(super) recorder: Option<&'a Recorder<'a>>,
     /// Where others may make it: what they ask before.
     pub(super) delegate: Option<&'a dyn Fn() -> Option<Admit>>,
+    /// Whether it is made for another, who has delegated it.
+    pub(super) is_for_another: bool,
+}
+
+/// What is undone where a part fails.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Guard {
+    /// The transaction, of which it is the first.
+    First,
+    /// Its savepoint.
+    Savepoint,
+    /// Where it has changed anything, the transaction: all members make theirs again, each by itself. Copies of pages that a
+    /// savepoint takes are saved by that.
+    Nothing,
 }
 
 /// What a call does in its transaction.
@@ -71,7 +91,8 @@ impl Database {
         mut f: impl FnMut(&mut WriteTx<'_>) -> Result<T>,
     ) -> Result<T> {
         let mut value = None;
-        self.write_call(&Call { context: self.context(op), deadline, recorder, delegate: None }, &mut |tx| {
+        let call = Call { context: self.context(op), deadline, recorder, delegate: None, is_for_another: false };
+        self.write_call(&call, &mut |tx| {
             value = Some(f(tx)?);
             Ok(())
         })?;
@@ -87,7 +108,8 @@ impl Database {
         admit: &dyn Fn() -> Option<Admit>,
         f: Closure<'_>,
     ) -> Result<()> {
-        self.write_call(&Call { context: self.context(op), deadline, recorder, delegate: Some(admit) }, f)
+        let (context, delegate) = (self.context(op), Some(admit));
+        self.write_call(&Call { context, deadline, recorder, delegate, is_for_another: false }, f)
     }
 
     fn write_call(&self, call: &Call<'_>, f: Closure<'_>) -> Result<()> {
@@ -153,7 +175,10 @@ impl Database {
                 Some(kept) => seat = kept,
             }
         }
-        let told = self.commit(seat.state());
+        let mut told = self.commit(seat.state());
+        if !alone && part.waits() && self.durability == Durability::Normal {
+            told = told.and_then(|()| self.go_on(&mut seat));
+        }
         drop(seat);
         match told {
             Err(panic) => Attempt::Panicked(panic),
@@ -161,7 +186,23 @@ impl Database {
         }
     }
 
-    /// Runs a call's part: in a new transaction, or as a savepoint of the open one. Afterwards the connection is in a
+    /// Makes and commits what others delegate meanwhile, as long as there is something; but nobody is kept for long.
+    fn go_on(&self, seat: &mut Seat<'_>) -> std::thread::Result<()> {
+        let begun = Instant::now();
+        for _ in 0..FURTHER {
+            self.make_delegated(seat);
+            if seat.state().open.is_none() {
+                break;
+            }
+            self.commit(seat.state())?;
+            if begun.elapsed() >= OLDEST {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Runs a call's part: in a new transaction, or as a member of the open one. Afterwards the connection is in a
     /// transaction exactly if there are members.
     pub(super) fn part(&self, state: &mut State, call: &Call<'_>, f: Closure<'_>) -> Part {
         let Call { context, deadline, recorder, .. } = call;
@@ -178,11 +219,21 @@ impl Database {
             Err(error) => return Part::failed(error),
         };
         let connection = &link.connection;
-        let is_first = state.open.is_none();
+        let guard = match state.open {
+            None => Guard::First,
+            Some(_) if call.is_for_another && state.careful == 0 => Guard::Nothing,
+            Some(_) => Guard::Savepoint,
+        };
+        state.careful = state.careful.saturating_sub(u32::from(call.is_for_another));
         link.until(*deadline);
-        let begun = if is_first { link.begin(self.durability) } else { run(link, "SAVEPOINT part") };
+        let begun = match guard {
+            Guard::First => link.begin(self.durability),
+            Guard::Savepoint => run(link, "SAVEPOINT part"),
+            Guard::Nothing => Ok(()),
+        };
+        let before = connection.total_changes();
         if let Err(error) = begun {
-            if connection.is_autocommit() != is_first {
+            if connection.is_autocommit() != (guard == Guard::First) {
                 state.lose();
             }
             return Part::failed(context.sqlite(&error));
@@ -233,7 +284,9 @@ impl Database {
         }
         match ran {
             Ok(Ok((operation, refused))) => {
-                if !is_first && let Err(error) = run(link, "RELEASE part") {
+                if guard == Guard::Savepoint
+                    && let Err(error) = run(link, "RELEASE part")
+                {
                     let error = context.sqlite(&error);
                     state.lose();
                     return Part::failed(error);
@@ -247,11 +300,11 @@ impl Database {
                 Part { end, batch }
             }
             Ok(Err(error)) => {
-                undo(state, is_first);
+                undo(state, guard, before);
                 Part::refused(error, earlier)
             }
             Err(panic) => {
-                undo(state, is_first);
+                undo(state, guard, before);
                 Part { end: End::Panicked(panic), batch: None }
             }
         }
@@ -303,9 +356,9 @@ impl Open {
 }
 
 impl State {
-    /// Whether a transaction is open that may have further members.
+    /// Whether the open transaction may have further members, or a new one would have its first.
     pub(super) fn takes_members(&self) -> bool {
-        self.open.as_ref().is_some_and(Open::takes_members)
+        self.open.as_ref().is_none_or(Open::takes_members)
     }
 }
 
@@ -327,16 +380,20 @@ fn join(state: &mut State, observer: Option<&WriteObserver>, operation: Option<O
     Arc::clone(&open.batch)
 }
 
-/// Undoes a part that failed, and leaves the others' as they are.
-fn undo(state: &mut State, is_first: bool) {
+/// Undoes a part that failed. `before` is how many rows the connection had changed when it began.
+fn undo(state: &mut State, guard: Guard, before: u64) {
     let Held::Open(link) = &state.connection else { return };
-    let undone = if is_first {
-        run(link, "ROLLBACK")
-    } else {
-        run(link, "ROLLBACK TO part").and_then(|()| run(link, "RELEASE part"))
+    let is_undone = match guard {
+        Guard::First => run(link, "ROLLBACK").is_ok(),
+        Guard::Savepoint => run(link, "ROLLBACK TO part").and_then(|()| run(link, "RELEASE part")).is_ok(),
+        // (A statement that fails is undone by SQLite.)
+        Guard::Nothing => link.connection.total_changes() == before,
     };
-    if undone.is_err() {
+    if !is_undone {
         state.lose();
+        if guard == Guard::Nothing {
+            state.careful = CAREFUL;
+        }
     }
 }
 

@@ -16,7 +16,7 @@ fn recorder<'a>(displaced: Option<&'a Displaced>, observer: Option<&'a WriteObse
 }
 
 fn call<'a>(database: &'a Database, deadline: Instant, recorder: Option<&'a Recorder<'a>>) -> Call<'a> {
-    Call { context: database.context("test.insert"), deadline, recorder, delegate: None }
+    Call { context: database.context("test.insert"), deadline, recorder, delegate: None, is_for_another: false }
 }
 
 fn write(database: &Database, deadline: Instant, recorder: Option<&Recorder<'_>>, f: Closure<'_>) -> Result<()> {

@@ -46,6 +46,8 @@ pub(super) struct State {
     /// The transaction that is open for further members. There is one only while somebody has the writer, or was given
     /// the turn to it.
     pub(super) open: Option<Open>,
+    /// How many of the next parts that are made for others are savepoints.
+    pub(super) careful: u32,
 }
 
 /// The connection, or why there is none.
@@ -121,7 +123,7 @@ impl Writer {
     }
 
     fn of(connection: Held) -> Self {
-        Self { turns: Turns::default(), state: Mutex::new(State { connection, open: None }) }
+        Self { turns: Turns::default(), state: Mutex::new(State { connection, open: None, careful: 0 }) }
     }
 
     /// Whether it holds a connection.
