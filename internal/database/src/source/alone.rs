@@ -92,7 +92,7 @@ impl Database {
                 return Err(context.transaction_gone());
             }
             link.without_deadline();
-            match run(link, "COMMIT") {
+            match link.commit() {
                 Ok(()) if self.is_in_place() => {
                     self.log.committed(link);
                     Ok((answer, begun.elapsed()))

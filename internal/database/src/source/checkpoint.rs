@@ -25,6 +25,7 @@ use rusqlite::{Connection, InterruptHandle};
 use super::connection::{self, Link, micros};
 use super::file::FileId;
 use super::left::{Content, LogNeeded};
+use super::snapshot::Commits;
 use crate::route::SourceName;
 
 /// The log is moved each time it has grown by so many pages (of 4 KB).
@@ -83,6 +84,8 @@ pub(super) struct Log {
     pause_until: AtomicU64,
     progress: Mutex<Progress>,
     ended: Condvar,
+    /// What is committed to the file.
+    pub(super) commits: Arc<Commits>,
 }
 
 #[derive(Default)]
@@ -124,6 +127,7 @@ impl Log {
             pause_until: AtomicU64::new(0),
             progress: Mutex::default(),
             ended: Condvar::new(),
+            commits: Commits::to(file),
         })
     }
 
@@ -175,8 +179,10 @@ impl Log {
         };
         self.pages.store(pages, Ordering::Relaxed);
         self.is_in_place();
+        link.count_commits(&self.commits);
         let log = Arc::clone(self);
         link.connection.wal_hook(Some(move |_: &mut _, pages| {
+            log.commits.done();
             log.pages.store(u32::try_from(pages).unwrap_or(0), Ordering::Relaxed);
             Ok(())
         }))

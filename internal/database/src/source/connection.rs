@@ -15,6 +15,7 @@ use super::checkpoint::KEPT_BYTES;
 use super::config::Durability;
 use super::prepared::Prepared;
 use super::row::KnownColumns;
+use super::snapshot::Commits;
 use super::writer::run;
 
 /// Statements kept ready on each connection.
@@ -38,10 +39,19 @@ pub(super) struct Link {
     /// What its next commit survives; `None` where that is not known.
     durability: Cell<Option<Durability>>,
     limits: Arc<Limits>,
-    /// Of a connection that writes: whether it is lent for a read now.
-    reads: Option<Arc<AtomicBool>>,
+    /// Of a connection that reads: whether it is in a snapshot that an earlier read has left open.
+    pub(super) in_snapshot: Cell<bool>,
+    writing: Option<Box<Writing>>,
     /// What it counts, where that is not counted with the source. (Given back last, when it is closed.)
     _permit: Option<Permit>,
+}
+
+/// What a connection that writes has besides.
+struct Writing {
+    /// Whether it is lent for a read now.
+    only_reads: Arc<AtomicBool>,
+    /// What counts its commits.
+    commits: Option<Arc<Commits>>,
 }
 
 /// Until when a connection may take, in [`micros`]. SQLite is told once where to look, rather than by every call.
@@ -69,6 +79,13 @@ impl Link {
     pub(super) fn begin(&self, durability: Durability) -> rusqlite::Result<()> {
         self.make_durable(durability)?;
         run(self, "BEGIN IMMEDIATE")
+    }
+
+    /// Commits the open transaction. Reads that begin before that is done begin with a snapshot of their own.
+    pub(super) fn commit(&self) -> rusqlite::Result<()> {
+        let commits = self.writing.as_ref().and_then(|writing| writing.commits.as_ref());
+        let _under_way = commits.map(|commits| commits.under_way());
+        run(self, "COMMIT")
     }
 
     /// What commits from now on survive. Not within a transaction.
@@ -105,14 +122,21 @@ impl Link {
 
     /// From now on it may prepare only what a reader may, or again anything.
     pub(super) fn only_reads(&self, only: bool) {
-        if let Some(reads) = &self.reads {
-            reads.store(only, Ordering::Relaxed);
+        if let Some(Writing { only_reads, .. }) = self.writing.as_deref() {
+            only_reads.store(only, Ordering::Relaxed);
         }
     }
 
     /// Whether what is prepared may be a write all the same, since it was prepared for one.
     pub(super) fn may_write(&self) -> bool {
-        self.reads.is_some()
+        self.writing.is_some()
+    }
+
+    /// Has its commits counted.
+    pub(super) fn count_commits(&mut self, commits: &Arc<Commits>) {
+        if let Some(writing) = &mut self.writing {
+            writing.commits = Some(Arc::clone(commits));
+        }
     }
 
     /// The connection alone. It has no deadline, and waits so long for each lock.
@@ -156,7 +180,7 @@ pub(super) fn writer(path: &Path, timeout: Duration) -> rusqlite::Result<Link> {
     let mut link = open(path, OpenFlags::SQLITE_OPEN_READ_WRITE, timeout)?;
     // Once, as for readers: which of the two it is at the moment is looked up.
     let reads = Arc::new(AtomicBool::new(false));
-    link.reads = Some(Arc::clone(&reads));
+    link.writing = Some(Box::new(Writing { only_reads: Arc::clone(&reads), commits: None }));
     link.connection.authorizer(Some(move |context: AuthContext<'_>| {
         if reads.load(Ordering::Relaxed) { only_reads(context) } else { Authorization::Allow }
     }))?;
@@ -280,7 +304,16 @@ pub(super) fn open(path: &Path, mode: OpenFlags, timeout: Duration) -> rusqlite:
     connection.progress_handler(STEPS_BETWEEN_LOOKS, Some(move || watching.statement_is_over()))?;
     let (columns, prepared) = (KnownColumns::default(), Box::default());
     let durability = Cell::default();
-    let link = Link { connection, columns, prepared, durability, limits, reads: None, _permit: None };
+    let link = Link {
+        connection,
+        columns,
+        prepared,
+        durability,
+        limits,
+        in_snapshot: Cell::new(false),
+        writing: None,
+        _permit: None,
+    };
     link.wait_for_locks(timeout);
     // 8 MB of cache; no memory mapping, since a file cut short by another process would kill this one.
     link.connection.execute_batch("PRAGMA cache_size=-8000; PRAGMA mmap_size=0;")?;

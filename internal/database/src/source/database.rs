@@ -72,7 +72,8 @@ impl Drop for Database {
         self.log.close();
         // Where nobody has closed it.
         if let Some(link) = self.writer.left() {
-            self.readers.close(Instant::now());
+            // (For a moment somebody else may have one: whoever leaves snapshots.)
+            self.readers.close(Instant::now() + Duration::from_secs(1));
             if self.is_given_up.load(Ordering::Relaxed)
                 && let Err(error) = self.leave_log(&link)
             {
@@ -111,9 +112,15 @@ impl Database {
             Err(NoReader::NoRoom) if !has_seat() => return self.read_on_writer(&context, deadline, f),
             Err(none) => self.reader_at_once(none, deadline, &context)?,
         };
-        let link = reader.link().map_err(|none| self.no_reader(none, &context))?;
+        let link = if self.is_readonly { reader.link() } else { reader.link_at(&self.log.commits, now) };
+        let link = link.map_err(|none| self.no_reader(none, &context))?;
         link.until_micros(until);
-        f(&ReadTx::new(link, context))
+        let answer = f(&ReadTx::new(link, context));
+        if answer.is_err() {
+            // Whatever it failed for, the next one begins anew.
+            let _ = reader.link();
+        }
+        answer
     }
 
     /// A reader for whoever has a writer: waiting for one more, each could wait for the other.
@@ -225,6 +232,7 @@ impl Database {
         self.on_writer(op, deadline, |link| {
             // For another process it waits as long as the call may; only the work itself may take longer.
             link.without_deadline();
+            let _under_way = self.log.commits.under_way();
             let rewritten = link.make_durable(self.durability).and_then(|()| link.connection.execute_batch("VACUUM"));
             rewritten.map_err(|error| context.sqlite(&error))
         })

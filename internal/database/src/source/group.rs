@@ -313,7 +313,7 @@ impl Database {
     /// Commits the open transaction, if there is one, and tells its members. Fails with the observer's panic.
     pub(super) fn commit(&self, state: &mut State) -> std::thread::Result<()> {
         let (Some(open), Held::Open(link)) = (&mut state.open, &state.connection) else { return Ok(()) };
-        let outcome = match run(link, "COMMIT") {
+        let outcome = match link.commit() {
             Ok(()) if self.is_in_place() => Outcome::Committed,
             Ok(()) => Outcome::Replaced,
             // Without room the log has no commit, so this much is known.

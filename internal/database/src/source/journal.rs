@@ -117,7 +117,7 @@ impl Database {
                 }
                 remember(link, name, end.seq.max(last)).map_err(failed)?;
             }
-            run(link, "COMMIT").map_err(failed)?;
+            link.commit().map_err(failed)?;
             // Not in a file that nobody will find again.
             self.look(&context)?;
             Ok(parked)

@@ -36,6 +36,7 @@ mod read;
 mod readers;
 mod rest;
 mod row;
+mod snapshot;
 mod sync;
 #[cfg(test)]
 mod test_opener;

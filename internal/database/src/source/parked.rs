@@ -7,7 +7,6 @@ use rusqlite::OptionalExtension as _;
 use super::connection::Link;
 use super::database::Database;
 use super::journal::{Made, Noted, make};
-use super::writer::run;
 use crate::error::Result;
 
 /// What is done with a write that was kept aside.
@@ -64,7 +63,7 @@ impl Database {
                 .map_err(failed)?;
                 tried.push(Tried { noted, still });
             }
-            run(link, "COMMIT").map_err(failed)?;
+            link.commit().map_err(failed)?;
             Ok(tried)
         })
     }

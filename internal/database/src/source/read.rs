@@ -36,12 +36,12 @@ impl<'a> ReadTx<'a> {
     /// # Errors
     /// The database cannot be read.
     pub fn snapshot(&self) -> Result<()> {
-        if !self.held.get() {
+        if !self.held.get() && !self.link.in_snapshot.get() {
             let mut begin = self.prepare(BEGIN)?;
             begin.raw_execute().map_err(|error| self.context.sqlite(&error))?;
             self.link.prepared.used(&self.link.connection, BEGIN, &begin);
-            self.held.set(true);
         }
+        self.held.set(true);
         Ok(())
     }
 
@@ -179,7 +179,7 @@ impl<'a> ReadTx<'a> {
 
 impl Drop for ReadTx<'_> {
     fn drop(&mut self) {
-        if self.held.get() && !self.link.connection.is_autocommit() {
+        if self.held.get() && !self.link.in_snapshot.get() && !self.link.connection.is_autocommit() {
             // A read has nothing to lose; a connection that cannot even end it is found broken by its next call.
             let _ = self.link.connection.execute_batch("ROLLBACK");
         }

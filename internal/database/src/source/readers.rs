@@ -8,13 +8,14 @@ use std::cell::Cell;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering, fence};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use super::budget::{Budget, Permit, READER};
 use super::connection::{self, Link};
 use super::file::FileId;
+use super::snapshot::{self, Commits, Kept, Slots};
 
 thread_local! {
     /// The slot where this thread found a connection last, of whatever database.
@@ -24,12 +25,14 @@ thread_local! {
 /// Of the reads that ask for one more connection in vain every so many-th has others give way for it: what is cold does
 /// without.
 const OFTEN: usize = 16;
+/// How long whoever leaves a snapshot in a connection's place is waited for.
+const SWEPT_WITHIN: Duration = Duration::from_millis(1);
 
 /// A bounded set of read-only connections.
 pub(super) struct Readers {
     path: PathBuf,
     file: FileId,
-    slots: Box<[Slot]>,
+    pub(super) slots: Arc<Slots>,
     /// What connections count against, and whether the first one is counted with the source.
     budget: Option<(Arc<Budget>, First)>,
     /// How often room for another one was asked for in vain.
@@ -53,11 +56,12 @@ pub(super) enum First {
 /// A place for a connection, alone in its part of the processors' caches.
 #[repr(align(128))]
 #[derive(Default)]
-struct Slot {
+pub(super) struct Slot {
     /// Locked by whoever has the connection.
-    link: Mutex<Option<Link>>,
+    pub(super) link: Mutex<Option<Link>>,
     /// Whether there is one, or one is being opened. Changed only under the lock.
     is_open: AtomicBool,
+    pub(super) kept: Kept,
 }
 
 /// Why no connection was to be had.
@@ -92,7 +96,7 @@ impl Readers {
         Self {
             path,
             file,
-            slots: (0..most).map(|_| Slot::default()).collect(),
+            slots: Slots::new(most),
             budget: None,
             in_vain: AtomicUsize::new(0),
             is_closed: AtomicBool::new(false),
@@ -111,7 +115,7 @@ impl Readers {
     /// the read can go elsewhere.
     #[inline]
     pub(super) fn take(&self, deadline: Instant) -> Result<Reader<'_>, NoReader> {
-        match self.slots.get(LAST.get()).and_then(|slot| self.lend(slot)) {
+        match self.slots.all.get(LAST.get()).and_then(|slot| self.lend(slot)) {
             Some(reader) => reader.opened(deadline),
             None => self.search(deadline, Budget::spare),
         }
@@ -156,13 +160,13 @@ impl Readers {
     /// A slot that nobody uses: one with a connection, else one where none was opened yet, and what that counts. Fails
     /// with [`NoReader::Busy`] where one has to be waited for.
     fn find(&self, room: Ask) -> Result<Place<'_>, NoReader> {
-        let free = |place| Some((place, self.lend(&self.slots[place])?));
-        let places = 0..self.slots.len();
+        let free = |place| Some((place, self.lend(&self.slots.all[place])?));
+        let places = 0..self.slots.all.len();
         if let Some((place, reader)) = places.clone().find_map(free) {
             LAST.set(place);
             return Ok((reader, None));
         }
-        let new = |place| Some((place, self.reader(&self.slots[place])?));
+        let new = |place| Some((place, self.reader(&self.slots.all[place])?));
         let (found, permit) = match &self.budget {
             None => (places.clone().find_map(new), None),
             Some((_, First::Counted)) if let Some(first) = new(0) => (Some(first), None),
@@ -182,7 +186,7 @@ impl Readers {
     /// Room for another connection where that was asked for often enough.
     fn earned(&self, budget: &Arc<Budget>) -> Option<Permit> {
         let asked = self.in_vain.fetch_add(1, Ordering::Relaxed) + 1;
-        let is_its_turn = asked.is_multiple_of(OFTEN) && self.open_now() < self.slots.len();
+        let is_its_turn = asked.is_multiple_of(OFTEN) && self.open_now() < self.slots.all.len();
         if is_its_turn { budget.earned(READER) } else { None }
     }
 
@@ -197,7 +201,8 @@ impl Readers {
 
     #[inline]
     fn reader<'a>(&'a self, slot: &'a Slot) -> Option<Reader<'a>> {
-        slot.link.try_lock().map(|link| Reader { readers: self, slot, link: Some(link) })
+        let locked = slot.link.try_lock().or_else(|| slot.after_sweep());
+        locked.map(|link| Reader { readers: self, slot, link: Some(link) })
     }
 
     /// Opens one more connection, on the file that the others are on. A database that took its place would be read as
@@ -215,7 +220,7 @@ impl Readers {
 
     /// How many connections are open, idle and lent ones together.
     pub(super) fn open_now(&self) -> usize {
-        self.slots.iter().filter(|slot| slot.is_open.load(Ordering::Relaxed)).count()
+        self.slots.all.iter().filter(|slot| slot.is_open.load(Ordering::Relaxed)).count()
     }
 
     /// Closes all connections and lends no more. Waits until the deadline at most for those that are lent; one that comes
@@ -223,7 +228,7 @@ impl Readers {
     pub(super) fn close(&self, deadline: Instant) {
         // Before any slot is locked: whoever has one afterwards sees it.
         self.is_closed.store(true, Ordering::SeqCst);
-        for slot in &self.slots {
+        for slot in &self.slots.all {
             let Some(mut link) = slot.link.try_lock_until(deadline) else { continue };
             slot.is_open.store(false, Ordering::Relaxed);
             let closing = link.take();
@@ -232,6 +237,14 @@ impl Readers {
         }
         let _line = self.line.lock();
         self.returned.notify_all();
+    }
+}
+
+impl Slot {
+    /// Its lock, where whoever has it gives it back in a moment. (Another connection would be opened otherwise.)
+    #[cold]
+    fn after_sweep(&self) -> Option<MutexGuard<'_, Option<Link>>> {
+        if self.kept.is_swept.load(Ordering::SeqCst) { self.link.try_lock_for(SWEPT_WITHIN) } else { None }
     }
 }
 
@@ -272,7 +285,24 @@ impl Reader<'_> {
         link.take().map(Box::new)
     }
 
+    /// The connection, in no snapshot.
     pub(super) fn link(&self) -> Result<&Link, NoReader> {
+        let link = self.kept()?;
+        snapshot::leave(self.slot, link);
+        Ok(link)
+    }
+
+    /// The connection, in no snapshot or in one that is as good as a new one, for a read that began then (in
+    /// [`micros`](connection::micros)).
+    #[inline]
+    pub(super) fn link_at(&self, commits: &Commits, now: u64) -> Result<&Link, NoReader> {
+        let link = self.kept()?;
+        self.readers.slots.enter(self.slot, link, commits, now);
+        Ok(link)
+    }
+
+    #[inline]
+    fn kept(&self) -> Result<&Link, NoReader> {
         self.link.as_ref().and_then(|link| link.as_ref()).ok_or(NoReader::Closed)
     }
 }
@@ -281,7 +311,7 @@ impl Drop for Reader<'_> {
     fn drop(&mut self) {
         let Some(mut link) = self.link.take() else { return };
         let mut surplus = match &*link {
-            Some(sound) if sound.connection.is_autocommit() => None,
+            Some(sound) if sound.connection.is_autocommit() != sound.in_snapshot.get() => None,
             // One that could not even end its transaction is not lent again, nor is one that could not be opened.
             _ => self.give_up(&mut link),
         };
