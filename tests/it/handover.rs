@@ -101,13 +101,15 @@ impl Writer {
         assert!(sync::in_line_since().is_none_or(|since| since > came), "first come, first served");
         thread::yield_now();
         let mine = matches!(call, Call::Joins | Call::Delegates | Call::Loses).then(|| self.join());
-        while !matches!(call, Call::Ends)
+        while (mine.is_some() || self.open.lock().is_some())
+            && !matches!(call, Call::Ends)
             && self.is_small()
             && let Some(borrowed) = turn.borrow_job()
         {
             self.make(borrowed);
         }
-        let turn = if self.is_small() && matches!(call, Call::Joins | Call::Delegates | Call::Fails) {
+        let is_open = self.open.lock().is_some();
+        let turn = if is_open && self.is_small() && matches!(call, Call::Joins | Call::Delegates | Call::Fails) {
             self.has_turn.store(false, Ordering::Relaxed);
             let Some(turn) = turn.hand_over(thread_rng().gen_range(0..2)) else {
                 mine.iter().for_each(Member::wait);
@@ -124,14 +126,25 @@ impl Writer {
         } else {
             Outcome::Committed
         });
+        // Goes on with what was left in the line meanwhile, in transactions of its own.
+        for _ in 0..thread_rng().gen_range(0..3) {
+            while mine.is_some()
+                && self.is_small()
+                && let Some(borrowed) = turn.borrow_job()
+            {
+                self.make(borrowed);
+            }
+            self.end(Outcome::Committed);
+        }
         self.has_turn.store(false, Ordering::Relaxed);
         drop(turn);
         mine.iter().for_each(Member::wait);
         Ok(())
     }
 
+    /// Whether the open transaction may have further members, or a new one would have its first.
     fn is_small(&self) -> bool {
-        self.open.lock().as_ref().is_some_and(|open| open.members < MOST_MEMBERS)
+        self.open.lock().as_ref().is_none_or(|open| open.members < MOST_MEMBERS)
     }
 
     /// Makes another's part.

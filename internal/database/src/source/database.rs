@@ -70,10 +70,9 @@ pub(crate) struct Database {
 impl Drop for Database {
     fn drop(&mut self) {
         self.log.close();
-        // Where nobody has closed it.
+        // Where nobody has closed it. (For a moment somebody may have a connection still: whoever leaves snapshots.)
+        self.readers.close(Instant::now() + Duration::from_secs(1));
         if let Some(link) = self.writer.left() {
-            // (For a moment somebody else may have one: whoever leaves snapshots.)
-            self.readers.close(Instant::now() + Duration::from_secs(1));
             if self.is_given_up.load(Ordering::Relaxed)
                 && let Err(error) = self.leave_log(&link)
             {
@@ -112,13 +111,14 @@ impl Database {
             Err(NoReader::NoRoom) if !has_seat() => return self.read_on_writer(&context, deadline, f),
             Err(none) => self.reader_at_once(none, deadline, &context)?,
         };
-        let link = if self.is_readonly { reader.link() } else { reader.link_at(&self.log.commits, now) };
-        let link = link.map_err(|none| self.no_reader(none, &context))?;
+        let link = reader.link_as_it_is().map_err(|none| self.no_reader(none, &context))?;
         link.until_micros(until);
-        let answer = f(&ReadTx::new(link, context));
+        let tx = ReadTx::new(link, context);
+        // What is only read by this process others write.
+        let answer = if self.is_readonly { f(&tx) } else { f(&tx.entering(reader.entrance(&self.log.commits, now))) };
         if answer.is_err() {
             // Whatever it failed for, the next one begins anew.
-            let _ = reader.link();
+            reader.leave();
         }
         answer
     }

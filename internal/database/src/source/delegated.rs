@@ -12,13 +12,13 @@
 use std::time::Instant;
 
 use super::database::Database;
-use super::group::{Call, Closure, Recorder};
+use super::group::{Call, Closure, OLDEST, Recorder};
 use super::operation::{Step, WriteObserver};
-use super::part::Part;
+use super::part::{End, Part};
 use super::turn::Borrowed;
 use super::write::WriteTx;
 use super::writer::Seat;
-use crate::error::Result;
+use crate::error::{ErrorKind, Result};
 use crate::route::Route;
 
 /// Whether the source may still be written for whoever delegates; asked where the part is made.
@@ -51,12 +51,15 @@ impl Delegated {
         });
         let mut tx = WriteTx::only_recorded(call.context);
         f(&mut tx).ok()?;
-        let steps = tx.take_recording()?;
+        // What changes the schema is undone by its savepoint or not at all: no count of changed rows tells of it.
+        let steps = tx.take_recording().filter(|steps| !steps.iter().any(Step::alters_schema))?;
         Some(Self { op: call.context.op, deadline: call.deadline, kept, admit: admit(), steps, part: None })
     }
 
-    /// Makes the part.
-    fn make(&mut self, database: &Database, seat: &mut Seat<'_>) {
+    /// Makes the part, and answers whether it was made. Where it would begin a transaction and cannot at once, its caller
+    /// is the one to wait.
+    fn make(&mut self, database: &Database, seat: &mut Seat<'_>) -> bool {
+        let is_first = seat.state().open.is_none();
         let Self { op, deadline, kept, admit, steps, .. } = self;
         let recorder = kept.as_ref().map(|Kept { observer, route }| {
             let (observer, displaced) = (observer.as_ref(), None);
@@ -68,7 +71,9 @@ impl Delegated {
             admit.as_ref().map_or(Ok(()), |admit| admit())?;
             tx.replay(steps)
         });
-        self.part = Some(part);
+        let is_busy = matches!(&part.end, End::Failed(error) if matches!(error.kind(), ErrorKind::Busy { .. }));
+        self.part = Some(part).filter(|_| !(is_first && is_busy));
+        self.part.is_some()
     }
 
     fn waits(&self) -> bool {
@@ -77,12 +82,16 @@ impl Delegated {
 }
 
 impl Database {
-    /// Makes what the next in line have delegated, as long as the transaction takes further members.
-    pub(super) fn make_delegated(&self, seat: &mut Seat<'_>) {
-        while seat.state().takes_members()
+    /// Makes what the next in line have delegated, as long as the transaction takes further members, and for a while: not
+    /// all become members, and whoever does this has a caller of its own.
+    pub(super) fn make_delegated(&self, seat: &mut Seat<'_>, begun: Instant) {
+        let mut is_made = true;
+        while is_made
+            && begun.elapsed() < OLDEST
+            && seat.state().takes_members()
             && let Some(mut borrowed) = seat.borrow_delegated()
         {
-            borrowed.job().make(self, seat);
+            is_made = borrowed.job().make(self, seat);
             give_back(borrowed, seat);
         }
     }

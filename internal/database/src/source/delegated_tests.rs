@@ -132,6 +132,83 @@ fn where_it_ends_the_transaction_for_all_it_is_made_again_by_itself() {
     assert_eq!(count.unwrap(), Some(1));
 }
 
+/// While this thread has the writer, others delegate an insert each; it does with that what it is told to once all are in
+/// line, and gives the writer back.
+fn delegate_to(database: &Database, inserted: &[&'static str], and: impl FnOnce(&mut Seat<'_>)) {
+    let mut seat = database.writer.take(soon()).unwrap();
+    thread::scope(|scope| {
+        let others: Vec<_> = inserted
+            .iter()
+            .map(|key| {
+                let insert = move || {
+                    let part: Closure<'_> = &mut |tx| insert(tx, "INSERT", key);
+                    database.write_delegated("test.delegates", soon(), None, &|| None, part)
+                };
+                let other = scope.spawn(insert);
+                // Until it stands in line, behind the last one.
+                thread::park_timeout(Duration::from_millis(50));
+                other
+            })
+            .collect();
+        and(&mut seat);
+        drop(seat);
+        others.into_iter().for_each(|other| other.join().unwrap().unwrap());
+    });
+}
+
+#[test]
+fn whoever_goes_on_makes_and_commits_what_was_delegated_meanwhile() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = open(&folder, "a.db");
+    delegate_to(&database, &["first", "second"], |seat| {
+        database.go_on(seat).unwrap();
+        assert!(seat.state().open.is_none());
+        assert_eq!(keys_committed(&folder), ["first", "second"]);
+    });
+}
+
+#[test]
+fn whoever_has_gone_on_for_long_enough_leaves_the_rest_to_those_who_want_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = open(&folder, "a.db");
+    delegate_to(&database, &["first"], |seat| {
+        database.make_delegated(seat, Instant::now() - OLDEST);
+        assert!(seat.state().open.is_none());
+    });
+    assert_eq!(keys(&database), ["first"]);
+}
+
+#[test]
+fn whoever_goes_on_waits_for_no_other_process_and_leaves_that_to_whoever_delegated() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = open(&folder, "a.db");
+    let other = rusqlite::Connection::open(folder.path().join("a.db")).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    delegate_to(&database, &["first", "second"], |seat| {
+        let begun = Instant::now();
+        database.go_on(seat).unwrap();
+        assert!(begun.elapsed() < Duration::from_secs(2));
+        other.execute_batch("ROLLBACK").unwrap();
+    });
+    assert_eq!(keys(&database), ["first", "second"]);
+}
+
+#[test]
+fn what_changes_the_schema_is_not_delegated() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = open(&folder, "a.db");
+    let (context, deadline) = (database.context("test.alters"), soon());
+    let call = Call { context, deadline, recorder: None, delegate: Some(&|| None), is_for_another: false };
+    let delegated = |sql: &'static str| {
+        Delegated::record(&call, &mut |tx| {
+            let inserted = tx.execute("INSERT INTO settings (key, value) VALUES ('k', 'x')", params![])?;
+            tx.only_if(inserted, |tx| tx.execute(sql, params![]).map(drop))
+        })
+    };
+    assert!(delegated("DELETE FROM settings").is_some());
+    assert!(delegated(" create TABLE t (x)").is_none());
+}
+
 /// What one delegates that inserts two rows.
 fn two(first: &str, second: &str) -> impl Fn(&mut WriteTx<'_>) -> Result<()> {
     move |tx| insert(tx, "INSERT", first).and_then(|()| insert(tx, "INSERT", second))

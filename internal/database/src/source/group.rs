@@ -35,7 +35,7 @@ const WAITING_FOR_EACH: usize = 3;
 /// A batch is committed at the latest when it has this many members, whoever waits.
 const MOST_MEMBERS: usize = 128;
 /// A batch is committed at the latest by the first member that finds it this old.
-const OLDEST: Duration = Duration::from_millis(10);
+pub(super) const OLDEST: Duration = Duration::from_millis(10);
 /// Under "normal" whoever has committed goes on with what was delegated meanwhile, so many times: the next one would have
 /// to wake up first. (Under "full", where each commit waits for the disk, it is answered at once.)
 const FURTHER: usize = 4;
@@ -158,7 +158,7 @@ impl Database {
         let part = self.part(seat.state(), call, f);
         // Who has nothing to wait for is not kept for others either.
         if !alone && part.waits() {
-            self.make_delegated(&mut seat);
+            self.make_delegated(&mut seat, Instant::now());
         }
         if let Some(open) = &seat.state().open
             && !alone
@@ -187,17 +187,14 @@ impl Database {
     }
 
     /// Makes and commits what others delegate meanwhile, as long as there is something; but nobody is kept for long.
-    fn go_on(&self, seat: &mut Seat<'_>) -> std::thread::Result<()> {
+    pub(super) fn go_on(&self, seat: &mut Seat<'_>) -> std::thread::Result<()> {
         let begun = Instant::now();
         for _ in 0..FURTHER {
-            self.make_delegated(seat);
+            self.make_delegated(seat, begun);
             if seat.state().open.is_none() {
                 break;
             }
             self.commit(seat.state())?;
-            if begun.elapsed() >= OLDEST {
-                break;
-            }
         }
         Ok(())
     }
@@ -227,6 +224,13 @@ impl Database {
         state.careful = state.careful.saturating_sub(u32::from(call.is_for_another));
         link.until(*deadline);
         let begun = match guard {
+            // Who is there only for others waits for no other process.
+            Guard::First if call.is_for_another => {
+                link.wait_for_locks(Duration::ZERO);
+                let begun = link.begin(self.durability);
+                link.until(*deadline);
+                begun
+            }
             Guard::First => link.begin(self.durability),
             Guard::Savepoint => run(link, "SAVEPOINT part"),
             Guard::Nothing => Ok(()),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::value::Value;
+use super::write::begins_with;
 use crate::error::ErrorKind;
 use crate::route::Route;
 
@@ -51,6 +52,17 @@ pub enum Step {
         /// The steps.
         then: Vec<Self>,
     },
+}
+
+impl Step {
+    /// Whether it changes what tables there are, or would where its condition holds.
+    pub(super) fn alters_schema(&self) -> bool {
+        match self {
+            Self::Execute { sql, .. } => begins_with(sql, &["CREATE", "ALTER", "DROP"]),
+            Self::Require { .. } => false,
+            Self::OnlyIf { then, .. } => then.iter().any(Self::alters_schema),
+        }
+    }
 }
 
 /// What a caller is told when a required change did not come about.

@@ -9,6 +9,7 @@ use rusqlite::types::ValueRef as SqliteRef;
 use super::connection::Link;
 use super::context::Context;
 use super::row::{self, BadColumn, FromRow, Row};
+use super::snapshot::Entrance;
 use super::value::{FromValue, ValueRef, bind, bind_stored};
 use super::write::begins_with;
 use crate::error::{ErrorKind, Result};
@@ -24,11 +25,20 @@ pub struct ReadTx<'a> {
     context: Context<'a>,
     statements: Cell<u32>,
     held: Cell<bool>,
+    /// Where its first statement comes to its snapshot, if that is not a new one in any case.
+    entrance: Cell<Option<Entrance<'a>>>,
 }
 
 impl<'a> ReadTx<'a> {
     pub(super) fn new(link: &'a Link, context: Context<'a>) -> Self {
-        Self { link, context, statements: Cell::new(0), held: Cell::new(false) }
+        let (statements, held, entrance) = (Cell::new(0), Cell::new(false), Cell::new(None));
+        Self { link, context, statements, held, entrance }
+    }
+
+    /// The same for a read on a connection that may be in a snapshot which an earlier one has left open.
+    pub(super) fn entering(self, entrance: Entrance<'a>) -> Self {
+        self.entrance.set(Some(entrance));
+        self
     }
 
     /// Makes all further statements of this read see the same moment.
@@ -36,6 +46,7 @@ impl<'a> ReadTx<'a> {
     /// # Errors
     /// The database cannot be read.
     pub fn snapshot(&self) -> Result<()> {
+        self.enter()?;
         if !self.held.get() && !self.link.in_snapshot.get() {
             let mut begin = self.prepare(BEGIN)?;
             begin.raw_execute().map_err(|error| self.context.sqlite(&error))?;
@@ -166,6 +177,15 @@ impl<'a> ReadTx<'a> {
         T::from_row(row).map_err(|bad| self.context.bad_row::<T>(row, bad))
     }
 
+    /// Comes to its snapshot: that of the moment of its first statement, or one that is as good.
+    #[inline]
+    fn enter(&self) -> Result<()> {
+        match self.entrance.take() {
+            None => Ok(()),
+            Some(entrance) => entrance.enter(self.link).map_err(|error| self.context.sqlite(&error)),
+        }
+    }
+
     fn prepare(&self, sql: &str) -> Result<CachedStatement<'a>> {
         let earlier = self.statements.replace(self.statements.get() + 1);
         debug_assert!(
@@ -173,6 +193,7 @@ impl<'a> ReadTx<'a> {
             "{}: a read of several statements says `snapshot` first",
             self.context.op
         );
+        self.enter()?;
         self.link.connection.prepare_cached(sql).map_err(|error| self.context.sqlite(&error))
     }
 }

@@ -15,7 +15,7 @@ use parking_lot::{Condvar, Mutex, MutexGuard};
 use super::budget::{Budget, Permit, READER};
 use super::connection::{self, Link};
 use super::file::FileId;
-use super::snapshot::{self, Commits, Kept, Slots};
+use super::snapshot::{self, Commits, Entrance, Kept};
 
 thread_local! {
     /// The slot where this thread found a connection last, of whatever database.
@@ -37,11 +37,18 @@ pub(super) struct Readers {
     budget: Option<(Arc<Budget>, First)>,
     /// How often room for another one was asked for in vain.
     in_vain: AtomicUsize,
+}
+
+/// The places of a set, and those who wait for one.
+pub(super) struct Slots {
+    pub(super) all: Box<[Slot]>,
     is_closed: AtomicBool,
     /// How many callers wait for a connection; they do so with `line`.
     waiting: AtomicUsize,
     line: Mutex<()>,
     returned: Condvar,
+    /// Whether somebody looks for snapshots that are open and not used.
+    pub(super) is_watched: AtomicBool,
 }
 
 /// Whether a set has room for one connection in any case.
@@ -93,17 +100,7 @@ pub(super) struct Reader<'a> {
 
 impl Readers {
     pub(super) fn new(path: PathBuf, file: FileId, most: usize) -> Self {
-        Self {
-            path,
-            file,
-            slots: Slots::new(most),
-            budget: None,
-            in_vain: AtomicUsize::new(0),
-            is_closed: AtomicBool::new(false),
-            waiting: AtomicUsize::new(0),
-            line: Mutex::new(()),
-            returned: Condvar::new(),
-        }
+        Self { path, file, slots: Slots::new(most), budget: None, in_vain: AtomicUsize::new(0) }
     }
 
     /// Lets connections that are opened from now on count.
@@ -139,8 +136,8 @@ impl Readers {
     /// Waits for one that nobody uses.
     #[cold]
     fn wait(&self, deadline: Instant, room: Ask) -> Result<Place<'_>, NoReader> {
-        let mut line = self.line.lock();
-        self.waiting.fetch_add(1, Ordering::Relaxed);
+        let mut line = self.slots.line.lock();
+        self.slots.waiting.fetch_add(1, Ordering::Relaxed);
         let found = loop {
             // Either this sees what was given back, or whoever gave it back sees that somebody waits.
             fence(Ordering::SeqCst);
@@ -148,11 +145,11 @@ impl Readers {
                 Err(NoReader::Busy) => {}
                 found => break found,
             }
-            if self.returned.wait_until(&mut line, deadline).timed_out() {
+            if self.slots.returned.wait_until(&mut line, deadline).timed_out() {
                 break self.find(room);
             }
         };
-        self.waiting.fetch_sub(1, Ordering::Relaxed);
+        self.slots.waiting.fetch_sub(1, Ordering::Relaxed);
         drop(line);
         found
     }
@@ -227,7 +224,7 @@ impl Readers {
     /// back later is closed then.
     pub(super) fn close(&self, deadline: Instant) {
         // Before any slot is locked: whoever has one afterwards sees it.
-        self.is_closed.store(true, Ordering::SeqCst);
+        self.slots.is_closed.store(true, Ordering::SeqCst);
         for slot in &self.slots.all {
             let Some(mut link) = slot.link.try_lock_until(deadline) else { continue };
             slot.is_open.store(false, Ordering::Relaxed);
@@ -235,12 +232,19 @@ impl Readers {
             drop(link);
             drop(closing);
         }
-        let _line = self.line.lock();
-        self.returned.notify_all();
+        let _line = self.slots.line.lock();
+        self.slots.returned.notify_all();
     }
 }
 
 impl Slot {
+    /// Takes the connection out of use. It is closed once its slot is free.
+    #[cold]
+    fn give_up(&self, link: &mut Option<Link>) -> Option<Box<Link>> {
+        self.is_open.store(false, Ordering::Relaxed);
+        link.take().map(Box::new)
+    }
+
     /// Its lock, where whoever has it gives it back in a moment. (Another connection would be opened otherwise.)
     #[cold]
     fn after_sweep(&self) -> Option<MutexGuard<'_, Option<Link>>> {
@@ -252,7 +256,7 @@ impl Reader<'_> {
     /// The same, with its connection open.
     #[inline]
     fn opened(self, deadline: Instant) -> Result<Self, NoReader> {
-        if self.readers.is_closed.load(Ordering::Relaxed) {
+        if self.readers.slots.is_closed.load(Ordering::Relaxed) {
             return Err(NoReader::Closed);
         }
         if self.link.as_ref().is_some_and(|link| link.is_none()) {
@@ -266,7 +270,7 @@ impl Reader<'_> {
 
     /// The same, with a connection opened where there is none.
     fn made(mut self, permit: Option<Permit>, deadline: Instant) -> Result<Self, NoReader> {
-        if self.readers.is_closed.load(Ordering::Relaxed) {
+        if self.readers.slots.is_closed.load(Ordering::Relaxed) {
             return Err(NoReader::Closed);
         }
         if let Some(link) = &mut self.link
@@ -278,54 +282,73 @@ impl Reader<'_> {
         Ok(self)
     }
 
-    /// Takes the connection out of use. It is closed once its slot is free.
-    #[cold]
-    fn give_up(&self, link: &mut Option<Link>) -> Option<Box<Link>> {
-        self.slot.is_open.store(false, Ordering::Relaxed);
-        link.take().map(Box::new)
-    }
-
     /// The connection, in no snapshot.
     pub(super) fn link(&self) -> Result<&Link, NoReader> {
-        let link = self.kept()?;
-        snapshot::leave(self.slot, link);
+        let link = self.link_as_it_is()?;
+        snapshot::leave(self.slot, link).map_err(NoReader::Sqlite)?;
         Ok(link)
     }
 
-    /// The connection, in no snapshot or in one that is as good as a new one, for a read that began then (in
-    /// [`micros`](connection::micros)).
+    /// The connection, perhaps in a snapshot that an earlier read has left open. Nothing is read before
+    /// [`entrance`](Self::entrance).
     #[inline]
-    pub(super) fn link_at(&self, commits: &Commits, now: u64) -> Result<&Link, NoReader> {
-        let link = self.kept()?;
-        self.readers.slots.enter(self.slot, link, commits, now);
-        Ok(link)
-    }
-
-    #[inline]
-    fn kept(&self) -> Result<&Link, NoReader> {
+    pub(super) fn link_as_it_is(&self) -> Result<&Link, NoReader> {
         self.link.as_ref().and_then(|link| link.as_ref()).ok_or(NoReader::Closed)
+    }
+
+    /// How a read that was begun then (in [`micros`](connection::micros)) comes to its snapshot.
+    #[inline]
+    pub(super) fn entrance<'r>(&'r self, commits: &'r Commits, now: u64) -> Entrance<'r> {
+        Entrance { slots: &self.readers.slots, slot: self.slot, commits, now }
+    }
+
+    /// Leaves the snapshot where one is open.
+    pub(super) fn leave(&self) {
+        if let Ok(link) = self.link_as_it_is() {
+            // If it cannot be left, the connection is given up.
+            let _ = snapshot::leave(self.slot, link);
+        }
     }
 }
 
 impl Drop for Reader<'_> {
     fn drop(&mut self) {
-        let Some(mut link) = self.link.take() else { return };
+        if let Some(link) = self.link.take() {
+            self.readers.slots.give_back(self.slot, link);
+        }
+    }
+}
+
+impl Slots {
+    fn new(count: usize) -> Arc<Self> {
+        Arc::new(Self {
+            all: (0..count).map(|_| Slot::default()).collect(),
+            is_closed: AtomicBool::new(false),
+            waiting: AtomicUsize::new(0),
+            line: Mutex::new(()),
+            returned: Condvar::new(),
+            is_watched: AtomicBool::new(false),
+        })
+    }
+
+    /// Ends having a place, and tells whoever waits for one.
+    pub(super) fn give_back(&self, slot: &Slot, mut link: MutexGuard<'_, Option<Link>>) {
         let mut surplus = match &*link {
             Some(sound) if sound.connection.is_autocommit() != sound.in_snapshot.get() => None,
             // One that could not even end its transaction is not lent again, nor is one that could not be opened.
-            _ => self.give_up(&mut link),
+            _ => slot.give_up(&mut link),
         };
-        if self.readers.is_closed.load(Ordering::SeqCst) {
+        if self.is_closed.load(Ordering::SeqCst) {
             // While its slot is locked: whoever closes all waits for that, and has to close the writer last, which takes
             // the log away.
-            drop(surplus.take().or_else(|| self.give_up(&mut link)));
+            drop(surplus.take().or_else(|| slot.give_up(&mut link)));
         }
         drop(link);
         fence(Ordering::SeqCst);
-        if self.readers.waiting.load(Ordering::Relaxed) > 0 {
+        if self.waiting.load(Ordering::Relaxed) > 0 {
             // Whoever counts as waiting holds this lock until it really waits.
-            let _line = self.readers.line.lock();
-            self.readers.returned.notify_one();
+            let _line = self.line.lock();
+            self.returned.notify_one();
         }
         drop(surplus);
     }
@@ -379,7 +402,7 @@ mod tests {
         assert_eq!((done.into_inner(), readers.open_now()), (4_000, 2));
         // A wake-up that is lost costs 30 seconds.
         assert!(began.elapsed() < Duration::from_secs(29));
-        assert_eq!(readers.waiting.load(Ordering::Relaxed), 0);
+        assert_eq!(readers.slots.waiting.load(Ordering::Relaxed), 0);
     }
 
     #[test]
@@ -420,11 +443,11 @@ mod tests {
         let Ok(lent) = readers.take(soon()) else { panic!("no reader") };
         thread::scope(|scope| {
             let waiting = scope.spawn(|| matches!(readers.take(soon()), Err(NoReader::Closed)));
-            while readers.waiting.load(Ordering::Relaxed) == 0 {
+            while readers.slots.waiting.load(Ordering::Relaxed) == 0 {
                 thread::yield_now();
             }
             let closing = scope.spawn(|| readers.close(soon()));
-            while !readers.is_closed.load(Ordering::Relaxed) {
+            while !readers.slots.is_closed.load(Ordering::Relaxed) {
                 thread::yield_now();
             }
             assert!(!closing.is_finished());

@@ -14,6 +14,7 @@
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
@@ -22,7 +23,7 @@ use parking_lot::{Condvar, Mutex};
 
 use super::connection::{Link, micros};
 use super::file::FileId;
-use super::readers::Slot;
+use super::readers::{Slot, Slots};
 use super::writer::run;
 
 /// How old a snapshot becomes at most, in microseconds. Reads that come less often than this leave none open.
@@ -49,11 +50,15 @@ struct Watched {
     has_thread: bool,
 }
 
-/// How often this process has committed to a file: odd while it is doing so.
+/// How often this process has committed to a file, and how many commits are under way: one of each time that it is open.
 pub(super) struct Commits {
     file: FileId,
+    /// Those under way, and [`DONE`] for each that is done.
     count: AtomicU64,
 }
+
+/// What a commit that is done counts.
+const DONE: u64 = 1 << 16;
 
 /// That a commit is under way, until this is dropped.
 pub(super) struct UnderWay<'a>(&'a Commits);
@@ -78,8 +83,8 @@ impl Commits {
 
     /// Something was committed of which nobody said that it was under way.
     pub(super) fn done(&self) {
-        if self.count().is_multiple_of(2) {
-            self.count.fetch_add(2, Ordering::SeqCst);
+        if is_quiet(self.count()) {
+            self.count.fetch_add(DONE, Ordering::SeqCst);
         }
     }
 
@@ -88,9 +93,14 @@ impl Commits {
     }
 }
 
+/// Whether no commit is under way.
+fn is_quiet(count: u64) -> bool {
+    count.is_multiple_of(DONE)
+}
+
 impl Drop for UnderWay<'_> {
     fn drop(&mut self) {
-        self.0.count.fetch_add(1, Ordering::SeqCst);
+        self.0.count.fetch_add(DONE - 1, Ordering::SeqCst);
     }
 }
 
@@ -104,18 +114,12 @@ impl Drop for Commits {
     }
 }
 
-/// The connections of one database that read.
-pub(super) struct Slots {
-    pub(super) all: Box<[Slot]>,
-    is_watched: AtomicBool,
-}
-
 /// What a connection that reads is in between two reads, and what its last ones were like. Changed by whoever has it.
 #[derive(Default)]
 pub(super) struct Kept {
     /// Since when it has been in a snapshot that a read has left open, in [`micros`]; 0 for none.
     since: AtomicU64,
-    /// How many commits there had been when it read last, or were with the one under way, and when that was, in [`micros`].
+    /// What was [counted](Commits) when it read last, and when that was, in [`micros`].
     count: AtomicU64,
     at: AtomicU64,
     /// How many reads there were before that one with nothing committed between, each soon after the other.
@@ -124,28 +128,38 @@ pub(super) struct Kept {
     pub(super) is_swept: AtomicBool,
 }
 
-impl Slots {
-    pub(super) fn new(count: usize) -> Arc<Self> {
-        Arc::new(Self { all: (0..count).map(|_| Slot::default()).collect(), is_watched: AtomicBool::new(false) })
-    }
+/// How a read comes to its snapshot.
+#[derive(Clone, Copy)]
+pub(super) struct Entrance<'a> {
+    pub(super) slots: &'a Arc<Slots>,
+    pub(super) slot: &'a Slot,
+    /// What is committed to the file.
+    pub(super) commits: &'a Commits,
+    /// When the read was begun, in [`micros`].
+    pub(super) now: u64,
+}
 
-    /// Has a connection, which is that of the slot, go on in the snapshot that it is in where that is as good as a new one;
-    /// or begins one, for this read and those that follow, where they come often. `now` is when the read was begun, in
-    /// [`micros`].
+impl Entrance<'_> {
+    /// Has the connection, which is that of the slot, go on in the snapshot that it is in where that is as good as a new one;
+    /// or begins one, for this read and those that follow, where they come often.
+    ///
+    /// # Errors
+    /// It is in an earlier one and cannot leave that.
     #[inline]
-    pub(super) fn enter(self: &Arc<Self>, slot: &Slot, link: &Link, commits: &Commits, now: u64) {
+    pub(super) fn enter(&self, link: &Link) -> rusqlite::Result<()> {
+        let Self { slots, slot, commits, now } = *self;
         let kept = &slot.kept;
         // Before anything is read: what is committed from now on makes it an old one.
         let count = commits.count();
-        let is_same = count.is_multiple_of(2) && count == kept.count.load(Ordering::Relaxed);
+        let is_same = is_quiet(count) && count == kept.count.load(Ordering::Relaxed);
         let is_soon = is_within(LONGEST, kept.at.load(Ordering::Relaxed), now);
         kept.count.store(count, Ordering::Relaxed);
         kept.at.store(now, Ordering::Relaxed);
         if link.in_snapshot.get() {
             if is_same && is_within(LONGEST, kept.since.load(Ordering::Relaxed), now) {
-                return;
+                return Ok(());
             }
-            leave(slot, link);
+            leave(slot, link)?;
         }
         let before = kept.in_a_row.load(Ordering::Relaxed);
         let in_a_row = if is_same && is_soon { before.saturating_add(1) } else { 0 };
@@ -154,12 +168,15 @@ impl Slots {
             link.in_snapshot.set(true);
             // Either this sees that nobody looks after these any more, or whoever stops to sees this.
             kept.since.store(now.max(1), Ordering::SeqCst);
-            if !self.is_watched.load(Ordering::SeqCst) && !self.watch() {
-                leave(slot, link);
+            if !slots.is_watched.load(Ordering::SeqCst) && !slots.watch() {
+                leave(slot, link)?;
             }
         }
+        Ok(())
     }
+}
 
+impl Slots {
     /// Has the thread look after these; answers whether there is one.
     #[cold]
     fn watch(self: &Arc<Self>) -> bool {
@@ -195,10 +212,10 @@ impl Slots {
             match slot.link.try_lock() {
                 None => is_any_left = true,
                 Some(link) => {
-                    if let Some(link) = &*link {
-                        leave(slot, link);
-                    }
+                    // One that cannot be left is given up with its connection.
+                    let _ = link.as_ref().map(|link| leave(slot, link));
                     slot.kept.since.store(0, Ordering::Relaxed);
+                    self.give_back(slot, link);
                 }
             }
             slot.kept.is_swept.store(false, Ordering::SeqCst);
@@ -207,14 +224,16 @@ impl Slots {
     }
 }
 
-/// Leaves the snapshot that a connection is in between two reads. One that cannot be left is found by whoever gives the
-/// connection back.
-pub(super) fn leave(slot: &Slot, link: &Link) {
-    if link.in_snapshot.replace(false) {
-        slot.kept.since.store(0, Ordering::Relaxed);
-        // A read has nothing to lose.
-        let _ = run(link, "ROLLBACK");
+/// Leaves the snapshot that a connection is in between two reads, where it is in one.
+///
+/// # Errors
+/// It stays in it. Whoever gives the connection back finds that.
+pub(super) fn leave(slot: &Slot, link: &Link) -> rusqlite::Result<()> {
+    if !link.in_snapshot.replace(false) {
+        return Ok(());
     }
+    slot.kept.since.store(0, Ordering::Relaxed);
+    run(link, "ROLLBACK")
 }
 
 /// Whether so many microseconds have passed at most. (A moment that seems to come later was that of a call with another
@@ -239,8 +258,10 @@ fn work() {
         for slots in slots {
             // Before it looks: whoever leaves one open behind its back has it watched again.
             slots.is_watched.store(false, Ordering::SeqCst);
-            if slots.sweep() {
-                slots.watch();
+            match catch_unwind(AssertUnwindSafe(|| slots.sweep())) {
+                Ok(false) => {}
+                Ok(true) => drop(slots.watch()),
+                Err(_) => tracing::error!("looking for snapshots that nobody uses panicked"),
             }
         }
     }

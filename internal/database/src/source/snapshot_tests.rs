@@ -95,6 +95,36 @@ fn what_is_written_is_seen_by_the_next_read_also_through_the_file_opened_once_mo
 }
 
 #[test]
+fn commits_to_a_file_are_under_way_until_the_last_one_is_done() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = open(&folder, "a.db");
+    let commits = &database.log.commits;
+    let before = commits.count();
+    let (one, other) = (commits.under_way(), commits.under_way());
+    assert!(!is_quiet(commits.count()));
+    drop(one);
+    assert!(!is_quiet(commits.count()));
+    commits.done();
+    drop(other);
+    assert!(is_quiet(commits.count()) && commits.count() > before);
+}
+
+#[test]
+fn what_a_read_writes_before_its_first_statement_is_seen_by_that() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = open(&folder, "a.db");
+    for number in 1..50 {
+        let now = begun_now(&database);
+        read_often_by(&database, now);
+        let found = database.read("test.writes", now, |tx| {
+            set(&database, number);
+            tx.value::<String>("settings", COUNT, params![])
+        });
+        assert_eq!(found.unwrap(), Some(number.to_string()));
+    }
+}
+
+#[test]
 fn no_read_misses_what_was_answered_or_seen_before_it() {
     let folder = tempfile::tempdir().unwrap();
     let database = open(&folder, "a.db");
