@@ -1,5 +1,7 @@
 //! Writes that meet a fence, and writes that panic.
 
+use std::sync::Arc;
+
 use super::*;
 use crate::params;
 use crate::source::operation::Refusal;
