@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::value::Value;
-use super::write::begins_with;
+use super::write::alters_schema;
 use crate::error::ErrorKind;
 use crate::route::Route;
 
@@ -58,7 +58,7 @@ impl Step {
     /// Whether it changes what tables there are, or would where its condition holds.
     pub(super) fn alters_schema(&self) -> bool {
         match self {
-            Self::Execute { sql, .. } => begins_with(sql, &["CREATE", "ALTER", "DROP"]),
+            Self::Execute { sql, .. } => alters_schema(sql),
             Self::Require { .. } => false,
             Self::OnlyIf { then, .. } => then.iter().any(Self::alters_schema),
         }

@@ -191,7 +191,7 @@ impl<'a> WriteTx<'a> {
         let is_change = sql.starts_with("INSERT ")
             || sql.starts_with("UPDATE ")
             || begins_with(sql, &["INSERT", "UPDATE", "DELETE", "WITH", "REPLACE"]);
-        if !is_change && !begins_with(sql, &["CREATE", "ALTER", "DROP"]) {
+        if !is_change && !alters_schema(sql) {
             return Err(self.malformed(
                 "a write is made of INSERT, UPDATE, DELETE and WITH, and of CREATE, ALTER and DROP; transactions, \
                  pragmas and other databases are not its own"
@@ -224,6 +224,11 @@ impl<'a> WriteTx<'a> {
     pub(super) fn malformed(&self, detail: String) -> crate::Error {
         self.context.error(ErrorKind::Statement { detail })
     }
+}
+
+/// Whether a statement changes what tables there are.
+pub(super) fn alters_schema(sql: &str) -> bool {
+    begins_with(sql, &["CREATE", "ALTER", "DROP"])
 }
 
 /// Whether a statement begins with one of these words.

@@ -94,7 +94,8 @@ pub(super) fn write(db: &DatabaseWrapper, writer: i64, stop: &AtomicBool) -> Ans
         let value = number.to_string();
         let last = answered.messages.keys().next_back().copied();
         let has_said_enough = matches!(number % 9, 0 | 1 | 7) && answered.messages.len() >= MOST_SAID;
-        let oldest = answered.messages.keys().copied().find(|id| has_said_enough && !may_show(*id));
+        let oldest = || answered.messages.keys().copied().find(|id| !may_show(*id));
+        let oldest = if has_said_enough { oldest() } else { None };
         match (number % 9, last, oldest) {
             (2 | 6, Some(id), _) => {
                 let edited = format!("CANARY edited {number}");
