@@ -17,6 +17,11 @@ const MOST_BYTES: usize = 4 << 20;
 /// The statements that walk rows: the first chunk, and what comes after a row. `?1` is the chat, `?2` the limit.
 pub(super) struct Query {
     pub(super) first: String,
+    /// What comes after a row among those from which it differs in the rowid alone, where the order ends with that: however
+    /// many they are, they are not to be passed over for each chunk, and SQLite finds rows by several values at a time only
+    /// as far as an index names the columns.
+    pub(super) alike: Option<String>,
+    /// What comes after all those.
     pub(super) next: String,
     /// Where in a row the columns are that the order is by.
     walk: Vec<usize>,
@@ -27,17 +32,34 @@ impl Query {
     /// Rows of a table in the order of some of the columns.
     pub(super) fn new(table: &str, columns: &[String], owner: &str, walk: &[&str]) -> Self {
         let listed = list(columns.iter().map(|column| quoted(column)));
-        let order = walk.join(", ");
-        let places = list((3..3 + walk.len()).map(|place| format!("?{place}")));
+        let named = match walk {
+            [named @ .., "rowid"] if !named.is_empty() => named,
+            _ => walk,
+        };
+        let select = |after: String| {
+            let order = walk.join(", ");
+            format!("SELECT {listed} FROM {table} WHERE {owner}{after} ORDER BY {order} LIMIT ?2")
+        };
+        let alike = || {
+            let same = (3..).zip(named).map(|(place, column)| format!(" AND {column} = ?{place}"));
+            select(same.chain([format!(" AND rowid > ?{}", 3 + named.len())]).collect())
+        };
+        let places = list((3..3 + named.len()).map(|place| format!("?{place}")));
         let place = |name: &&str| columns.iter().position(|column| column == name).unwrap_or(columns.len());
         Self {
-            first: format!("SELECT {listed} FROM {table} WHERE {owner} ORDER BY {order} LIMIT ?2"),
-            next: format!(
-                "SELECT {listed} FROM {table} WHERE {owner} AND ({order}) > ({places}) ORDER BY {order} LIMIT ?2"
-            ),
+            first: select(String::new()),
+            alike: (named.len() < walk.len()).then(alike),
+            next: select(format!(" AND ({}) > ({places})", named.join(", "))),
             walk: walk.iter().map(place).collect(),
             width: columns.len(),
         }
+    }
+
+    /// The statements that find what comes after a row, in their order, each with how many of its values they are told.
+    fn after(&self) -> impl Iterator<Item = (&str, usize)> {
+        let width = self.walk.len();
+        let next = (&*self.next, width - usize::from(self.alike.is_some()));
+        self.alike.as_deref().map(|alike| (alike, width)).into_iter().chain([next])
     }
 }
 
@@ -181,6 +203,11 @@ impl Chunk {
         self.bytes.len() + 4 * self.cells.len()
     }
 
+    /// Whether no row is added any more.
+    fn is_full(&self) -> bool {
+        self.bytes.len() >= MOST_BYTES
+    }
+
     pub(super) fn rows(&self) -> impl Iterator<Item = Row<'_>> {
         self.cells.chunks_exact(self.width.max(1)).map(|cells| Row { cells, bytes: &self.bytes })
     }
@@ -271,15 +298,28 @@ impl<'a> Walk<'a> {
         }
         let Self { source, query, chat, at_once, chunk, last, .. } = self;
         chunk.clear();
-        let limit = i64::try_from(*at_once).unwrap_or(i64::MAX);
-        let mut params = vec![ValueRef::Integer(chat.0), ValueRef::Integer(limit)];
-        params.extend(last.rows().flat_map(|row| row.values(query.walk.len())));
-        let sql = if last.len() == 0 { &query.first } else { &query.next };
+        let statements = match last.len() {
+            0 => vec![(&*query.first, 0)],
+            _ => query.after().collect(),
+        };
         source.read("relocate.walk", |tx| {
-            tx.scan_stored(sql, &params, |row| {
-                chunk.push(row)?;
-                Ok(if chunk.bytes.len() < MOST_BYTES { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })
-            })
+            if statements.len() > 1 {
+                tx.snapshot()?;
+            }
+            for (sql, values) in &statements {
+                let wanted = at_once.saturating_sub(chunk.len());
+                if wanted == 0 || chunk.is_full() {
+                    break;
+                }
+                let limit = ValueRef::Integer(i64::try_from(wanted).unwrap_or(i64::MAX));
+                let after = last.rows().flat_map(|row| row.values(*values));
+                let params: Vec<_> = [ValueRef::Integer(chat.0), limit].into_iter().chain(after).collect();
+                tx.scan_stored(sql, &params, |row| {
+                    chunk.push(row)?;
+                    Ok(if chunk.is_full() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+                })?;
+            }
+            Ok(())
         })?;
         let Some(row) = self.chunk.rows().last() else {
             self.is_over = true;
@@ -306,3 +346,7 @@ fn list(parts: impl Iterator<Item = String>) -> String {
 fn quoted(column: &str) -> String {
     if column == "rowid" { column.to_owned() } else { format!("\"{}\"", column.replace('"', "\"\"")) }
 }
+
+#[cfg(test)]
+#[path = "rows_tests.rs"]
+mod tests;

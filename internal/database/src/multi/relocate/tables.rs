@@ -180,7 +180,7 @@ mod tests {
     use rusqlite::Connection;
 
     use super::super::media;
-    use super::super::rows::Layout;
+    use super::super::rows::{Layout, Query};
     use super::{MOVED, STAY};
     use crate::{DatabaseWrapper, SourceConfig};
 
@@ -228,10 +228,11 @@ mod tests {
         for table in &MOVED {
             let columns = strings(&connection, "SELECT name FROM pragma_table_info(?1)", table.name);
             let layout = Layout::new(table, columns);
-            texts.extend([layout.query.first.clone(), layout.query.next.clone()]);
+            texts.push(layout.query);
         }
-        let ids = media::ids_of_messages();
-        texts.extend([ids.first, ids.next]);
+        texts.push(media::ids_of_messages());
+        let texts =
+            texts.into_iter().flat_map(|Query { first, alike, next, .. }| [Some(first), alike, Some(next)]).flatten();
         for sql in texts {
             let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
             let mut rows = statement.raw_query();
