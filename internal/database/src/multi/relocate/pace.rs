@@ -11,7 +11,7 @@ use crate::source::{ReadTx, Source, WriteTx};
 const FEWEST: usize = 16;
 const FIRST: usize = 64;
 /// How many times as long as its steps a move rests: others share the disk with what a step wrote, after it as well.
-const RESTS: u32 = 2;
+const RESTS: u32 = 6;
 /// How long it rests at a time at most.
 const LONGEST_REST: Duration = Duration::from_secs(1);
 
@@ -118,14 +118,14 @@ mod tests {
     }
 
     #[test]
-    fn what_takes_long_is_followed_by_a_rest_of_twice_that_where_others_call() {
+    fn what_takes_long_is_followed_by_a_longer_rest_where_others_call() {
         for (longest, rests) in [(Some(Duration::from_millis(20)), true), (None, false)] {
             let mut steps = Steps::new(10, longest);
-            (0..3).for_each(|_| steps.took(Duration::from_millis(10), 7));
+            (0..3).for_each(|_| steps.took(Duration::from_millis(5), 7));
             for is_due in [rests, false] {
                 let begun = Instant::now();
                 steps.rest();
-                assert_eq!(begun.elapsed() >= Duration::from_millis(60), is_due);
+                assert_eq!(begun.elapsed() >= Duration::from_millis(90), is_due);
             }
         }
     }

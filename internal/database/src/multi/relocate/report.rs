@@ -18,7 +18,7 @@ pub struct MoveOptions {
     /// How many rows are read, written or deleted in one transaction at most; with long rows it is fewer.
     pub rows_at_once: usize,
     /// How long a transaction may take, about, so that calls on other chats do not wait for it: it has fewer rows where
-    /// it takes longer. After it the move rests for twice as long. `None` where nobody else calls.
+    /// it takes longer. After it the move rests for six times as long. `None` where nobody else calls.
     pub longest_step: Option<Duration>,
 }
 
