@@ -17,6 +17,12 @@ struct Told {
     asked: Vec<ThreadId>,
 }
 
+/// A call that nobody else makes.
+fn call<'a>(database: &'a Database, op: &'static str) -> Call<'a> {
+    let (context, deadline) = (database.context(op), soon());
+    Call { context, deadline, recorder: None, delegate: None, is_for_another: false }
+}
+
 /// This thread is a member of the open transaction and has the writer; another delegates an insert; this one does with
 /// that what it is told to, and commits.
 fn delegate(
@@ -28,13 +34,7 @@ fn delegate(
 ) -> Told {
     let asked = std::sync::Arc::new(Mutex::new(Vec::new()));
     let mut seat = database.writer.take(soon()).unwrap();
-    let call = Call {
-        context: database.context("test.first"),
-        deadline: soon(),
-        recorder: None,
-        delegate: None,
-        is_for_another: false,
-    };
+    let call = call(database, "test.first");
     drop(database.part(seat.state(), &call, &mut |tx| insert(tx, "INSERT", "first")));
     let answer = thread::scope(|scope| {
         let other = scope.spawn(|| {
@@ -197,8 +197,7 @@ fn whoever_goes_on_waits_for_no_other_process_and_leaves_that_to_whoever_delegat
 fn what_changes_the_schema_is_not_delegated() {
     let folder = tempfile::tempdir().unwrap();
     let database = open(&folder, "a.db");
-    let (context, deadline) = (database.context("test.alters"), soon());
-    let call = Call { context, deadline, recorder: None, delegate: Some(&|| None), is_for_another: false };
+    let call = Call { delegate: Some(&|| None), ..call(&database, "test.alters") };
     let delegated = |sql: &'static str| {
         Delegated::record(&call, &mut |tx| {
             let inserted = tx.execute("INSERT INTO settings (key, value) VALUES ('k', 'x')", params![])?;
@@ -220,14 +219,11 @@ fn one_that_fails_halfway_is_lost_with_all_members_and_those_that_follow_are_und
     let database = open(&folder, "a.db");
     let mut seat = database.writer.take(soon()).unwrap();
     let delegating = |part: &dyn Fn(&mut WriteTx<'_>) -> Result<()>| {
-        let (context, deadline) = (database.context("test.two"), soon());
-        let call = Call { context, deadline, recorder: None, delegate: Some(&|| None), is_for_another: false };
+        let call = Call { delegate: Some(&|| None), ..call(&database, "test.two") };
         Delegated::record(&call, &mut |tx| part(tx)).unwrap()
     };
     let first = |seat: &mut Seat<'_>, key: &str| {
-        let (context, deadline) = (database.context("test.first"), soon());
-        let call = Call { context, deadline, recorder: None, delegate: None, is_for_another: false };
-        database.part(seat.state(), &call, &mut |tx| insert(tx, "INSERT", key))
+        database.part(seat.state(), &call(&database, "test.first"), &mut |tx| insert(tx, "INSERT", key))
     };
     // It changed a row before it failed: the first member's is gone with it, and will be made again by itself.
     let (lost, mut halfway) = (first(&mut seat, "taken"), delegating(&two("second", "taken")));

@@ -41,19 +41,11 @@ fn is_kept(database: &Database) -> bool {
 }
 
 /// Reads until a snapshot is left open.
-fn read_often(database: &Database) {
+fn until_kept(database: &Database, read: impl Fn(&Database) -> i64) {
     let until = soon();
     while !is_kept(database) {
         assert!(Instant::now() < until, "no snapshot is left open");
-        count(database);
-    }
-}
-
-/// The same, with one deadline for all.
-fn read_often_by(database: &Database, deadline: Instant) {
-    while !is_kept(database) {
-        assert!(Instant::now() < deadline, "no snapshot is left open");
-        count_by(database, deadline);
+        read(database);
     }
 }
 
@@ -70,7 +62,7 @@ fn one_that_nobody_uses_any_more_is_left_soon() {
     let database = open(&folder, "a.db");
     for round in 0..5 {
         set(&database, round);
-        read_often(&database);
+        until_kept(&database, count);
         assert!(can_be_emptied(&folder), "round {round}");
         let until = soon();
         while is_kept(&database) {
@@ -88,7 +80,7 @@ fn what_is_written_is_seen_by_the_next_read_also_through_the_file_opened_once_mo
     for number in 1..200 {
         let (writes, reads) = if number % 2 == 0 { (&database, &again) } else { (&again, &database) };
         let now = begun_now(reads);
-        read_often_by(reads, now);
+        until_kept(reads, |reads| count_by(reads, now));
         set(writes, number);
         assert_eq!((count_by(reads, now), count_by(writes, now)), (number, number));
     }
@@ -115,7 +107,7 @@ fn what_a_read_writes_before_its_first_statement_is_seen_by_that() {
     let database = open(&folder, "a.db");
     for number in 1..50 {
         let now = begun_now(&database);
-        read_often_by(&database, now);
+        until_kept(&database, |database| count_by(database, now));
         let found = database.read("test.writes", now, |tx| {
             set(&database, number);
             tx.value::<String>("settings", COUNT, params![])
@@ -159,7 +151,7 @@ fn what_another_process_writes_is_seen_within_a_moment() {
     let other = rusqlite::Connection::open(folder.path().join("a.db")).unwrap();
     for number in 1..50_i64 {
         set(&database, 0);
-        read_often(&database);
+        until_kept(&database, count);
         other.execute("UPDATE settings SET value = ?1 WHERE key = 'count'", [number.to_string()]).unwrap();
         let written = Instant::now();
         // What began so much later sees it. (It goes on reading meanwhile.)
@@ -180,21 +172,21 @@ fn what_is_read_in_several_statements_and_what_fails_leaves_the_connection_as_it
     let database = open(&folder, "a.db");
     set(&database, 1);
     for _ in 0..20 {
-        read_often(&database);
+        until_kept(&database, count);
         let both = database.read("test.both", soon(), |tx| {
             tx.snapshot()?;
             let first = tx.value::<String>("settings", COUNT, params![])?;
             Ok((first, tx.value::<String>("settings", COUNT, params![])?))
         });
         assert_eq!(both.unwrap(), (Some("1".to_owned()), Some("1".to_owned())));
-        read_often(&database);
+        until_kept(&database, count);
         let failed = database.read("test.fails", soon(), |tx| {
             tx.scan(COUNT, params![], |_| Err(database.context("test.fails").error(ErrorKind::NotFound)))?;
             Ok(ControlFlow::<()>::Continue(()))
         });
         assert!(matches!(failed.unwrap_err().kind(), ErrorKind::NotFound));
         assert!(!is_kept(&database));
-        read_often(&database);
+        until_kept(&database, count);
         let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
             database.read("test.panics", soon(), |_| -> crate::Result<()> { std::panic::resume_unwind(Box::new(())) })
         }));
