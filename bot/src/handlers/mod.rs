@@ -161,9 +161,13 @@ impl Command {
         format!("/{} {}", self.name, self.arguments).trim_end().to_owned()
     }
 
-    /// What those are answered who may not give it.
-    fn refusal(&self) -> String {
-        format!("/{} is for the bot's owners.", self.name)
+    /// What those are answered who may not give it, and how they may come to: whoever runs the bot needs their id.
+    fn refusal(&self, user: UserId) -> String {
+        format!(
+            "/{} is for the bot's owners. Whoever runs the bot makes you one: with your id, {user}, in `owners` under [bot] in \
+             its configuration, and a restart.",
+            self.name
+        )
     }
 }
 

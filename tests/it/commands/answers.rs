@@ -72,12 +72,17 @@ fn owners_commands_are_refused_to_others() {
         super::answer(&bench.send(incoming))
     };
     for command in OWNERS_ALONE {
-        let refused = format!("/{command} is for the bot's owners.");
+        let refused = |id: i64| {
+            format!(
+                "/{command} is for the bot's owners. Whoever runs the bot makes you one: with your id, {id}, in `owners` under \
+                 [bot] in its configuration, and a restart."
+            )
+        };
         for chat in [GROUP, ADA] {
-            assert_eq!(bench.say(chat, ADA, &format!("/{command}")), refused);
-            assert_eq!(bench.say(chat, ADA, &format!("/{}@switchyard_bot x", command.to_uppercase())), refused);
-            assert_ne!(bench.say(chat, OWNER, &format!("/{command}")), refused);
-            assert_ne!(grace(chat, &format!("/{command}")), refused);
+            assert_eq!(bench.say(chat, ADA, &format!("/{command}")), refused(ADA));
+            assert_eq!(bench.say(chat, ADA, &format!("/{}@switchyard_bot x", command.to_uppercase())), refused(ADA));
+            assert_ne!(bench.say(chat, OWNER, &format!("/{command}")), refused(OWNER));
+            assert_ne!(grace(chat, &format!("/{command}")), refused(9));
         }
         // A full name, or a user name that begins alike, owns nothing.
         for (name, username) in
@@ -86,7 +91,7 @@ fn owners_commands_are_refused_to_others() {
             let mut incoming = bench.incoming(GROUP, 10, &format!("/{command}"));
             incoming.user_name = name.to_owned();
             incoming.username = username.map(str::to_owned);
-            assert_eq!(super::answer(&bench.send(incoming)), refused);
+            assert_eq!(super::answer(&bench.send(incoming)), refused(10));
         }
     }
 }
