@@ -239,6 +239,34 @@ fn what_is_named_wrongly_is_said() {
     assert_eq!(texts(&site.data("archive.db")), ["said before"]);
 }
 
+#[test]
+fn of_a_folder_of_backups_the_newest_are_named_first_and_none_is_taken() {
+    let site = made();
+    let set = set_of(&site, &backup(&site, &[]).1);
+    let folder = set.parent().unwrap();
+    // A file that is no set has no place among them, nor has a set that was not finished.
+    std::fs::create_dir(folder.join("photos")).unwrap();
+    let manifest = std::fs::read_to_string(set.join("backup.json")).unwrap();
+    let lacking = manifest.replace("\"moved\": []", "\"moved\": [7]");
+    assert_ne!(lacking, manifest);
+    let names =
+        ["20200101T000000Z", "20200103T000000Z-2", "20200103T000000Z", "20200103T000000Z-10", "20200102T000000Z"];
+    for name in names.iter().chain(&["20200104T000000Z.part"]) {
+        std::fs::create_dir(folder.join(name)).unwrap();
+        let text = if *name == "20200103T000000Z-2" { &lacking } else { &manifest };
+        std::fs::write(folder.join(name).join("backup.json"), text).unwrap();
+    }
+    std::fs::rename(&set, folder.join("20200105T000000Z")).unwrap();
+    for args in [&[][..], &["--source", "archive"]] {
+        let (code, said) = restore(&site, folder, args);
+        assert_eq!(code, 1);
+        insta::allow_duplicates! {
+            insta::assert_snapshot!(said, @"error: [home]/backups is no backup itself, it holds backups; name one of them, the newest first: [home]/backups/20200105T000000Z, [home]/backups/20200103T000000Z-10, [home]/backups/20200103T000000Z-2 (incomplete), [home]/backups/20200103T000000Z, [home]/backups/20200102T000000Z, and 1 more");
+        }
+    }
+    assert_eq!(restore(&site, &folder.join("20200105T000000Z"), &[]).0, 0);
+}
+
 #[rstest]
 #[case::that_is_missing(|site: &Site| std::fs::remove_file(site.data("archive.db")).unwrap(), 0)]
 #[case::that_is_empty(|site: &Site| std::fs::write(site.data("archive.db"), "").unwrap(), 0)]

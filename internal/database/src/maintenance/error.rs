@@ -69,6 +69,14 @@ pub enum MaintenanceError {
         /// Why it is none.
         detail: String,
     },
+    /// What was named is a folder of backups.
+    #[error("{} is no backup itself, it holds backups; name one of them, the newest first: {sets}", path.display())]
+    HoldsBackups {
+        /// What was named.
+        path: PathBuf,
+        /// The first few of them.
+        sets: String,
+    },
     /// There is nothing of this name.
     #[error("{} does not exist; name a folder that `bot db backup` made, or a database file and its source with --source", path.display())]
     NothingThere {

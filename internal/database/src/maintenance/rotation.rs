@@ -55,6 +55,19 @@ pub(super) fn rotate(folder: &Path, like: &Manifest, made: &Path, keep: usize) -
     rotated
 }
 
+/// The sets in a folder, the newest first, each with what is to be known before it is chosen.
+pub(super) fn sets_in(folder: &Path) -> Vec<String> {
+    let mut names = names(folder);
+    names.retain(|name| order(name).is_some());
+    names.sort_by(|one, other| order(other).cmp(&order(one)));
+    let set = |name: String| {
+        let path = folder.join(name);
+        let lacking = if Manifest::read(&path).ok()?.is_whole() { "" } else { " (incomplete)" };
+        Some(format!("{}{lacking}", path.display()))
+    };
+    names.into_iter().filter_map(set).collect()
+}
+
 /// Removes what killed runs left unfinished.
 pub(super) fn remove_unfinished(folder: &Path) {
     for name in names(folder) {

@@ -12,6 +12,8 @@ use crate::maintenance::backup::file_in_set;
 use crate::maintenance::copy::{self, Rows};
 use crate::maintenance::error::MaintenanceError;
 use crate::maintenance::manifest::{Manifest, PART};
+use crate::maintenance::named;
+use crate::maintenance::rotation::sets_in;
 use crate::migrate;
 use crate::route::SourceName;
 use crate::source::{Moment, SourceConfig, describe};
@@ -53,7 +55,10 @@ impl BackupSet {
         if absolute.as_os_str().to_string_lossy().ends_with(PART) {
             return Err(refuse("it was not finished"));
         }
-        let manifest = Manifest::read(&absolute).map_err(|error| refuse(&format!("its backup.json: {error}")))?;
+        let manifest = Manifest::read(&absolute).map_err(|error| match sets_in(path) {
+            sets if sets.is_empty() => refuse(&format!("its backup.json: {error}")),
+            sets => MaintenanceError::HoldsBackups { path: path.to_owned(), sets: named(sets.into_iter()) },
+        })?;
         let (mut files, mut stand_ins, mut journals) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
         for file in &manifest.files {
             let role = if file.stand_in { Role::StandIn } else { Role::Named };
