@@ -108,6 +108,46 @@ fn what_is_wrong_is_named(#[case] file: &str, #[case] sql: &str, #[case] expecte
 }
 
 #[test]
+fn of_many_rows_that_are_only_in_one_place_the_first_are_named_and_the_others_counted() {
+    let site = made();
+    let add = |rows: u32| {
+        let sql = format!(
+            "WITH RECURSIVE numbers (number) AS (SELECT 1 UNION ALL SELECT number + 1 FROM numbers WHERE number < {rows})
+             INSERT OR IGNORE INTO chat_settings
+             SELECT 7, 'key ' || number, 'nl', '2026-01-01 00:00:00', '2026-01-01 00:00:00' FROM numbers"
+        );
+        sqlite(&site.data("archive.db")).execute_batch(&sql).unwrap();
+    };
+    let told = || {
+        let (code, said) = site.said(&["db", "verify", "7"]);
+        let lines: Vec<_> = said.lines().skip(3).map(str::to_owned).collect();
+        let (named, rest) = lines.split_at(5);
+        assert!(named.iter().all(|line| line.contains("only at home, in archive")) == (code == 0), "{said}");
+        (code, named[0].clone(), rest.join("\n"))
+    };
+    add(50);
+    let (code, _, rest) = told();
+    assert_eq!(code, 0);
+    assert_snapshot!(rest, @"
+        Chat 7: and 45 more; `--json` names them all
+        1 chat read; nothing is wrong with it.
+        ");
+    add(1_240);
+    // What is wrong is among those that are named.
+    let missing = "DELETE FROM chat_messages WHERE message_id = '15'";
+    sqlite(&site.data("archive.db")).execute_batch(missing).unwrap();
+    let (code, first, rest) = told();
+    assert_eq!(code, 3);
+    assert!(first.contains("only in primary"), "{first}");
+    assert_snapshot!(rest, @"
+        Chat 7: and 1,236 more; `--json` names the first 50
+        1 chat read; something is wrong with 1.
+        ");
+    let copy = site.json(&["verify", "7"])["chats"][0]["copies"][0].clone();
+    assert_eq!((copy["differences"].as_array().unwrap().len(), &copy["only_at_home"]), (50, &1_240.into()));
+}
+
+#[test]
 fn a_database_that_cannot_be_read_is_named_and_the_others_are_read() {
     let site = made();
     std::fs::remove_file(site.data("archive.db")).unwrap();

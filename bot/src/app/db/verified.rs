@@ -6,6 +6,9 @@ use crate::text::chart::{counted, thousands};
 use crate::text::sanitize::sanitize_line;
 use crate::text::table::{Column, table};
 
+/// How many lines say at most what is wrong with a chat in one file, and how it differs there: the table counts all.
+const MOST_TOLD: usize = 5;
+
 /// The moves that are not at their end; a table with a line for each chat and each file that it is in besides; then what is
 /// wrong.
 pub(super) fn verified(report: &VerifyReport, terminal: Option<usize>) -> String {
@@ -26,12 +29,11 @@ pub(super) fn verified(report: &VerifyReport, terminal: Option<usize>) -> String
         text.extend(chat.unfinished.iter().map(|one| unfinished(chat, one)));
         rows.push(at_home(chat));
         rows.extend(chat.copies.iter().map(|copy| elsewhere(chat, copy)));
-        lines.extend(chat.bad.iter().map(|bad| unreadable(chat, bad)));
-        untold(&mut lines, chat, chat.bad_rows, chat.bad.len());
+        first(&mut lines, chat, chat.bad_rows, &chat.bad, |bad| unreadable(chat, bad));
         for copy in chat.copies.iter().filter(|copy| !chat.is_unfinished(copy)) {
-            lines.extend(copy.differences.iter().map(|row| difference(chat, copy, row)));
+            // What is wrong comes before what is only at home, which is no fault.
             let all = copy.different + copy.only_there + copy.only_at_home;
-            untold(&mut lines, chat, all, copy.differences.len());
+            first(&mut lines, chat, all, &copy.differences, |row| difference(chat, copy, row));
         }
     }
     let whole = report.missing.is_empty();
@@ -111,10 +113,14 @@ fn difference(chat: &VerifiedChat, copy: &ChatCopy, row: &RowDifference) -> Stri
     format!("Chat {}: table `{table}`, row {row}: {what}", chat.chat)
 }
 
-/// How many more there are than are told.
-fn untold(lines: &mut Vec<String>, chat: &VerifiedChat, all: u64, told: usize) {
-    let more = all.saturating_sub(told as u64);
+/// The first of so many rows, of which these are known, and how many more there are.
+fn first<T>(lines: &mut Vec<String>, chat: &VerifiedChat, all: u64, known: &[T], line: impl Fn(&T) -> String) {
+    let told = &known[..known.len().min(MOST_TOLD)];
+    lines.extend(told.iter().map(line));
+    let more = all.saturating_sub(told.len() as u64);
     if more > 0 {
-        lines.push(format!("Chat {}: {} more", chat.chat, thousands(more)));
+        let known = known.len() as u64;
+        let which = if known == all { "them all".to_owned() } else { format!("the first {}", thousands(known)) };
+        lines.push(format!("Chat {}: and {} more; `--json` names {which}", chat.chat, thousands(more)));
     }
 }
