@@ -118,7 +118,7 @@ impl Control {
     /// That configuration cannot be gone over to; everything stays as it is.
     pub fn reload(&self, config: &DatabaseConfig) -> Result<Change, ReloadError> {
         let change = self.router.reload(config)?;
-        change.tell();
+        change.tell(&self.router.may_have_left_rows(&change.rerouted));
         Ok(change)
     }
 

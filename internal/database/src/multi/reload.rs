@@ -3,14 +3,21 @@
 use std::collections::BTreeSet;
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
 
 use super::absence::Absent;
-use super::datasource_router::{Current, Plan, RoutingTable};
+use super::datasource_router::{Current, DataSourceRouter, Plan, RoutingTable};
+use super::relocate::holds_any;
 use super::standin::can_come_home;
 use crate::config::{DatabaseConfig, Form};
 use crate::ids::ChatId;
 use crate::maintenance::named;
 use crate::route::SourceName;
+
+/// How many chats whose route leads elsewhere are looked for where it led before, and for how long.
+const MOST_ASKED: usize = 100;
+const TO_ASK: Duration = Duration::from_millis(500);
 
 /// What a reload has changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -153,6 +160,31 @@ pub(super) fn moved_to_nothing(plan: &Plan, next: &DatabaseConfig) -> Option<Rel
     })
 }
 
+impl DataSourceRouter {
+    /// Those of these chats that may have left rows behind: of a chat that is new nothing is anywhere. Opens no source, and
+    /// asks on a thread of its own, so that a disk that does not answer holds up no reload.
+    pub(super) fn may_have_left_rows(&self, rerouted: &[Rerouted]) -> Vec<Rerouted> {
+        let all = rerouted.to_vec();
+        if all.is_empty() || all.len() > MOST_ASKED {
+            return all;
+        }
+        let (told, answer) = mpsc::channel();
+        let (sources, asked, deadline) = (self.table().sources.clone(), all.clone(), Instant::now() + TO_ASK);
+        let ask = move || {
+            let may_have = |one: &Rerouted| {
+                let from = sources.iter().find(|source| *source.name() == one.from && source.is_open());
+                let holds = from.map(|from| from.read_by("reload.holds", deadline, |tx| holds_any(tx, one.chat)));
+                !matches!(holds, Some(Ok(false)))
+            };
+            // Whoever asked may have given up.
+            let _ = told.send(asked.into_iter().filter(may_have).collect());
+        };
+        // Where there is no thread nobody answers.
+        let _ = std::thread::Builder::new().name("looks for rows".into()).spawn(ask);
+        answer.recv_timeout(TO_ASK).unwrap_or(all)
+    }
+}
+
 impl Change {
     /// Nothing is different.
     pub(super) fn none(generation: u64) -> Self {
@@ -200,14 +232,14 @@ impl Change {
         }
     }
 
-    /// Writes it to the log and to the audit trail.
-    pub(super) fn tell(&self) {
+    /// Writes it to the log and to the audit trail; `left` are the chats that may have left rows behind.
+    pub(super) fn tell(&self, left: &[Rerouted]) {
         if self.is_none {
             return;
         }
         tracing::info!(target: "database::audit", generation = self.generation, change = %self, "the configuration was reloaded");
-        if !self.rerouted.is_empty() {
-            let chats = named(self.rerouted.iter().map(|one| format!("{} ({} -> {})", one.chat, one.from, one.to)));
+        if !left.is_empty() {
+            let chats = named(left.iter().map(|one| format!("{} ({} -> {})", one.chat, one.from, one.to)));
             tracing::warn!(
                 chats,
                 "chats have another source now, and what they had stays in the old one; `bot db move CHAT --to SOURCE` \

@@ -56,6 +56,7 @@ use crate::sources::{Topology as _, unknown_source};
 
 pub(super) use bring::bring;
 pub use error::{Difference, MoveError, Unlike};
+pub(super) use plan::holds_any;
 pub use report::{MappingChange, MoveOptions, MovePlan, MoveReport, Progress, Stage};
 pub use strays::{Clear, Cleared, ClearedStrays, Stray, Strays, look_at_strays};
 pub use there::ChatThere;

@@ -246,12 +246,32 @@ fn where_it_cannot_be_told_which_history_is_meant_it_says_how_each_is_gone_on_wi
 fn a_reload_names_the_chats_that_start_anew_and_how_many_more_there_are() {
     let scratch = Scratch::in_memory();
     let (db, control) = open(&sources(scratch.path(), &[]));
+    (1..=7).for_each(|chat| fill(&db, ChatId(-chat), &format!("word {chat}")));
     let mapping: Vec<_> = (1..=7).map(|chat| (-chat, "archive")).collect();
     let (_, log) = logged(|| control.reload(&sources(scratch.path(), &mapping)).unwrap());
     let told = log.lines().find(|line| line.contains("WARN")).unwrap();
     assert!(told.contains("-7 (primary -> archive), -6 (primary -> archive), "), "{told}");
     assert!(told.contains("-3 (primary -> archive), and 2 more") && !told.contains("-2 (primary"), "{told}");
     assert!(told.contains("`bot db move CHAT --to SOURCE`"), "{told}");
+    db.close();
+}
+
+#[test]
+fn a_reload_names_no_chat_that_has_left_nothing_behind() {
+    let scratch = Scratch::in_memory();
+    let (db, control) = open(&sources(scratch.path(), &[]));
+    fill(&db, CHAT, "word");
+    let reloaded = |mapping: &[(i64, &str)]| {
+        let (change, log) = logged(|| control.reload(&sources(scratch.path(), mapping)).unwrap());
+        (change.rerouted.len(), log.lines().find(|line| line.contains("WARN")).map(str::to_owned))
+    };
+    assert_eq!(reloaded(&[(-7, "archive"), (-8, "third")]), (2, None), "nothing was ever said in these");
+    let (rerouted, told) = reloaded(&[(-1, "archive"), (-7, "third"), (-8, "archive")]);
+    let told = told.unwrap();
+    assert_eq!(rerouted, 3);
+    assert!(told.contains("-1 (primary -> archive)"), "{told}");
+    // Of a source that is not open it is not known whether it has anything.
+    assert!(told.contains("-7 (archive -> third)") && told.contains("-8 (third -> archive)"), "{told}");
     db.close();
 }
 

@@ -216,7 +216,7 @@ pub(super) fn holds(source: &Arc<Source>, chat: ChatId) -> Result<bool> {
 }
 
 /// Whether a source holds anything of a chat, in any table.
-pub(super) fn holds_any(tx: &ReadTx<'_>, chat: ChatId) -> Result<bool> {
+pub(in crate::multi) fn holds_any(tx: &ReadTx<'_>, chat: ChatId) -> Result<bool> {
     tx.snapshot()?;
     for Table { name, owner, .. } in &MOVED {
         let sql = format!("SELECT EXISTS (SELECT 1 FROM {name} WHERE {owner})");
