@@ -54,6 +54,10 @@ pub struct MoveStep {
 pub struct MovesReport {
     /// Of each.
     pub moves: Vec<MoveReport>,
+    /// That the bot goes on with the configuration of before, since it refused the one on disk; null where it did not, or
+    /// where no bot told.
+    #[serde(default)]
+    pub note: Option<String>,
 }
 
 /// What became of one of the chats that were named.

@@ -125,7 +125,7 @@ fn request(what: &MoveArgs) -> MoveRequest {
     }
 }
 
-fn outcome(MovesReport { moves }: &MovesReport) -> Outcome {
+fn outcome(MovesReport { moves, .. }: &MovesReport) -> Outcome {
     let is_done = |outcome| !matches!(outcome, MoveOutcome::Failed | MoveOutcome::Leftovers);
     let done = moves.iter().filter(|report| is_done(report.outcome)).count();
     let is_part = moves.iter().any(|report| report.outcome == MoveOutcome::Leftovers);

@@ -131,6 +131,7 @@ pub(super) fn reload(report: &ReloadReport) -> String {
 /// What became of chats that were to move.
 pub(super) fn moves(report: &MovesReport) -> String {
     let texts = report.moves.iter().map(ToString::to_string).collect::<String>() + &report.of_room();
+    let texts = texts + report.note.as_deref().unwrap_or_default();
     texts.lines().map(|line| sanitize_line(line).into_owned() + "\n").collect()
 }
 

@@ -54,7 +54,7 @@ impl Operator for Script {
             let _ = tell(step("copying", 2));
             let _ = tell(step("verifying", 1));
         }
-        Ok(MovesReport { moves: vec![MoveReport::of(what.chats[0], MoveOutcome::Moved)] })
+        Ok(MovesReport { moves: vec![MoveReport::of(what.chats[0], MoveOutcome::Moved)], note: None })
     }
 
     fn reload(&self) -> Result<ReloadReport, Fault> {

@@ -67,6 +67,16 @@ impl Following {
     pub(super) fn last(&self) -> Option<ReloadReport> {
         self.watch.read().as_ref()?.last().map(report)
     }
+
+    /// That the last change was refused, for whoever changes something that the configuration is to say; `None` where it
+    /// was not.
+    pub(super) fn refusal(&self) -> Option<String> {
+        let reason = self.last()?.reason?.replace('\n', "; ");
+        Some(format!(
+            "The configuration on disk is refused, and the bot goes on with that of before: {reason}. Mend it (see `bot \
+             config check`), then `bot db reload`."
+        ))
+    }
 }
 
 fn report(reload: Reload) -> ReloadReport {

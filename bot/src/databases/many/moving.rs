@@ -76,7 +76,8 @@ impl Many {
             // A wrong file stays without effect, as it does otherwise; its reader has said so.
             let _ = self.following.reload();
         };
-        moved(&self.control, what, &files, Some(&reload), tell)
+        let report = moved(&self.control, what, &files, Some(&reload), tell)?;
+        Ok(MovesReport { note: self.following.refusal(), ..report })
     }
 }
 
@@ -125,7 +126,7 @@ fn moved(
         clear(control, &mut moves, &left);
     }
     moves.extend(elsewhere.iter().map(|one| refused(control, one)));
-    Ok(MovesReport { moves })
+    Ok(MovesReport { moves, note: None })
 }
 
 /// What is told of a chat whose move was broken off, and which is neither where it was nor where it was to go.
