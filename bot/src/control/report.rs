@@ -100,7 +100,7 @@ pub struct SourceReport {
     pub read_only: bool,
     /// How it is.
     pub state: State,
-    /// Why it cannot be used and what to do; null where it can.
+    /// Why it cannot be used or is not open, and what to do; null where it is, or can be.
     pub reason: Option<String>,
     /// Since when it cannot be used, or its chats are served elsewhere (UTC); null where neither is so, or where no bot
     /// told.

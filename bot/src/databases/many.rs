@@ -21,7 +21,7 @@ use crate::control::client::Client;
 use crate::control::leftovers::{Clearing, JournalReport, SetAsideReport, Settle, SettledReport, StraysReport};
 use crate::control::moves::{MoveRequest, MoveStep, MovesReport};
 use crate::control::protocol::{Accept, Fault, FaultKind};
-use crate::control::report::{Counts, Disputed, ReloadReport, RouteReport, SourceReport, StatusReport, Why};
+use crate::control::report::{Counts, Disputed, ReloadReport, RouteReport, SourceReport, State, StatusReport, Why};
 use crate::control::server::Server;
 use crate::control::upkeep::Restored;
 use crate::control::{Operator, Outage, absolute};
@@ -162,6 +162,7 @@ pub(super) fn look(config: &DatabaseConfig) -> Result<StatusReport, DatabasesErr
         let multi::SourceLook {
             name,
             look,
+            why_not_made,
             readonly,
             is_default,
             chats,
@@ -173,7 +174,8 @@ pub(super) fn look(config: &DatabaseConfig) -> Result<StatusReport, DatabasesErr
         } = source;
         let served_by = served_by.map(leftovers::served_by);
         let report = SourceReport::of_file(name.as_str(), look, readonly, is_default, chats as u64);
-        SourceReport { served_by, waiting, waiting_reason, parked, ..report }
+        let reason = report.reason.clone().or(why_not_made);
+        SourceReport { reason, served_by, waiting, waiting_reason, parked, ..report }
     });
     let data_dir = config.data_dir.display().to_string();
     let (sources, ownerless) = (sources.collect(), leftovers::ownerless(config));
@@ -235,9 +237,10 @@ impl Operator for Many {
                 None => report,
                 Some((by, since)) => report.served_by(leftovers::served_by(by), since),
             };
-            let Particulars { version, uuid, parked, waiting, waiting_reason, .. } =
+            let Particulars { version, why_closed, uuid, parked, waiting, waiting_reason, .. } =
                 particulars.get(&one.source.name).cloned().unwrap_or_default();
-            SourceReport { version, uuid, parked, waiting, waiting_reason, ..report }
+            let reason = report.reason.clone().or(why_closed.filter(|_| report.state == State::Closed));
+            SourceReport { reason, version, uuid, parked, waiting, waiting_reason, ..report }
         };
         StatusReport {
             running: true,

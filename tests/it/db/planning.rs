@@ -77,9 +77,32 @@ fn a_source_that_cannot_be_made_is_refused_with_the_reason(#[values(false, true)
             assert_snapshot!(said, @"Chat 7 was not moved: the source `extra` cannot be used now: the folder [home]/data/nowhere does not exist; create it, or correct the path; see `bot db status`, then try again.");
         }
     }
+    // What it says to see says it too.
+    let (code, said) = site.said(&["db", "status"]);
+    assert_eq!(code, 0);
+    let state = if runs { "closed" } else { "absent" };
+    let reason = "the folder [home]/data/nowhere does not exist; create it, or correct the path";
+    assert!(said.ends_with(&format!("\nextra is {state}: {reason}\n")), "{said}");
+    let extra = site.json(&["status"])["sources"][2].clone();
+    assert_eq!((&extra["name"], &extra["state"], &extra["reason"]), (&"extra".into(), &state.into(), &reason.into()));
     if let Some(running) = running {
         assert_eq!(running.end().code, Some(0));
     }
+}
+
+#[test]
+fn sources_that_were_not_needed_yet_are_told_of_together() {
+    let site = Site::new(TWO);
+    let mut running = site.start();
+    let more = (1..=7).map(|number| format!("[database.sources.more-{number}]\npath = \"{number}.db\"\n"));
+    let table = "[database.chat_mapping]\n";
+    site.configure(&TWO.replace(table, &(more.collect::<String>() + table)));
+    assert_eq!(site.said(&["db", "reload"]).0, 0);
+    let said = site.said(&["db", "status"]).1;
+    assert_snapshot!(said.lines().last().unwrap(), @"more-1, more-2, more-3, more-4, more-5 and 2 more are closed: not needed yet; opened by the next call");
+    let said = speak(&mut running, 1, "/status").1;
+    assert!(said.contains("closed). not needed yet; opened by the next call.\n"), "{said}");
+    assert_eq!(running.end().code, Some(0));
 }
 
 #[test]

@@ -1,13 +1,17 @@
 //! What `bot db` finds, for people.
 
+use std::collections::BTreeMap;
 use std::io::{self, IsTerminal as _};
 
 use crate::control::leftovers::SetAsideReport;
 use crate::control::moves::MovesReport;
-use crate::control::report::{Disputed, Ownerless, ReloadReport, RouteReport, SourceReport, StatusReport};
+use crate::control::report::{Disputed, Ownerless, ReloadReport, RouteReport, SourceReport, State, StatusReport};
 use crate::text::chart::{counted, thousands};
 use crate::text::sanitize::{sanitize, sanitize_line};
 use crate::text::table::{Column, table};
+
+/// How many sources are named that are closed for the same reason.
+const MOST_NAMED: usize = 5;
 
 /// How many columns standard output has; `None` where it is no terminal, and nothing is cut.
 pub(super) fn columns() -> Option<usize> {
@@ -28,7 +32,9 @@ pub(super) fn status(report: &StatusReport, heading: &str, columns: Option<usize
     let mut text: String = lines.iter().map(|line| sanitize(line).into_owned() + "\n").collect();
     text.push('\n');
     text.push_str(&sources_table(sources, *running, columns));
-    for source in sources {
+    let is_at_rest = |source: &&SourceReport| source.state == State::Closed && source.served_by.is_none();
+    text.push_str(&closed(sources.iter().filter(is_at_rest)));
+    for source in sources.iter().filter(|source| !is_at_rest(source)) {
         let since = source.since.as_ref().map_or_else(String::new, |since| format!(" since {since} UTC"));
         let writes = source.of_writes();
         match &source.reason {
@@ -56,6 +62,22 @@ pub(super) fn status(report: &StatusReport, heading: &str, columns: Option<usize
         text.push_str(&format!("\n{told}\n"));
     }
     text
+}
+
+/// Sources that nothing is known against and that are not open, together where it is for the same reason: there may be
+/// thousands.
+fn closed<'a>(sources: impl Iterator<Item = &'a SourceReport>) -> String {
+    let mut reasons: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for (source, reason) in sources.filter_map(|source| Some((source, source.reason.as_ref()?))) {
+        reasons.entry(reason).or_default().push(&source.name);
+    }
+    let told = |(reason, names): (&str, Vec<&str>)| {
+        let (some, others) = names.split_at(names.len().min(MOST_NAMED));
+        let is = if names.len() == 1 { "is" } else { "are" };
+        let more = if others.is_empty() { String::new() } else { format!(" and {} more", others.len()) };
+        format!("\n{}{more} {is} closed: {}\n", some.join(", "), sanitize_line(reason))
+    };
+    reasons.into_iter().map(told).collect()
 }
 
 fn sources_table(sources: &[SourceReport], running: bool, terminal: Option<usize>) -> String {

@@ -1,6 +1,7 @@
 //! Many databases as their files show them while no bot runs. Nothing is opened for writing, made or left behind.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::path::{Path, absolute};
 use std::sync::{Arc, Weak};
 
 use super::arrived::{disputed, read_arrivals, read_counted};
@@ -16,7 +17,7 @@ use crate::config::DatabaseConfig;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::ChatId;
 use crate::route::SourceName;
-use crate::source::{Facts, Found, Look, OpenError, ReadTx, Seen, SourceConfig, look_closer};
+use crate::source::{Facts, Found, Look, OpenError, ReadTx, Seen, SourceConfig, can_be_made, folder_of, look_closer};
 use crate::store::read_aliases;
 use crate::time::{Clock, SystemClock};
 
@@ -41,6 +42,8 @@ pub struct SourceLook {
     pub name: SourceName,
     /// Its file. One that is not the source's own is unusable, as it would be for a bot.
     pub look: Look,
+    /// Why its file, which is not there yet, cannot be made; `None` where it is there, or can be.
+    pub why_not_made: Option<String>,
     /// Whether it is only read.
     pub readonly: bool,
     /// Whether it has everything that is mapped nowhere.
@@ -119,6 +122,9 @@ pub fn look(config: &DatabaseConfig) -> Overview {
     let disputed = disputes.into_iter().map(|(chat, dispute)| (chat, dispute.reason(chat))).collect();
     let mut overview = Overview { sources, is_complete, disputed, plan, aliases };
     overview.count();
+    for source in &mut overview.sources {
+        source.why_not_made = why_not_made(&source.look, &config.data_dir);
+    }
     note_journals(&mut overview.sources, config);
     overview
 }
@@ -213,10 +219,11 @@ fn judged(
     if let Some(Err(refusal)) = admitted {
         look.found = Found::Unusable { reason: refusal.to_string() };
     }
-    let (served_by, waiting, waiting_reason, parked) = Default::default();
+    let (why_not_made, served_by, waiting, waiting_reason, parked) = Default::default();
     SourceLook {
         name: source.name.clone(),
         look,
+        why_not_made,
         readonly: source.readonly,
         is_default,
         chats: 0,
@@ -225,6 +232,14 @@ fn judged(
         waiting_reason,
         parked,
     }
+}
+
+/// Why a file that is not there yet cannot be made. (The data folder is made by a bot that is started.)
+fn why_not_made(look: &Look, data_dir: &Path) -> Option<String> {
+    let folder = folder_of(&look.path);
+    let is_to_come = !folder.is_dir() && absolute(data_dir).is_ok_and(|data_dir| data_dir.starts_with(&folder));
+    let is_asked = look.found == Found::Nothing && !is_to_come;
+    is_asked.then(|| can_be_made(&look.path).err()).flatten().map(|error| error.to_string())
 }
 
 /// Notes what waits for the sources and what was kept aside there.

@@ -30,6 +30,8 @@ const MOST_WAITING: usize = 64;
 pub struct Particulars {
     /// The schema's version, as earlier releases know it; `None` where it is not open.
     pub version: Option<i64>,
+    /// Why it is not open though nothing is known against it; `None` where it is open, or unavailable.
+    pub why_closed: Option<String>,
     /// What the file alone is called; `None` where it is not open, or has none.
     pub uuid: Option<String>,
     /// How many writes were kept aside, since they could not be made there; `None` where it is not open.
@@ -128,6 +130,7 @@ fn ask(source: &Arc<Source>, away: Option<&Away>) -> Particulars {
     {
         (found, made) = (told, done);
     }
+    found.why_closed = source.why_closed(OP);
     let waiting = away.map_or(Ok(0), |away| {
         away.serving.read(OP, |tx| {
             tx.snapshot()?;

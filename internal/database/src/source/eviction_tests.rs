@@ -77,6 +77,20 @@ fn write_from_elsewhere(path: &Path) {
 }
 
 #[test]
+fn one_that_is_closed_says_why() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_, sources) = with_room_for_one(folder.path(), 2, LONG);
+    let why = || sources.iter().map(|source| source.why_closed("test.why")).collect::<Vec<_>>();
+    let unused = Some("not needed yet; opened by the next call".to_owned());
+    assert_eq!(why(), [unused.clone(), unused.clone()]);
+    set(&sources[0], "before");
+    assert_eq!(why(), [None, unused]);
+    assert_eq!(count(&sources[1]).unwrap(), 0);
+    assert_eq!(why(), [Some("others needed the room; opened again by the next call".to_owned()), None]);
+    sources.iter().for_each(|source| source.close());
+}
+
+#[test]
 fn one_that_cannot_be_opened_as_it_was_left_is_looked_at_as_at_first() {
     type Case = (&'static str, fn(&Path) -> bool, u32, i64);
     let cases: [Case; 4] = [

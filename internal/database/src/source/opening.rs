@@ -10,7 +10,7 @@ use super::budget::{Permit, WRITER};
 use super::door::{Door, Failure, Opener, Opening, State, Stays, Why};
 use super::rest::Trace;
 use super::{Database, OpenError, Source};
-use crate::error::ErrorKind;
+use crate::error::{Error, ErrorKind};
 
 /// How long a failure to open is answered without another try.
 const FAILED_FOR: Duration = Duration::from_secs(1);
@@ -113,6 +113,25 @@ impl Source {
     /// Whether it is unavailable, and there is another file by now, or the same one was changed since.
     pub(crate) fn is_changed_since_it_failed(&self) -> bool {
         self.door.failed_with().is_some_and(|file| file != Trace::at(&self.config.path))
+    }
+
+    /// Why it is not open though nothing is known against it, and what comes of that: what would stand against its file
+    /// being made is looked at. `None` where that is not so.
+    pub(crate) fn why_closed(&self, op: &'static str) -> Option<String> {
+        let why = match &*self.door.state.lock() {
+            State::Closed if self.door.left.lock().is_some() => {
+                "others needed the room; opened again by the next call".to_owned()
+            }
+            State::Closed => "not needed yet; opened by the next call".to_owned(),
+            State::Failed(Failure { why: Why::Busy(waited), .. }) => {
+                format!("another process kept the file locked for {waited:.1?}; the next call tries again")
+            }
+            _ => return None,
+        };
+        match self.would_be_made(op).as_ref().map_err(Error::kind) {
+            Err(ErrorKind::SourceUnavailable { reason }) => Some(reason.clone()),
+            _ => Some(why),
+        }
     }
 
     /// Room for the source's connections, where they count.
