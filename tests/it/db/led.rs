@@ -200,6 +200,7 @@ fn a_line_that_is_not_followed_since_the_chat_was_moved_is_told_of() {
 fn a_chat_of_which_no_source_holds_anything_is_told_of() {
     let site = Site::new(TWO);
     end(Some(site.start()));
+    let configured = std::fs::read_to_string(site.home.path("bot.toml")).unwrap();
     let seen: Vec<_> = [
         &["db", "move", "424242", "--to", "archive", "--dry-run"][..],
         &["db", "move", "424242", "--to", "archive"],
@@ -210,22 +211,31 @@ fn a_chat_of_which_no_source_holds_anything_is_told_of() {
     .map(|(code, said)| format!("{code}: {said}"))
     .into();
     assert_snapshot!(seen.concat(), @r#"
-        0: No source holds anything of chat 424242.
-        It would be mapped to archive: what is said in it later would go there.
-        It would write to [database.chat_mapping]: 424242 = "archive"
-        0: No source holds anything of chat 424242.
-        It is mapped to archive: what is said in it later goes there.
-        Written to [database.chat_mapping] in [home]/bot.toml: 424242 = "archive"
+        1: Chat 424242 was not moved: no source holds anything of the chat 424242, and it is mapped nowhere; see whether that is its id (`bot db verify --all` lists all chats, `/chats` the groups); where it is still to come, write `424242 = "archive"` into [database.chat_mapping].
+        1: Chat 424242 was not moved: no source holds anything of the chat 424242, and it is mapped nowhere; see whether that is its id (`bot db verify --all` lists all chats, `/chats` the groups); where it is still to come, write `424242 = "archive"` into [database.chat_mapping].
         0: CHAT  SOURCE  ROWS  UNREADABLE  SAME  DIFFERENT  ONLY THERE  ONLY AT HOME
-        424242  archive  0  0  -  -  -  -
+        424242  primary  0  0  -  -  -  -
         Chat 424242: no source holds anything of it
         0: CHAT  SOURCE  ROWS  UNREADABLE  SAME  DIFFERENT  ONLY THERE  ONLY AT HOME
         -1  primary  5  0  -  -  -  -
-        424242  archive  0  0  -  -  -  -
+        424242  primary  0  0  -  -  -  -
         Chat 424242: no source holds anything of it
         1 chat read; nothing is wrong with it.
         "#);
+    assert_eq!(std::fs::read_to_string(site.home.path("bot.toml")).unwrap(), configured);
     assert_eq!(site.json(&["move", "424243", "--to", "archive", "--dry-run"])["moves"][0]["unknown"], true);
+    // One that is mapped is led elsewhere.
+    let seen =
+        [&["db", "move", "-100", "--to", "primary", "--dry-run"][..], &["db", "move", "-100", "--to", "primary"]];
+    let seen: Vec<_> = seen.map(|args| site.said(args)).map(|(code, said)| format!("{code}: {said}")).into();
+    assert_snapshot!(seen.concat(), @"
+        0: No source holds anything of chat -100.
+        It would be mapped to primary: what is said in it later would go there.
+        It would remove from [database.chat_mapping]: the line of -100
+        0: No source holds anything of chat -100.
+        It is mapped to primary: what is said in it later goes there.
+        Removed from [database.chat_mapping] in [home]/bot.toml: the line of -100
+        ");
     assert_eq!(site.json(&["move", "-1", "--to", "archive", "--dry-run"])["moves"][0]["unknown"], false);
     // One that could not be read may hold something.
     std::fs::remove_file(site.data("archive.db")).unwrap();

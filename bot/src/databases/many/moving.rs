@@ -118,6 +118,7 @@ fn moved(
             go_on
         };
         moves.push(mover.one(chat, tell).unwrap_or_else(|error| MoveReport {
+            unknown: matches!(error, multi::MoveError::Unknown { .. }),
             error: Some(error.to_string()),
             ..MoveReport::of(chat.0, MoveOutcome::Failed)
         }));

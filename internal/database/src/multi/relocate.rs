@@ -160,6 +160,9 @@ impl Control {
             parts = self.parts(&chats, to, options.keep)?;
         }
         self.check_not_there(&chats, &parts, to)?;
+        if unfinished.is_empty() {
+            self.check_known(&chats, to)?;
+        }
         // A file that is not there yet is made before anything is noted.
         for part in &parts {
             plan::check_available(&part.from)?;

@@ -316,14 +316,23 @@ fn a_line_that_is_not_followed_since_the_chat_was_moved_is_told_of() {
 }
 
 #[test]
-fn a_chat_of_which_nothing_is_anywhere_is_led_there_and_that_is_said() {
+fn a_chat_that_nobody_knows_is_led_nowhere_and_one_that_is_mapped_is_though_nothing_is_anywhere() {
     let scratch = Scratch::in_memory();
-    let (db, control) = open(&sources(scratch.path(), &[]));
+    let (db, control) = open(&sources(scratch.path(), &[(-1, "archive")]));
     fill(&db, OTHER, "other");
-    assert!(control.plan_move(CHAT, &name("archive"), &small()).unwrap().is_nowhere);
+    let unknown = ChatId(424_242);
+    let refused = control.plan_move(unknown, &name("third"), &small()).unwrap_err();
+    assert!(matches!(refused, MoveError::Unknown { .. }), "{refused}");
+    assert_eq!(moved(&control, unknown, "third").unwrap_err().to_string(), refused.to_string());
+    let report = control.explain(unknown);
+    assert_eq!((report.source, report.why), (name("primary"), Why::Default));
+    assert!(!scratch.file("third.db").exists(), "nothing is made for it");
+    assert!(control.plan_move(CHAT, &name("third"), &small()).unwrap().is_nowhere);
     assert!(!control.plan_move(OTHER, &name("archive"), &small()).unwrap().is_nowhere);
+    assert!(moved(&control, CHAT, "third").unwrap().is_nowhere);
+    assert_eq!(control.explain(CHAT).source, name("third"));
+    // That it was moved before is known of it too.
     assert!(moved(&control, CHAT, "archive").unwrap().is_nowhere);
-    assert_eq!(control.explain(CHAT).source, name("archive"));
     fill(&db, CHAT, "word");
     assert!(!moved(&control, CHAT, "third").unwrap().is_nowhere);
     db.close();

@@ -1,14 +1,16 @@
 //! What can stop a move, and what to do then.
 
+mod difference;
 mod said;
 
-use std::fmt;
 use std::time::Duration;
 
 use super::{MappingChange, MoveReport, Stage};
 use crate::error::Error;
 use crate::ids::ChatId;
 use crate::route::SourceName;
+
+pub use difference::{Difference, Unlike};
 
 use said::{Because, Differences, Elsewhere, Plainly, Tables, Why, advice, megabytes};
 
@@ -41,6 +43,18 @@ pub enum MoveError {
         /// What the configuration is to say so that it says so too: whoever moved it may have ended before that was
         /// written. Empty where it does.
         mapping: Vec<MappingChange>,
+    },
+    /// Nothing is known of the chat, as where its number was mistyped.
+    #[error(
+        "no source holds anything of the chat {chat}, and it is mapped nowhere; see whether that is its id (`bot db verify \
+         --all` lists all chats, `/chats` the groups); where it is still to come, write `{chat} = \"{to}\"` into \
+         [database.chat_mapping]"
+    )]
+    Unknown {
+        /// The chat.
+        chat: ChatId,
+        /// Where it was to go.
+        to: SourceName,
     },
     /// The target cannot be written.
     #[error("the source `{name}` is read-only, so nothing can be moved there; set `readonly = false` for it first")]
@@ -311,44 +325,6 @@ impl MoveError {
                 Self::Leftovers { report: Box::new(report), error: Box::new(self) }
             }
             refused => refused,
-        }
-    }
-}
-
-/// A row that is not the same at both places.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Difference {
-    /// The table.
-    pub table: &'static str,
-    /// The row's key; numbers only where the key has words of people.
-    pub row: String,
-    /// What is different.
-    pub what: Unlike,
-}
-
-/// How a row is not the same at both places.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Unlike {
-    /// The copy does not have it.
-    Missing,
-    /// Only the copy has it.
-    Extra,
-    /// These columns are different.
-    Columns(Vec<String>),
-    /// So many rows have no key, so that they cannot be told apart.
-    WithoutKey(u64),
-}
-
-impl fmt::Display for Difference {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { table, row, what } = self;
-        match what {
-            Unlike::Missing => write!(f, "table `{table}` lacks the row {row}"),
-            Unlike::Extra => write!(f, "table `{table}` has a row too many: {row}"),
-            Unlike::Columns(columns) => write!(f, "table `{table}`, row {row}, differs in {}", columns.join(", ")),
-            Unlike::WithoutKey(count) => write!(f, "table `{table}` has rows without a key ({count})"),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::super::control::Control;
-use super::super::datasource_router::Recorded;
+use super::super::datasource_router::{Recorded, Why};
 use super::super::site::unfinished_moves;
 use super::pace::Steps;
 use super::report::{MappingChange, Meter, MoveReport, Stage};
@@ -60,6 +60,17 @@ impl Control {
         let elsewhere = plan::elsewhere(&self.router.table().sources, to, *chat);
         let (_, mapping) = self.routes(chats, to);
         Err(MoveError::AlreadyThere { chat: *chat, source_name: to.clone(), here, elsewhere, mapping })
+    }
+
+    /// Refuses a chat of which no source holds anything and that nothing leads anywhere.
+    pub(super) fn check_known(&self, chats: &[ChatId], to: &SourceName) -> Result<(), MoveError> {
+        // A group that became a supergroup is known by that.
+        let [chat] = *chats else { return Ok(()) };
+        let is_led = self.router.explain(chat).1 != Why::Default;
+        if is_led || !plan::is_nowhere(&self.router.table().sources, chats) {
+            return Ok(());
+        }
+        Err(MoveError::Unknown { chat, to: to.clone() })
     }
 
     /// Refuses where a source does not answer, or its chats are served elsewhere.
