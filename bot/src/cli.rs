@@ -213,7 +213,8 @@ pub struct MoveArgs {
     #[arg(long, value_name = "SOURCE", required_unless_present = "abort")]
     pub to: Option<SourceName>,
 
-    /// Only say what would be done
+    /// Only say what would be done. Rows are counted; their size is estimated by the first 200 of each table, the time by
+    /// 20,000 rows a second, or 3,000 beside a bot that runs
     #[arg(long, conflicts_with = "abort")]
     pub dry_run: bool,
 

@@ -252,8 +252,12 @@ impl fmt::Display for MoveReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { chat, outcome, chats, to, rows, media, deleted, tidied, bytes, seconds, error, .. } = self;
         let old = deleted.saturating_sub(*tidied);
-        let [rows, deleted, old] = [*rows, *deleted, old].map(|rows| counted(rows, "row", "rows"));
         let to = to.as_deref().unwrap_or_default();
+        let surplus = match old > rows + media {
+            true => format!(", among them what was written meanwhile or media that {to} had already"),
+            false => String::new(),
+        };
+        let [rows, deleted] = [*rows, *deleted].map(|rows| counted(rows, "row", "rows"));
         let from: Vec<_> = chats.iter().map(|leaving| format!("chat {} from {}", leaving.chat, leaving.from)).collect();
         let from = from.join(", ");
         if self.unknown && error.is_none() {
@@ -282,12 +286,15 @@ impl fmt::Display for MoveReport {
                 )?;
             }
             MoveOutcome::Moved => {
-                let media = thousands(*media);
+                let [media, old] = [*media, old].map(thousands);
                 let tidied = match tidied {
                     0 => String::new(),
                     tidied => format!("; before that {} of an earlier try", counted(*tidied, "row", "rows")),
                 };
-                writeln!(f, "Moved to {to}: {from} ({rows} and {media} media copied, {old} deleted{tidied}).")?;
+                writeln!(
+                    f,
+                    "Moved to {to}: {from} ({rows} and {media} media copied, {old} deleted{surplus}{tidied})."
+                )?;
             }
             MoveOutcome::Leftovers => {
                 writeln!(f, "Chat {chat} was moved, but not to the end: {}.", error.as_deref().unwrap_or_default())?;
@@ -305,5 +312,33 @@ impl fmt::Display for MoveReport {
             }
         }
         self.of_what_else(f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_more_was_deleted_than_copied_it_is_said_why() {
+        let told = |deleted, tidied| {
+            let chats = vec![Leaving { chat: -5, from: "primary".to_owned() }];
+            let report = MoveReport::of(-5, MoveOutcome::Moved);
+            let to = Some("archive".to_owned());
+            MoveReport { chats, to, rows: 1_028, media: 2, deleted, tidied, ..report }.to_string()
+        };
+        let told = [(1_030, 0), (1_029, 0), (1_031, 1), (1_031, 0), (1_035, 4)].map(|(all, tidied)| told(all, tidied));
+        let why = "among them what was written meanwhile or media that archive had already";
+        let expected = [
+            "1,030 deleted".to_owned(),
+            "1,029 deleted".to_owned(),
+            "1,030 deleted; before that 1 row of an earlier try".to_owned(),
+            format!("1,031 deleted, {why}"),
+            format!("1,031 deleted, {why}; before that 4 rows of an earlier try"),
+        ];
+        let line = |deleted: &String| {
+            format!("Moved to archive: chat -5 from primary (1,028 rows and 2 media copied, {deleted}).\n")
+        };
+        assert_eq!(told.to_vec(), expected.iter().map(line).collect::<Vec<_>>());
     }
 }

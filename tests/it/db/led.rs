@@ -81,7 +81,7 @@ fn its_history_comes_along_where_nothing_was_written_since(#[values(false, true)
     assert_eq!(texts(&site, "primary.db"), ["one", "two"]);
     let (code, said) = typed(&site, &commands[0]);
     assert_eq!(code, 0);
-    insta::allow_duplicates! { assert_snapshot!(said, @"Moved to archive: chat 10 from primary (6 rows and 0 media copied, 6 rows deleted)."); }
+    insta::allow_duplicates! { assert_snapshot!(said, @"Moved to archive: chat 10 from primary (6 rows and 0 media copied, 6 deleted)."); }
     assert_eq!((texts(&site, "archive.db"), texts(&site, "primary.db")), (vec!["one".into(), "two".into()], vec![]));
     assert_eq!(site.json(&["route", "10"])["why"], "mapped");
     let mut running = running.unwrap_or_else(|| site.start());
@@ -165,7 +165,7 @@ fn a_line_that_is_not_followed_since_the_chat_was_moved_is_told_of() {
     let (code, said) = site.said(&["db", "move", "-100", "--to", "primary"]);
     assert_eq!(code, 0);
     assert_snapshot!(said, @r#"
-        Moved to primary: chat -100 from archive (5 rows and 0 media copied, 5 rows deleted).
+        Moved to primary: chat -100 from archive (5 rows and 0 media copied, 5 deleted).
         Removed from [database.chat_mapping] in [home]/bot.toml: the line of -100
         "#);
     assert_eq!(site.json(&["route", "-100"])["not_followed"], serde_json::Value::Null);

@@ -43,7 +43,7 @@ fn chats_are_moved_while_no_bot_runs_and_are_found_at_the_new_place() {
     let (code, said) = site.said(&["db", "move", "-200", "--to", "archive"]);
     assert_eq!(code, 0);
     assert_snapshot!(said, @r#"
-        Moved to archive: chat -200 from primary (7 rows and 0 media copied, 7 rows deleted).
+        Moved to archive: chat -200 from primary (7 rows and 0 media copied, 7 deleted).
         Written to [database.chat_mapping] in [home]/bot.toml: -200 = "archive"
         "#);
     assert_eq!((messages(&site, "primary.db", -200), messages(&site, "archive.db", -200)), (0, 3));
@@ -76,7 +76,7 @@ fn chats_are_moved_while_the_bot_runs_and_the_configuration_says_so_afterwards()
     let (code, said) = site.said(&["db", "move", "-200", "--to", "archive"]);
     assert_eq!(code, 0);
     assert_snapshot!(said, @r#"
-        Moved to archive: chat -200 from primary (7 rows and 0 media copied, 7 rows deleted).
+        Moved to archive: chat -200 from primary (7 rows and 0 media copied, 7 deleted).
         Written to [database.chat_mapping] in [home]/bot.toml: -200 = "archive"
         "#);
     assert_eq!(text(), format!("{before}-200 = \"archive\"\n"));
@@ -343,7 +343,7 @@ fn what_an_earlier_try_has_left_is_told_apart_and_is_nothing_to_clear_by_hand() 
     let (code, said) = site.said(&["db", "move", "-200", "--to", "archive"]);
     assert_eq!(code, 0);
     assert_snapshot!(said, @r#"
-        Moved to archive: chat -200 from primary (7 rows and 0 media copied, 7 rows deleted; before that 1 row of an earlier try).
+        Moved to archive: chat -200 from primary (7 rows and 0 media copied, 7 deleted; before that 1 row of an earlier try).
         Written to [database.chat_mapping] in [home]/bot.toml: -200 = "archive"
         "#);
     let moves = site.json(&["move", "-200", "--to", "primary"]);

@@ -67,6 +67,16 @@ fn asking_makes_and_changes_nothing(#[values(false, true)] runs: bool) {
     }
 }
 
+#[test]
+fn the_help_says_how_the_time_is_estimated() {
+    let help = Site::new(TWO).said(&["db", "move", "--help"]).1;
+    let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(
+        help.contains("by the first 200 of each table, the time by 20,000 rows a second, or 3,000 beside"),
+        "{help}"
+    );
+}
+
 #[rstest]
 fn a_source_that_cannot_be_made_is_refused_with_the_reason(#[values(false, true)] runs: bool) {
     let (site, running) = with_new_source(runs, "nowhere/extra.db");
