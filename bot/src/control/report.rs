@@ -100,8 +100,11 @@ pub struct SourceReport {
     pub read_only: bool,
     /// How it is.
     pub state: State,
-    /// Why it cannot be used or is not open, and what to do; null where it is, or can be.
+    /// Why it cannot be used, or opened, and what to do; null where nothing is to be mended.
     pub reason: Option<String>,
+    /// Why it is closed where nothing is to be mended; null where it is not, or where no bot told.
+    #[serde(default)]
+    pub why_closed: Option<String>,
     /// Since when it cannot be used, or its chats are served elsewhere (UTC); null where neither is so, or where no bot
     /// told.
     pub since: Option<String>,
@@ -154,7 +157,7 @@ pub struct Connections {
 pub enum State {
     /// A bot has it open.
     Open,
-    /// A bot has not needed it yet.
+    /// A bot has not needed it yet, needed the room for others, or found it locked when it needed it last.
     Closed,
     /// A bot is opening it.
     Opening,
@@ -253,6 +256,7 @@ impl SourceReport {
             read_only: source.readonly,
             state,
             reason,
+            why_closed: None,
             since,
             served_by: None,
             waiting: None,
@@ -317,6 +321,7 @@ impl SourceReport {
             read_only,
             state,
             reason,
+            why_closed: None,
             since: None,
             served_by: None,
             waiting: None,

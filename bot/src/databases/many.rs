@@ -237,10 +237,12 @@ impl Operator for Many {
                 None => report,
                 Some((by, since)) => report.served_by(leftovers::served_by(by), since),
             };
-            let Particulars { version, why_closed, uuid, parked, waiting, waiting_reason, .. } =
+            let Particulars { version, reason, why_closed, uuid, parked, waiting, waiting_reason, .. } =
                 particulars.get(&one.source.name).cloned().unwrap_or_default();
-            let reason = report.reason.clone().or(why_closed.filter(|_| report.state == State::Closed));
-            SourceReport { reason, version, uuid, parked, waiting, waiting_reason, ..report }
+            // A moment lies between the two.
+            let (reason, why_closed) =
+                if report.state == State::Closed { (reason, why_closed) } else { (report.reason.clone(), None) };
+            SourceReport { reason, why_closed, version, uuid, parked, waiting, waiting_reason, ..report }
         };
         StatusReport {
             running: true,

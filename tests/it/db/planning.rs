@@ -2,6 +2,7 @@
 
 use insta::{allow_duplicates, assert_snapshot};
 use rstest::rstest;
+use serde_json::Value;
 
 use super::files;
 use super::site::{Site, TWO, speak};
@@ -109,10 +110,20 @@ fn sources_that_were_not_needed_yet_are_told_of_together() {
     site.configure(&TWO.replace(table, &(more.collect::<String>() + table)));
     assert_eq!(site.said(&["db", "reload"]).0, 0);
     let said = site.said(&["db", "status"]).1;
-    assert_snapshot!(said.lines().last().unwrap(), @"more-1, more-2, more-3, more-4, more-5 and 2 more are closed: not needed yet; opened by the next call");
+    assert_snapshot!(said.lines().last().unwrap(), @"more-1, more-2, more-3, more-4, more-5 and 2 more are closed: not needed yet; its file is not there");
+    // It is nothing that is to be mended.
+    let status = site.json(&["status"]);
+    let told = |place: usize| (&status["sources"][place]["reason"], &status["sources"][place]["why_closed"]);
+    assert_eq!(told(0), (&Value::Null, &Value::Null));
+    assert_eq!(told(2), (&Value::Null, &"not needed yet; its file is not there".into()));
     let said = speak(&mut running, 1, "/status").1;
-    assert!(said.contains("closed). not needed yet; opened by the next call.\n"), "{said}");
+    assert!(said.contains("closed).\n") && !said.contains("not needed yet"), "{said}");
     assert_eq!(running.end().code, Some(0));
+    // Files that cannot be made are told of together too.
+    let nowhere = (1..=7).map(|number| format!("[database.sources.more-{number}]\npath = \"nowhere/{number}.db\"\n"));
+    site.configure(&TWO.replace(table, &(nowhere.collect::<String>() + table)));
+    let said = site.said(&["db", "status"]).1;
+    assert_snapshot!(said.lines().last().unwrap(), @"more-1, more-2, more-3, more-4, more-5 and 2 more are absent: the folder [home]/data/nowhere does not exist; create it, or correct the path");
 }
 
 #[test]

@@ -70,7 +70,7 @@ fn five_callers_of_a_source_that_is_held_wait_once_and_find_it_busy_not_down() {
     let took = start.elapsed();
     assert!((Duration::from_millis(1200)..Duration::from_secs(6)).contains(&took), "{took:?}");
     assert_eq!(health(&control, "archive"), Health::Closed, "busy is not down");
-    let why = control.particulars(Duration::from_secs(30))[&name("archive")].why_closed.clone().unwrap();
+    let why = control.particulars(Duration::from_secs(30))[&name("archive")].reason.clone().unwrap();
     assert!(why.starts_with("another process kept the file locked for "), "{why}");
     db.get_setting("x").unwrap();
     holder.execute_batch("ROLLBACK; DROP TABLE chat_info").unwrap();

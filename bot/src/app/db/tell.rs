@@ -10,7 +10,7 @@ use crate::text::chart::{counted, thousands};
 use crate::text::sanitize::{sanitize, sanitize_line};
 use crate::text::table::{Column, table};
 
-/// How many sources are named that are closed for the same reason.
+/// How many sources are named that are closed, or absent, for the same reason.
 const MOST_NAMED: usize = 5;
 
 /// How many columns standard output has; `None` where it is no terminal, and nothing is cut.
@@ -32,8 +32,9 @@ pub(super) fn status(report: &StatusReport, heading: &str, columns: Option<usize
     let mut text: String = lines.iter().map(|line| sanitize(line).into_owned() + "\n").collect();
     text.push('\n');
     text.push_str(&sources_table(sources, *running, columns));
-    let is_at_rest = |source: &&SourceReport| source.state == State::Closed && source.served_by.is_none();
-    text.push_str(&closed(sources.iter().filter(is_at_rest)));
+    let is_at_rest =
+        |source: &&SourceReport| matches!(source.state, State::Closed | State::Absent) && source.served_by.is_none();
+    text.push_str(&at_rest(sources.iter().filter(is_at_rest)));
     for source in sources.iter().filter(|source| !is_at_rest(source)) {
         let since = source.since.as_ref().map_or_else(String::new, |since| format!(" since {since} UTC"));
         let writes = source.of_writes();
@@ -64,18 +65,20 @@ pub(super) fn status(report: &StatusReport, heading: &str, columns: Option<usize
     text
 }
 
-/// Sources that nothing is known against and that are not open, together where it is for the same reason: there may be
+/// Sources that have not failed and are not open, or not there, together where it is for the same reason: there may be
 /// thousands.
-fn closed<'a>(sources: impl Iterator<Item = &'a SourceReport>) -> String {
-    let mut reasons: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-    for (source, reason) in sources.filter_map(|source| Some((source, source.reason.as_ref()?))) {
-        reasons.entry(reason).or_default().push(&source.name);
+fn at_rest<'a>(sources: impl Iterator<Item = &'a SourceReport>) -> String {
+    let mut reasons: BTreeMap<(String, &str), Vec<&str>> = BTreeMap::new();
+    for source in sources {
+        if let Some(reason) = source.reason.as_ref().or(source.why_closed.as_ref()) {
+            reasons.entry((source.state.to_string(), reason)).or_default().push(&source.name);
+        }
     }
-    let told = |(reason, names): (&str, Vec<&str>)| {
+    let told = |((state, reason), names): ((String, &str), Vec<&str>)| {
         let (some, others) = names.split_at(names.len().min(MOST_NAMED));
         let is = if names.len() == 1 { "is" } else { "are" };
         let more = if others.is_empty() { String::new() } else { format!(" and {} more", others.len()) };
-        format!("\n{}{more} {is} closed: {}\n", some.join(", "), sanitize_line(reason))
+        format!("\n{}{more} {is} {state}: {}\n", some.join(", "), sanitize_line(reason))
     };
     reasons.into_iter().map(told).collect()
 }

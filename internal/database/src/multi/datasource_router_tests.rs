@@ -6,6 +6,7 @@ use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::control::Control;
 use super::datasource_router::DataSourceRouter;
 use super::lock::DataDirLock;
 use super::standin_files;
@@ -87,7 +88,12 @@ fn a_source_that_is_configured_again_is_away_where_its_writes_wait() {
     assert_eq!(router.all_away(), [name("archive")]);
     assert_eq!(table.resolve(Route::Chat(OLD)).name(), &config.default_source);
     assert!(table.displaced(Route::Chat(OLD)).is_some());
-    router.close();
+    // It is not open, and who serves its chats is what is to be said of that.
+    let db = DatabaseWrapper::over(Box::new(Arc::clone(&router)), Options::default(), Arc::default());
+    let told = Control::new(Arc::clone(&router), db.clone()).particulars(Duration::from_secs(30));
+    let archive = &told[&name("archive")];
+    assert_eq!((&archive.reason, &archive.why_closed), (&None, &None));
+    db.close();
 }
 
 #[test]

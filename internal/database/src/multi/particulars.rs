@@ -30,7 +30,10 @@ const MOST_WAITING: usize = 64;
 pub struct Particulars {
     /// The schema's version, as earlier releases know it; `None` where it is not open.
     pub version: Option<i64>,
-    /// Why it is not open though nothing is known against it; `None` where it is open, or unavailable.
+    /// What is to be mended of one that is not open though it has not failed: another process keeps its file locked, or it
+    /// has none and none can be made. `None` where that is not so, or its chats are served elsewhere.
+    pub reason: Option<String>,
+    /// Why else it is not open though it has not failed; `None` where that is not so, or its chats are served elsewhere.
     pub why_closed: Option<String>,
     /// What the file alone is called; `None` where it is not open, or has none.
     pub uuid: Option<String>,
@@ -130,7 +133,11 @@ fn ask(source: &Arc<Source>, away: Option<&Away>) -> Particulars {
     {
         (found, made) = (told, done);
     }
-    found.why_closed = source.why_closed(OP);
+    match source.why_closed().filter(|_| away.is_none()) {
+        Some(Ok(why)) => found.why_closed = Some(why),
+        Some(Err(reason)) => found.reason = Some(reason),
+        None => {}
+    }
     let waiting = away.map_or(Ok(0), |away| {
         away.serving.read(OP, |tx| {
             tx.snapshot()?;

@@ -86,6 +86,8 @@ pub(super) struct Door {
     pub(super) left: Mutex<Option<Left>>,
     /// What it has on disk since it was closed for others.
     pub(super) rest: Mutex<Option<Rest>>,
+    /// Whether it is not open since it was closed for others.
+    pub(super) gave_way: AtomicBool,
     /// Whether it was used since somebody last looked for one to close.
     pub(super) was_used: AtomicBool,
     /// How many callers wait for it to be open, or have just begun to.
@@ -200,6 +202,7 @@ impl Door {
             changed: Condvar::new(),
             left: Mutex::new(None),
             rest: Mutex::new(None),
+            gave_way: AtomicBool::new(false),
             was_used: AtomicBool::new(false),
             waiting: AtomicUsize::new(0),
             is_asking: AtomicBool::new(false),

@@ -119,6 +119,7 @@ impl Tenant for Source {
             }
             Ok(database) => {
                 *door.left.lock() = Some(database.left());
+                door.gave_way.store(true, Ordering::Relaxed);
                 door.is_listed.store(false, Ordering::Release);
                 *state = State::Closing(Instant::now());
                 drop((open, state));

@@ -79,14 +79,32 @@ fn write_from_elsewhere(path: &Path) {
 #[test]
 fn one_that_is_closed_says_why() {
     let folder = tempfile::tempdir().unwrap();
-    let (_, sources) = with_room_for_one(folder.path(), 2, LONG);
-    let why = || sources.iter().map(|source| source.why_closed("test.why")).collect::<Vec<_>>();
-    let unused = Some("not needed yet; opened by the next call".to_owned());
+    let (opener, sources) = with_room_for_one(folder.path(), 2, LONG);
+    let why = || sources.iter().map(|source| source.why_closed()).collect::<Vec<_>>();
+    let harmless = |why: &str| Some(Ok(why.to_owned()));
+    let unused = harmless("not needed yet; its file is not there");
     assert_eq!(why(), [unused.clone(), unused.clone()]);
     set(&sources[0], "before");
     assert_eq!(why(), [None, unused]);
     assert_eq!(count(&sources[1]).unwrap(), 0);
-    assert_eq!(why(), [Some("others needed the room; opened again by the next call".to_owned()), None]);
+    assert_eq!(why(), [harmless("others needed the room"), None]);
+    // With other settings it has not been open, and what was left there is no sign of it.
+    let again = |path: &Path, readonly| {
+        let config = SourceConfig { readonly, ..SourceConfig::new(path) };
+        Source::lazy(config, Arc::clone(&opener) as Arc<dyn Opener>)
+    };
+    let path = &sources[0].config().path;
+    let altered = again(path, false);
+    altered.follows(&sources[0]);
+    assert!(altered.door.left.lock().is_some());
+    assert_eq!(altered.why_closed(), harmless("not needed yet"));
+    sources[0].while_closed("test.closed", || ()).unwrap();
+    assert_eq!(sources[0].why_closed(), harmless("not needed yet"));
+    // What cannot be made is to be mended; what is only read is not made.
+    let nowhere = folder.path().join("nowhere/0.db");
+    let mended = again(&nowhere, false).why_closed().unwrap().unwrap_err();
+    assert!(mended.contains("nowhere does not exist; create it"), "{mended}");
+    assert_eq!(again(&nowhere, true).why_closed(), harmless("not needed yet; its file is not there"));
     sources.iter().for_each(|source| source.close());
 }
 

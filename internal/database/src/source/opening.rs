@@ -2,6 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, SystemTime};
 
 use parking_lot::MutexGuard;
@@ -9,8 +10,8 @@ use parking_lot::MutexGuard;
 use super::budget::{Permit, WRITER};
 use super::door::{Door, Failure, Opener, Opening, State, Stays, Why};
 use super::rest::Trace;
-use super::{Database, OpenError, Source};
-use crate::error::{Error, ErrorKind};
+use super::{Database, OpenError, Source, SourceConfig, can_be_made};
+use crate::error::ErrorKind;
 
 /// How long a failure to open is answered without another try.
 const FAILED_FOR: Duration = Duration::from_secs(1);
@@ -115,23 +116,29 @@ impl Source {
         self.door.failed_with().is_some_and(|file| file != Trace::at(&self.config.path))
     }
 
-    /// Why it is not open though nothing is known against it, and what comes of that: what would stand against its file
-    /// being made is looked at. `None` where that is not so.
-    pub(crate) fn why_closed(&self, op: &'static str) -> Option<String> {
+    /// Why it is not open though it has not failed; `Err` where something is to be mended: another process keeps the file
+    /// locked, or there is none and none can be made. `None` where it is open, or has failed. Looks at the path alone.
+    pub(crate) fn why_closed(&self) -> Option<Result<String, String>> {
         let why = match &*self.door.state.lock() {
-            State::Closed if self.door.left.lock().is_some() => {
-                "others needed the room; opened again by the next call".to_owned()
-            }
-            State::Closed => "not needed yet; opened by the next call".to_owned(),
+            State::Closed | State::Closing(_) if self.door.gave_way.load(Ordering::Relaxed) => "others needed the room",
+            State::Closed => "not needed yet",
             State::Failed(Failure { why: Why::Busy(waited), .. }) => {
-                format!("another process kept the file locked for {waited:.1?}; the next call tries again")
+                let waited =
+                    format!("another process kept the file locked for {waited:.1?}; the next call tries again");
+                return Some(Err(waited));
             }
             _ => return None,
         };
-        match self.would_be_made(op).as_ref().map_err(Error::kind) {
-            Err(ErrorKind::SourceUnavailable { reason }) => Some(reason.clone()),
-            _ => Some(why),
+        let SourceConfig { path, readonly, .. } = &self.config;
+        let is_there = path.try_exists();
+        if !readonly
+            && !matches!(is_there, Ok(true))
+            && let Err(error) = can_be_made(path)
+        {
+            return Some(Err(error.to_string()));
         }
+        let missing = if matches!(is_there, Ok(false)) { "; its file is not there" } else { "" };
+        Some(Ok(format!("{why}{missing}")))
     }
 
     /// Room for the source's connections, where they count.
@@ -202,6 +209,7 @@ impl Source {
         }
         *self.door.left.lock() = None;
         *self.door.rest.lock() = None;
+        self.door.gave_way.store(false, Ordering::Relaxed);
         *self.door.open.write() = Some(Arc::new(database));
         *state = State::Open;
         self.door.changed.notify_all();

@@ -2,6 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::{Opening, State, Stays};
@@ -66,6 +67,7 @@ impl Source {
         // What was put there has nothing to do with what was left; where nothing was, it still has to be found.
         door.left.lock().take_if(|left| !left.is_still_at(&self.config.path));
         *door.rest.lock() = None;
+        door.gave_way.store(false, Ordering::Relaxed);
         self.open_again(State::Closed, None);
         match answer {
             Ok(answer) => Ok(answer),
