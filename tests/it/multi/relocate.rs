@@ -3,6 +3,7 @@
 mod answers;
 mod killed;
 mod led;
+mod lines;
 mod media;
 mod model;
 mod older;

@@ -9,7 +9,7 @@ use super::counters::Counts;
 use super::datasource_router::{DataSourceRouter, Why};
 use super::particulars::Questions;
 use super::registry::Adopt;
-use super::reload::{Change, ReloadError, moved_to_nothing};
+use super::reload::{Change, ReloadError, may_have_left_rows, moved_to_nothing};
 use super::standin::ServedBy;
 use crate::config::DatabaseConfig;
 use crate::error::Result;
@@ -118,7 +118,9 @@ impl Control {
     /// That configuration cannot be gone over to; everything stays as it is.
     pub fn reload(&self, config: &DatabaseConfig) -> Result<Change, ReloadError> {
         let change = self.router.reload(config)?;
-        change.tell(&self.router.may_have_left_rows(&change.rerouted));
+        // First: asking may take a moment.
+        change.tell();
+        change.warn(&may_have_left_rows(self.router.table(), &change.rerouted));
         Ok(change)
     }
 

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use super::control::Control;
 use super::datasource_router::DataSourceRouter;
 use super::lock::DataDirLock;
+use super::reload::{Rerouted, may_have_left_rows};
 use super::standin_files;
 use crate::config::{DatabaseConfig, Form, PartialResults};
 use crate::error::ErrorKind;
@@ -94,6 +95,21 @@ fn a_source_that_is_configured_again_is_away_where_its_writes_wait() {
     let archive = &told[&name("archive")];
     assert_eq!((&archive.reason, &archive.why_closed), (&None, &None));
     db.close();
+}
+
+#[test]
+fn a_source_that_is_open_may_have_left_rows_as_long_as_its_chats_are_not_home() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = config(folder.path());
+    let router = router(&config);
+    router.source(&name("archive")).unwrap().read("test.open", |_| Ok(())).unwrap();
+    let left = [Rerouted { chat: OLD, from: name("archive"), to: name("primary") }];
+    assert_eq!(may_have_left_rows(router.table(), &left), []);
+    router.failed(&config.sources[&name("archive")]);
+    let table = router.table();
+    assert!(table.displaced(Route::Chat(OLD)).is_some());
+    assert_eq!(may_have_left_rows(table, &left), left);
+    router.close();
 }
 
 #[test]

@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 use super::absence::Absent;
-use super::datasource_router::{Current, DataSourceRouter, Plan, RoutingTable};
+use super::datasource_router::{Current, Plan, RoutingTable};
 use super::relocate::holds_any;
 use super::standin::can_come_home;
 use crate::config::{DatabaseConfig, Form};
@@ -160,29 +160,30 @@ pub(super) fn moved_to_nothing(plan: &Plan, next: &DatabaseConfig) -> Option<Rel
     })
 }
 
-impl DataSourceRouter {
-    /// Those of these chats that may have left rows behind: of a chat that is new nothing is anywhere. Opens no source, and
-    /// asks on a thread of its own, so that a disk that does not answer holds up no reload.
-    pub(super) fn may_have_left_rows(&self, rerouted: &[Rerouted]) -> Vec<Rerouted> {
-        let all = rerouted.to_vec();
-        if all.is_empty() || all.len() > MOST_ASKED {
-            return all;
-        }
-        let (told, answer) = mpsc::channel();
-        let (sources, asked, deadline) = (self.table().sources.clone(), all.clone(), Instant::now() + TO_ASK);
-        let ask = move || {
-            let may_have = |one: &Rerouted| {
-                let from = sources.iter().find(|source| *source.name() == one.from && source.is_open());
-                let holds = from.map(|from| from.read_by("reload.holds", deadline, |tx| holds_any(tx, one.chat)));
-                !matches!(holds, Some(Ok(false)))
-            };
-            // Whoever asked may have given up.
-            let _ = told.send(asked.into_iter().filter(may_have).collect());
-        };
-        // Where there is no thread nobody answers.
-        let _ = std::thread::Builder::new().name("looks for rows".into()).spawn(ask);
-        answer.recv_timeout(TO_ASK).unwrap_or(all)
+/// Those of these chats that may have left rows behind: of a chat that is new nothing is anywhere. A write that is under
+/// way by the table before may be missed. Asks only sources that are open and that no other serves for, and on a thread of
+/// its own, so that a disk that does not answer holds up no reload.
+pub(super) fn may_have_left_rows(table: Arc<RoutingTable>, rerouted: &[Rerouted]) -> Vec<Rerouted> {
+    let all = rerouted.to_vec();
+    if all.is_empty() || all.len() > MOST_ASKED {
+        return all;
     }
+    let (told, answer) = mpsc::channel();
+    let (asked, deadline) = (all.clone(), Instant::now() + TO_ASK);
+    let ask = move || {
+        let may_have = |one: &Rerouted| {
+            let place = table.sources.iter().position(|source| *source.name() == one.from && source.is_open());
+            // What was written while it was away may not be home yet.
+            let from = place.filter(|place| table.away_of(*place).is_none()).map(|place| &table.sources[place]);
+            let holds = from.map(|from| from.read_by("reload.holds", deadline, |tx| holds_any(tx, one.chat)));
+            !matches!(holds, Some(Ok(false)))
+        };
+        // Whoever asked may have given up.
+        let _ = told.send(asked.into_iter().filter(may_have).collect());
+    };
+    // Where there is no thread nobody answers.
+    let _ = std::thread::Builder::new().name("looks for rows".into()).spawn(ask);
+    answer.recv_timeout(TO_ASK).unwrap_or(all)
 }
 
 impl Change {
@@ -232,12 +233,18 @@ impl Change {
         }
     }
 
-    /// Writes it to the log and to the audit trail; `left` are the chats that may have left rows behind.
-    pub(super) fn tell(&self, left: &[Rerouted]) {
+    /// Writes it to the audit trail.
+    pub(super) fn tell(&self) {
+        if !self.is_none {
+            tracing::info!(target: "database::audit", generation = self.generation, change = %self, "the configuration was reloaded");
+        }
+    }
+
+    /// Warns of the chats that may have left rows behind, which are these, and of lines that are not followed.
+    pub(super) fn warn(&self, left: &[Rerouted]) {
         if self.is_none {
             return;
         }
-        tracing::info!(target: "database::audit", generation = self.generation, change = %self, "the configuration was reloaded");
         if !left.is_empty() {
             let chats = named(left.iter().map(|one| format!("{} ({} -> {})", one.chat, one.from, one.to)));
             tracing::warn!(
