@@ -279,7 +279,7 @@ impl Bot {
             now: self.clock.now(),
         };
         match find(name) {
-            Some(command) if command.who > rank => Ok(command.refusal(incoming.user)),
+            Some(command) if command.who > rank => Ok(command.refusal(incoming.user, kind)),
             Some(command) if command.arguments.is_empty() && !arguments.is_empty() => Ok(command.usage()),
             Some(command) => {
                 // Asked first: what a command finds may be home again a moment later.

@@ -28,7 +28,7 @@ fn help(call: &Call<'_>) -> Result<String> {
     }
     Ok(match find(name) {
         Some(command) if command.who <= call.rank => format!("{}: {}", command.as_given(), command.summary),
-        Some(command) => command.refusal(call.incoming.user),
+        Some(command) => command.refusal(call.incoming.user, call.kind),
         None => unknown(name),
     })
 }

@@ -161,13 +161,17 @@ impl Command {
         format!("/{} {}", self.name, self.arguments).trim_end().to_owned()
     }
 
-    /// What those are answered who may not give it, and how they may come to: whoever runs the bot needs their id.
-    fn refusal(&self, user: UserId) -> String {
-        format!(
-            "/{} is for the bot's owners. Whoever runs the bot makes you one: with your id, {user}, in `owners` under [bot] in \
-             its configuration, and a restart.",
-            self.name
-        )
+    /// What those are answered who may not give it, and how they may come to. Whoever runs the bot needs their id, which
+    /// is told to nobody else.
+    fn refusal(&self, user: UserId, kind: ChatKind) -> String {
+        let how = if kind == ChatKind::Private {
+            format!(
+                "Whoever runs the bot can make you one: they add your id, {user}, to `owners` under [bot] and restart it."
+            )
+        } else {
+            "Give it in a private chat with me to see how you become one.".to_owned()
+        };
+        format!("/{} is for the bot's owners. {how}", self.name)
     }
 }
 
