@@ -204,6 +204,7 @@ fn a_chat_of_which_no_source_holds_anything_is_told_of() {
     let seen: Vec<_> = [
         &["db", "move", "424242", "--to", "archive", "--dry-run"][..],
         &["db", "move", "424242", "--to", "archive"],
+        &["db", "move", "424242", "--to", "primary"],
         &["db", "verify", "424242"],
         &["db", "verify", "424242", "-1"],
     ]
@@ -211,8 +212,9 @@ fn a_chat_of_which_no_source_holds_anything_is_told_of() {
     .map(|(code, said)| format!("{code}: {said}"))
     .into();
     assert_snapshot!(seen.concat(), @r#"
-        1: Chat 424242 was not moved: no source holds anything of the chat 424242, and it is mapped nowhere; see whether that is its id (`bot db verify --all` lists all chats, `/chats` the groups); where it is still to come, write `424242 = "archive"` into [database.chat_mapping].
-        1: Chat 424242 was not moved: no source holds anything of the chat 424242, and it is mapped nowhere; see whether that is its id (`bot db verify --all` lists all chats, `/chats` the groups); where it is still to come, write `424242 = "archive"` into [database.chat_mapping].
+        1: Chat 424242 was not moved: no source holds anything of the chat 424242, and it is mapped nowhere; see whether that is its id (`/chats` lists the groups, `bot db verify --all` all chats, for which it reads everything); where it is still to come, write `424242 = "archive"` into [database.chat_mapping].
+        1: Chat 424242 was not moved: no source holds anything of the chat 424242, and it is mapped nowhere; see whether that is its id (`/chats` lists the groups, `bot db verify --all` all chats, for which it reads everything); where it is still to come, write `424242 = "archive"` into [database.chat_mapping].
+        1: Chat 424242 was not moved: no source holds anything of the chat 424242, and it is mapped nowhere; see whether that is its id (`/chats` lists the groups, `bot db verify --all` all chats, for which it reads everything).
         0: CHAT  SOURCE  ROWS  UNREADABLE  SAME  DIFFERENT  ONLY THERE  ONLY AT HOME
         424242  primary  0  0  -  -  -  -
         Chat 424242: no source holds anything of it

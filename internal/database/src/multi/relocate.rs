@@ -159,10 +159,10 @@ impl Control {
             report.waited = self.lead_back(meter, &chats, &behind)?;
             parts = self.parts(&chats, to, options.keep)?;
         }
-        self.check_not_there(&chats, &parts, to)?;
         if unfinished.is_empty() {
             self.check_known(&chats, to)?;
         }
+        self.check_not_there(&chats, &parts, to)?;
         // A file that is not there yet is made before anything is noted.
         for part in &parts {
             plan::check_available(&part.from)?;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use database::multi::MoveError;
+use database::multi::{MoveError, Why};
 use database::{ChatId, DatabaseWrapper, ErrorKind};
 use proptest::prelude::*;
 
@@ -66,6 +66,7 @@ proptest! {
                     }
                 }
                 Err(MoveError::AlreadyThere { .. }) => prop_assert_eq!(control.explain(chat).source, name(to)),
+                Err(MoveError::Unknown { .. }) => prop_assert_eq!(control.explain(chat).why, Why::Default),
                 // A supergroup may be said to have been two groups, of two sources; only one of them counts.
                 Err(MoveError::ForeignRows { .. }) => {}
                 Err(error) => panic!("{error}"),

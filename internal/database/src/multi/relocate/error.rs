@@ -12,7 +12,7 @@ use crate::route::SourceName;
 
 pub use difference::{Difference, Unlike};
 
-use said::{Because, Differences, Elsewhere, Plainly, Tables, Why, advice, megabytes};
+use said::{Because, Differences, Elsewhere, Plainly, Tables, Why, advice, megabytes, to_come};
 
 /// Why a chat was not moved. Unless it says otherwise nothing was changed.
 #[derive(Debug, thiserror::Error)]
@@ -46,15 +46,15 @@ pub enum MoveError {
     },
     /// Nothing is known of the chat, as where its number was mistyped.
     #[error(
-        "no source holds anything of the chat {chat}, and it is mapped nowhere; see whether that is its id (`bot db verify \
-         --all` lists all chats, `/chats` the groups); where it is still to come, write `{chat} = \"{to}\"` into \
-         [database.chat_mapping]"
+        "no source holds anything of the chat {chat}, and it is mapped nowhere; see whether that is its id (`/chats` lists the \
+         groups, `bot db verify --all` all chats, for which it reads everything){}",
+        to_come(*chat, to.as_ref())
     )]
     Unknown {
         /// The chat.
         chat: ChatId,
-        /// Where it was to go.
-        to: SourceName,
+        /// Where it was to go; `None` where it comes without a line, the default source.
+        to: Option<SourceName>,
     },
     /// The target cannot be written.
     #[error("the source `{name}` is read-only, so nothing can be moved there; set `readonly = false` for it first")]

@@ -31,10 +31,10 @@ impl Control {
         if is_led_back && unfinished.is_empty() {
             parts = self.left_behind(&chats, to)?.unwrap_or_default();
         }
-        self.check_not_there(&chats, &parts, to)?;
         if unfinished.is_empty() {
             self.check_known(&chats, to)?;
         }
+        self.check_not_there(&chats, &parts, to)?;
         // Those that are led back were looked at.
         for part in parts.iter().filter(|_| !is_led_back) {
             // What an earlier try has left at the target goes before.

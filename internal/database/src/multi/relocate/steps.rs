@@ -66,11 +66,11 @@ impl Control {
     pub(super) fn check_known(&self, chats: &[ChatId], to: &SourceName) -> Result<(), MoveError> {
         // A group that became a supergroup is known by that.
         let [chat] = *chats else { return Ok(()) };
-        let is_led = self.router.explain(chat).1 != Why::Default;
-        if is_led || !plan::is_nowhere(&self.router.table().sources, chats) {
+        let (source, why) = self.router.explain(chat);
+        if why != Why::Default || !plan::is_nowhere(&self.router.table().sources, chats) {
             return Ok(());
         }
-        Err(MoveError::Unknown { chat, to: to.clone() })
+        Err(MoveError::Unknown { chat, to: (source != *to).then(|| to.clone()) })
     }
 
     /// Refuses where a source does not answer, or its chats are served elsewhere.

@@ -66,6 +66,14 @@ impl fmt::Display for Elsewhere<'_> {
     }
 }
 
+/// How a chat that nobody knows yet is led to where it was to go; nothing where it comes there anyhow.
+pub(super) fn to_come(chat: ChatId, to: Option<&SourceName>) -> String {
+    let line = |to: &SourceName| {
+        format!("; where it is still to come, write `{chat} = \"{to}\"` into [database.chat_mapping]")
+    };
+    to.map_or_else(String::new, line)
+}
+
 /// Why a source cannot be used, without the call that found it out.
 pub(super) struct Why<'a>(pub(super) &'a Error);
 
