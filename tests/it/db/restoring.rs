@@ -257,11 +257,14 @@ fn of_a_folder_of_backups_the_newest_are_named_first_and_none_is_taken() {
         std::fs::write(folder.join(name).join("backup.json"), text).unwrap();
     }
     std::fs::rename(&set, folder.join("20200105T000000Z")).unwrap();
+    // One that is only counted is not read.
+    std::fs::write(folder.join("20200101T000000Z/backup.json"), "no manifest").unwrap();
+    std::fs::remove_file(folder.join("20200102T000000Z/backup.json")).unwrap();
     for args in [&[][..], &["--source", "archive"]] {
         let (code, said) = restore(&site, folder, args);
         assert_eq!(code, 1);
         insta::allow_duplicates! {
-            insta::assert_snapshot!(said, @"error: [home]/backups is no backup itself, it holds backups; name one of them, the newest first: [home]/backups/20200105T000000Z, [home]/backups/20200103T000000Z-10, [home]/backups/20200103T000000Z-2 (incomplete), [home]/backups/20200103T000000Z, [home]/backups/20200102T000000Z, and 1 more");
+            insta::assert_snapshot!(said, @"error: [home]/backups is no backup itself, it holds backups; name one of them, the newest first: [home]/backups/20200105T000000Z, [home]/backups/20200103T000000Z-10, [home]/backups/20200103T000000Z-2 (incomplete), [home]/backups/20200103T000000Z, [home]/backups/20200102T000000Z (incomplete), and 1 more");
         }
     }
     assert_eq!(restore(&site, &folder.join("20200105T000000Z"), &[]).0, 0);

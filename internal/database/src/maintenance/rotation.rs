@@ -55,17 +55,17 @@ pub(super) fn rotate(folder: &Path, like: &Manifest, made: &Path, keep: usize) -
     rotated
 }
 
-/// The sets in a folder, the newest first, each with what is to be known before it is chosen.
-pub(super) fn sets_in(folder: &Path) -> Vec<String> {
+/// The sets in a folder, the newest first, each with what is to be known before it is chosen: it is read when it is
+/// asked for.
+pub(super) fn sets_in(folder: &Path) -> impl ExactSizeIterator<Item = String> {
     let mut names = names(folder);
     names.retain(|name| order(name).is_some());
     names.sort_by(|one, other| order(other).cmp(&order(one)));
-    let set = |name: String| {
+    names.into_iter().map(|name| {
         let path = folder.join(name);
-        let lacking = if Manifest::read(&path).ok()?.is_whole() { "" } else { " (incomplete)" };
-        Some(format!("{}{lacking}", path.display()))
-    };
-    names.into_iter().filter_map(set).collect()
+        let is_whole = Manifest::read(&path).is_ok_and(|manifest| manifest.is_whole());
+        format!("{}{}", path.display(), if is_whole { "" } else { " (incomplete)" })
+    })
 }
 
 /// Removes what killed runs left unfinished.

@@ -56,8 +56,8 @@ impl BackupSet {
             return Err(refuse("it was not finished"));
         }
         let manifest = Manifest::read(&absolute).map_err(|error| match sets_in(path) {
-            sets if sets.is_empty() => refuse(&format!("its backup.json: {error}")),
-            sets => MaintenanceError::HoldsBackups { path: path.to_owned(), sets: named(sets.into_iter()) },
+            sets if sets.len() == 0 => refuse(&format!("its backup.json: {error}")),
+            sets => MaintenanceError::HoldsBackups { path: path.to_owned(), sets: named(sets) },
         })?;
         let (mut files, mut stand_ins, mut journals) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
         for file in &manifest.files {
