@@ -1,6 +1,8 @@
 //! `bot db verify`: values that cannot be read and rows that are not the same in two databases are named, and nothing is
 //! changed.
 
+use std::path::Path;
+
 use insta::assert_snapshot;
 use rstest::rstest;
 
@@ -107,17 +109,37 @@ fn what_is_wrong_is_named(#[case] file: &str, #[case] sql: &str, #[case] expecte
     assert!(files(&site.home.data()) == before);
 }
 
+/// So many settings of the chat 7, where they are not there yet.
+fn add_settings(path: &Path, rows: u32) {
+    let sql = format!(
+        "WITH RECURSIVE numbers (number) AS (SELECT 1 UNION ALL SELECT number + 1 FROM numbers WHERE number < {rows})
+         INSERT OR IGNORE INTO chat_settings
+         SELECT 7, 'key ' || number, 'nl', '2026-01-01 00:00:00', '2026-01-01 00:00:00' FROM numbers"
+    );
+    sqlite(path).execute_batch(&sql).unwrap();
+}
+
+#[test]
+fn of_several_copies_it_is_said_for_which_there_is_more() {
+    let site = made();
+    let third = "[database.sources.third]\npath = \"third.db\"\n[database.chat_mapping]\n7 = \"archive\"\n";
+    site.configure(&TWO.replace("[database.chat_mapping]\n", third));
+    let (code, said) = site.said(&["db", "move", "7", "--to", "third", "--keep"]);
+    assert_eq!(code, 0, "{said}");
+    add_settings(&site.data("third.db"), 50);
+    let (code, said) = site.said(&["db", "verify", "7"]);
+    assert_eq!(code, 0, "{said}");
+    let more: Vec<_> = said.lines().filter(|line| line.contains(" more; ")).collect();
+    assert_snapshot!(more.join("\n"), @"
+        Chat 7 in `archive`: and 45 more; `--json` names them all
+        Chat 7 in `primary`: and 45 more; `--json` names them all
+        ");
+}
+
 #[test]
 fn of_many_rows_that_are_only_in_one_place_the_first_are_named_and_the_others_counted() {
     let site = made();
-    let add = |rows: u32| {
-        let sql = format!(
-            "WITH RECURSIVE numbers (number) AS (SELECT 1 UNION ALL SELECT number + 1 FROM numbers WHERE number < {rows})
-             INSERT OR IGNORE INTO chat_settings
-             SELECT 7, 'key ' || number, 'nl', '2026-01-01 00:00:00', '2026-01-01 00:00:00' FROM numbers"
-        );
-        sqlite(&site.data("archive.db")).execute_batch(&sql).unwrap();
-    };
+    let add = |rows: u32| add_settings(&site.data("archive.db"), rows);
     let told = || {
         let (code, said) = site.said(&["db", "verify", "7"]);
         let lines: Vec<_> = said.lines().skip(3).map(str::to_owned).collect();

@@ -29,11 +29,14 @@ pub(super) fn verified(report: &VerifyReport, terminal: Option<usize>) -> String
         text.extend(chat.unfinished.iter().map(|one| unfinished(chat, one)));
         rows.push(at_home(chat));
         rows.extend(chat.copies.iter().map(|copy| elsewhere(chat, copy)));
-        first(&mut lines, chat, chat.bad_rows, &chat.bad, |bad| unreadable(chat, bad));
+        let whole = format!("Chat {}", chat.chat);
+        first(&mut lines, &whole, chat.bad_rows, &chat.bad, |bad| unreadable(chat, bad));
         for copy in chat.copies.iter().filter(|copy| !chat.is_unfinished(copy)) {
             // What is wrong comes before what is only at home, which is no fault.
             let all = copy.different + copy.only_there + copy.only_at_home;
-            first(&mut lines, chat, all, &copy.differences, |row| difference(chat, copy, row));
+            let one_of_several = format!("{whole} in `{}`", copy.source);
+            let whose = if chat.copies.len() > 1 { &one_of_several } else { &whole };
+            first(&mut lines, whose, all, &copy.differences, |row| difference(chat, copy, row));
         }
     }
     let whole = report.missing.is_empty();
@@ -113,14 +116,14 @@ fn difference(chat: &VerifiedChat, copy: &ChatCopy, row: &RowDifference) -> Stri
     format!("Chat {}: table `{table}`, row {row}: {what}", chat.chat)
 }
 
-/// The first of so many rows, of which these are known, and how many more there are.
-fn first<T>(lines: &mut Vec<String>, chat: &VerifiedChat, all: u64, known: &[T], line: impl Fn(&T) -> String) {
+/// The first of so many rows, of which these are known, and how many more there are, and whose.
+fn first<T>(lines: &mut Vec<String>, whose: &str, all: u64, known: &[T], line: impl Fn(&T) -> String) {
     let told = &known[..known.len().min(MOST_TOLD)];
     lines.extend(told.iter().map(line));
     let more = all.saturating_sub(told.len() as u64);
     if more > 0 {
         let known = known.len() as u64;
         let which = if known == all { "them all".to_owned() } else { format!("the first {}", thousands(known)) };
-        lines.push(format!("Chat {}: and {} more; `--json` names {which}", chat.chat, thousands(more)));
+        lines.push(format!("{whose}: and {} more; `--json` names {which}", thousands(more)));
     }
 }
