@@ -157,6 +157,28 @@ fn hanging_up_reloads_and_a_broken_file_leaves_what_was() {
 }
 
 #[test]
+fn a_move_says_so_where_the_bot_has_refused_the_configuration_on_disk() {
+    let site = Site::new(TWO);
+    let mut running = site.start();
+    speak(&mut running, -200, "one");
+    site.configure(&format!("{TWO}-300 = \"nowhere\"\n-301 = 7\n"));
+    assert_eq!(site.said(&["db", "reload"]).0, 1);
+    let note = "The configuration on disk is refused, and the bot goes on with that of before: ";
+    let planned = site.json(&["move", "-200", "--to", "archive", "--dry-run"]);
+    assert!(planned["note"].as_str().unwrap().starts_with(note), "{planned}");
+    let (code, said) = site.said(&["db", "move", "-200", "--to", "archive"]);
+    assert_eq!(code, 0, "{said}");
+    let last = said.lines().last().unwrap();
+    assert_snapshot!(last, @r#"The configuration on disk is refused, and the bot goes on with that of before: [home]/bot.toml:11: `database.chat_mapping.-300` names no source; there are "archive", "primary"; [home]/bot.toml:12: `database.chat_mapping.-301` is a whole number, but must be the name of a source. Mend it (see `bot config check`), then `bot db reload`."#);
+    assert_eq!(speak(&mut running, -200, "four").0, "archive");
+    // Once it is mended there is nothing to be said of it.
+    site.configure(&format!("{TWO}-200 = \"archive\"\n"));
+    assert_eq!(site.said(&["db", "reload"]).0, 0);
+    assert_eq!(site.json(&["move", "-200", "--to", "primary"])["note"], serde_json::Value::Null);
+    assert_eq!(running.end().code, Some(0));
+}
+
+#[test]
 fn a_change_of_the_file_is_noticed_without_being_told() {
     let site = Site::new(TWO);
     let mut running = site.start();
