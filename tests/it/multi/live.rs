@@ -21,7 +21,7 @@ use std::thread::Scope;
 use std::time::{Duration, Instant};
 
 use database::multi::{Control, MoveError, MoveOptions, MoveReport, Progress, Stage};
-use database::{ChatId, DatabaseConfig, DatabaseWrapper, Durability, MessageId, NewMessage, Route, UserId};
+use database::{ChatId, DatabaseConfig, DatabaseWrapper, Durability, MessageId, NewMessage, Route, Timestamp, UserId};
 use rstest::rstest;
 
 use self::writers::{Held, hold_others_and_the_chat, watch_disk, write};
@@ -83,7 +83,7 @@ fn hold_read<'scope, 'env>(
     let_go
 }
 
-/// Messages that nobody touches.
+/// Messages that nobody touches, a minute apart.
 fn fill(db: &DatabaseWrapper, chat: ChatId, messages: i64) {
     fill_by(db, chat, 0, messages);
 }
@@ -98,7 +98,8 @@ pub(crate) fn fill_by(db: &DatabaseWrapper, chat: ChatId, first_person: i64, mes
         let batch: Vec<_> = (begin..messages.min(begin + 1_000))
             .map(|number| {
                 let words = "words of no meaning ".repeat(1 + usize::try_from(number % 7).unwrap());
-                NewMessage::text(first + number, db.now(), UserId(first_person + number % people), words)
+                let date = Timestamp::from_unix_seconds(1_600_000_000 + 60 * number).unwrap();
+                NewMessage::text(first + number, date, UserId(first_person + number % people), words)
             })
             .collect();
         db.save_chat_messages(chat, &batch).unwrap();

@@ -17,9 +17,8 @@ const MOST_BYTES: usize = 4 << 20;
 /// The statements that walk rows: the first chunk, and what comes after a row. `?1` is the chat, `?2` the limit.
 pub(super) struct Query {
     pub(super) first: String,
-    /// What comes after a row among those from which it differs in the rowid alone, where the order ends with that: however
-    /// many they are, they are not to be passed over for each chunk, and SQLite finds rows by several values at a time only
-    /// as far as an index names the columns.
+    /// What comes after a row among those that differ from it in the rowid alone, where the order ends with that. (Compared
+    /// with several values at once, rows are found by an index only as far as it names the columns.)
     pub(super) alike: Option<String>,
     /// What comes after all those.
     pub(super) next: String,

@@ -11,25 +11,39 @@ use crate::source::{Database, SourceConfig};
 use crate::time::SystemClock;
 
 const CHAT: ChatId = ChatId(-1);
+const OTHER: ChatId = ChatId(-2);
 
-/// A source with messages of these dates.
-fn source(folder: &tempfile::TempDir, dates: &[i64]) -> Arc<Source> {
+/// A source with messages: of which chat and date, and how long.
+fn source(folder: &tempfile::TempDir, messages: impl IntoIterator<Item = (ChatId, i64, usize)>) -> Arc<Source> {
     let config = SourceConfig::new(folder.path().join("a.db"));
     let deadline = Instant::now() + Duration::from_secs(30);
     let database = Database::open(&config, None, deadline, &SystemClock, &|_| Ok(())).unwrap();
     let mut connection = Connection::open(&config.path).unwrap();
     let tx = connection.transaction().unwrap();
-    for (number, date) in dates.iter().enumerate() {
+    for (number, (chat, date, length)) in messages.into_iter().enumerate() {
         let sql =
-            "INSERT INTO chat_messages (chat_id, message_id, date, user_id, message_text) VALUES (-1, ?1, ?2, 1, '')";
-        tx.execute(sql, (format!("message {number}"), format!("2026-01-0{date} 00:00:00"))).unwrap();
+            "INSERT INTO chat_messages (chat_id, message_id, date, user_id, message_text) VALUES (?1, ?2, ?3, 1, ?4)";
+        tx.execute(sql, (chat.0, number.to_string(), moment(date), "x".repeat(length))).unwrap();
     }
     tx.commit().unwrap();
     Arc::new(Source::opened(config, database))
 }
 
+fn moment(date: i64) -> String {
+    format!("2026-01-0{date} 00:00:00")
+}
+
 fn layout() -> Layout {
-    Layout::new(&MOVED[0], ["chat_id", "message_id", "date"].map(str::to_owned).to_vec())
+    Layout::new(&MOVED[0], ["chat_id", "message_id", "date", "message_text"].map(str::to_owned).to_vec())
+}
+
+/// The rowids of the chat's messages as they are walked, each chunk having so many at most.
+fn walked(source: &Arc<Source>, sizes: impl IntoIterator<Item = usize>) -> Vec<Vec<i64>> {
+    let layout = layout();
+    let mut walk = Walk::new(source, &layout.query, CHAT, 1);
+    let rowid = |row: Row<'_>| row.value(layout.columns.len()).as_i64().unwrap();
+    let chunk = |most| walk.next_of(most).unwrap().map(|chunk| chunk.rows().map(rowid).collect());
+    sizes.into_iter().map_while(chunk).collect()
 }
 
 proptest! {
@@ -41,40 +55,42 @@ proptest! {
         sizes in proptest::collection::vec(1..9_usize, 1..60),
     ) {
         let folder = tempfile::tempdir().unwrap();
-        let (source, layout) = (source(&folder, &dates), layout());
-        let mut walk = Walk::new(&source, &layout.query, CHAT, 1);
-        let (mut walked, mut sizes) = (Vec::new(), sizes.into_iter().cycle());
-        loop {
-            let most = sizes.next().unwrap_or(1);
-            let Some(chunk) = walk.next_of(most).unwrap() else { break };
-            walked.extend(chunk.rows().map(|row| row.value(3).as_i64().unwrap()));
-            // Only the last is shorter.
-            prop_assert!(chunk.len() == most || walked.len() == dates.len());
-        }
+        let source = source(&folder, dates.iter().map(|date| (CHAT, *date, 0)));
+        let chunks = walked(&source, sizes.iter().copied().cycle());
+        let whole = chunks.len().saturating_sub(1);
+        prop_assert!(chunks.iter().zip(sizes.iter().cycle()).take(whole).all(|(chunk, most)| chunk.len() == *most));
         let mut rows: Vec<_> = (1..).zip(&dates).map(|(rowid, date)| (*date, rowid)).collect();
         rows.sort_unstable();
-        prop_assert_eq!(walked, rows.into_iter().map(|(_, rowid)| rowid).collect::<Vec<_>>());
+        prop_assert_eq!(chunks.concat(), rows.into_iter().map(|(_, rowid)| rowid).collect::<Vec<_>>());
     }
+}
+
+#[test]
+fn a_chunk_that_is_full_ends_among_rows_of_one_date() {
+    let folder = tempfile::tempdir().unwrap();
+    let long = MOST_BYTES * 3 / 4;
+    let source = source(&folder, [(CHAT, 2, 0), (CHAT, 1, 0), (CHAT, 1, long), (CHAT, 1, long), (CHAT, 1, 0)]);
+    assert_eq!(walked(&source, [1, 10, 10, 10]), [vec![2], vec![3, 4], vec![5, 1]]);
 }
 
 #[test]
 fn a_chunk_of_many_rows_of_one_date_takes_as_long_as_any() {
     let folder = tempfile::tempdir().unwrap();
-    let (source, layout) = (source(&folder, &[1; 2_000]), layout());
+    let others = [CHAT, OTHER, OTHER, CHAT].into_iter().flat_map(|chat| std::iter::repeat_n((chat, 1, 0), 1_000));
+    let (source, layout) = (source(&folder, others), layout());
     let connection = Connection::open(&source.config().path).unwrap();
-    let most_steps = layout.query.after().map(|(sql, values)| {
+    let steps = layout.query.after().map(|(sql, values)| {
         let mut statement = connection.prepare(sql).unwrap();
-        for (place, value) in [CHAT.0, 16].into_iter().enumerate() {
-            statement.raw_bind_parameter(place + 1, value).unwrap();
-        }
-        statement.raw_bind_parameter(3, "2026-01-01 00:00:00").unwrap();
+        statement.raw_bind_parameter(1, CHAT.0).unwrap();
+        statement.raw_bind_parameter(2, 16).unwrap();
+        statement.raw_bind_parameter(3, moment(1)).unwrap();
         if values > 1 {
-            statement.raw_bind_parameter(4, 1_900).unwrap();
+            statement.raw_bind_parameter(4, 1_000).unwrap();
         }
         let mut rows = statement.raw_query();
         while rows.next().unwrap().is_some() {}
         drop(rows);
         statement.get_status(StatementStatus::VmStep)
     });
-    assert!(most_steps.max().unwrap() < 500);
+    assert!(steps.max().unwrap() < 500);
 }

@@ -10,6 +10,7 @@
 //!
 //! - `--quick`: little data and short turns, which only shows that everything works, in some minutes
 //! - `--turns N`: so many turns
+//! - `--calls N`: so many calls of each task, in the rows that count calls and not time (`many`, `many-long`)
 //! - `--scratch DIR`: where the files are made
 //! - `--priority`: contenders go before whatever else the machine does (wants root): on a busy machine a
 //!   single thread that waits for the disk is not woken before the next tick of the scheduler otherwise
@@ -35,6 +36,7 @@ type Result<T> = std::result::Result<T, Box<dyn Error>>;
 struct Arguments {
     quick: bool,
     turns: Option<usize>,
+    calls: Option<usize>,
     scratch: Option<PathBuf>,
     list: bool,
     priority: bool,
@@ -54,8 +56,9 @@ fn main() -> ExitCode {
 }
 
 fn arguments() -> Result<Arguments> {
+    let (turns, calls, scratch) = Default::default();
     let mut arguments =
-        Arguments { quick: false, turns: None, scratch: None, list: false, priority: false, rows: Vec::new() };
+        Arguments { quick: false, turns, calls, scratch, list: false, priority: false, rows: Vec::new() };
     let mut words = std::env::args().skip(1);
     while let Some(word) = words.next() {
         match word.as_str() {
@@ -63,6 +66,7 @@ fn arguments() -> Result<Arguments> {
             "--priority" => arguments.priority = true,
             "--list" => arguments.list = true,
             "--turns" => arguments.turns = Some(words.next().ok_or("--turns wants a number")?.parse()?),
+            "--calls" => arguments.calls = Some(words.next().ok_or("--calls wants a number")?.parse()?),
             "--scratch" => arguments.scratch = Some(words.next().ok_or("--scratch wants a folder")?.into()),
             other if other.starts_with('-') => return Err(format!("unknown option {other}").into()),
             row => arguments.rows.push(row.to_owned()),
@@ -72,7 +76,10 @@ fn arguments() -> Result<Arguments> {
 }
 
 fn run(arguments: &Arguments) -> Result<bool> {
-    let rows = rows::all(arguments.quick);
+    let mut rows = rows::all(arguments.quick);
+    for row in &mut rows {
+        row.calls = row.calls.map(|usual| arguments.calls.unwrap_or(usual));
+    }
     if arguments.list {
         let names: Vec<_> = rows.iter().map(|row| format!("{:16} {}\n", row.name, row.title)).collect();
         std::io::stdout().write_all(names.concat().as_bytes())?;
